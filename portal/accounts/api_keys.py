@@ -1,0 +1,62 @@
+"""API keys: by which a shop's program is let in. Shown once, kept as a hash; a revoked one is out at once."""
+
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.accounts import audit
+from portal.core import database
+from portal.core.database import Model, session
+from portal.core.text import one_line, public_id, token, token_hash
+
+PREFIX = "rp_"
+
+
+class ApiKey(Model):
+    """One key. `hint` is its beginning, by which people tell keys apart."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[int] = database.key()
+    public_id: Mapped[str] = mapped_column(sa.String(16), unique=True, default=public_id)
+    name: Mapped[str] = mapped_column(sa.String(60))
+    hint: Mapped[str] = mapped_column(sa.String(12))
+    token_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    made_at: Mapped[datetime]
+    made_by_id: Mapped[int | None] = database.refers_to("users.id", index=False)
+    used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+def make(name: str, *, by: int | None, at: datetime) -> str:
+    """A new key; what comes back is shown once and kept nowhere."""
+    secret = PREFIX + token()
+    key = ApiKey(name=one_line(name, 60) or "key", hint=secret[:10], token_hash=token_hash(secret), made_at=at, made_by_id=by)
+    session.add(key)
+    session.flush()
+    audit.write("api_key_made", "api_key", key.public_id, by=by, at=at, hint=key.hint)
+    return secret
+
+
+def find(secret: str) -> ApiKey | None:
+    """The key of a secret, unless it was revoked."""
+    query = sa.select(ApiKey).where(ApiKey.token_hash == token_hash(secret), ApiKey.revoked_at.is_(None))
+    return session.scalar(query)
+
+
+def see(key_id: int, *, at: datetime) -> None:
+    """Notes that a key is in use; at most once a minute."""
+    late = sa.or_(ApiKey.used_at.is_(None), ApiKey.used_at < at - timedelta(minutes=1))
+    session.execute(sa.update(ApiKey).where(ApiKey.id == key_id, late).values(used_at=at))
+
+
+def revoke(wanted: str, *, by: int, at: datetime) -> None:
+    """Ends a key."""
+    where = (ApiKey.public_id == wanted, ApiKey.revoked_at.is_(None))
+    if session.execute(sa.update(ApiKey).where(*where).values(revoked_at=at).returning(ApiKey.id)).scalar():
+        audit.write("api_key_revoked", "api_key", wanted, by=by, at=at)
+
+
+def listed() -> list[ApiKey]:
+    return list(session.scalars(sa.select(ApiKey).order_by(ApiKey.id.desc())))

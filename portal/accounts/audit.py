@@ -1,0 +1,80 @@
+"""The audit list: who did what to what, when, from what to what. Append-only.
+
+Rows hold ids and words of ours; what people wrote stands in notes, which can be blanked when a person is erased.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.core import database
+from portal.core.database import Json, Model, session
+from portal.core.text import one_line
+
+
+class Note(Model):
+    """Free text by a person about something: a reason, a word to the referrer."""
+
+    __tablename__ = "notes"
+
+    id: Mapped[int] = database.key()
+    author_id: Mapped[int | None] = database.refers_to("users.id")
+    about_user_id: Mapped[int | None] = database.refers_to("users.id")
+    text: Mapped[str] = mapped_column(sa.Text)
+    written_at: Mapped[datetime]
+
+
+class AuditEntry(Model):
+    """One thing done. `actor_id` is empty where the portal itself acted; `subject` is a kind and a public id."""
+
+    __tablename__ = "audit_entries"
+
+    id: Mapped[int] = database.key()
+    at: Mapped[datetime] = mapped_column(index=True)
+    actor_id: Mapped[int | None] = database.refers_to("users.id")
+    verb: Mapped[str] = mapped_column(sa.String(40))
+    subject_kind: Mapped[str] = mapped_column(sa.String(20))
+    subject_id: Mapped[str] = mapped_column(sa.String(64))
+    details: Mapped[Any] = mapped_column(Json, default=dict)
+    note_id: Mapped[int | None] = database.refers_to("notes.id", index=False)
+
+    __table_args__ = (sa.Index("ix_audit_entries_subject", "subject_kind", "subject_id"),)
+
+
+database.append_only(AuditEntry.__table__)
+
+
+def note(text: str, *, by: int | None, about: int | None, at: datetime, longest: int = 500) -> int | None:
+    """Keeps a free text and gives its row number; None for an empty one."""
+    cleaned = one_line(text, longest)
+    if not cleaned:
+        return None
+    kept = Note(author_id=by, about_user_id=about, text=cleaned, written_at=at)
+    session.add(kept)
+    session.flush()
+    return kept.id
+
+
+def write(
+    verb: str, subject_kind: str, subject_id: str, *, by: int | None, at: datetime, note_id: int | None = None, **details: Any
+) -> None:
+    """Adds one line to the audit list; `details` say what it was and what it is now."""
+    session.add(
+        AuditEntry(
+            at=at,
+            actor_id=by,
+            verb=verb,
+            subject_kind=subject_kind,
+            subject_id=subject_id,
+            details=details,
+            note_id=note_id,
+        )
+    )
+
+
+def about(subject_kind: str, subject_id: str) -> list[AuditEntry]:
+    """The history of one thing, oldest first."""
+    query = sa.select(AuditEntry).where(AuditEntry.subject_kind == subject_kind, AuditEntry.subject_id == subject_id)
+    return list(session.scalars(query.order_by(AuditEntry.id)))

@@ -1,0 +1,98 @@
+"""One-time keys: the secret in a mailed link, for confirming an address, a new password, the first owner.
+
+Invariants: kept only as a hash; used once, of twenty at once by one; a newer reset or set-up key ends the older
+ones. A confirmation key carries the password of the sign-up it was mailed for: whoever confirms gets the password
+they chose themselves, not one that somebody else chose for their address earlier.
+"""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.core import database
+from portal.core.database import Json, Model, session
+from portal.core.text import token, token_hash
+
+
+class Purpose(StrEnum):
+    CONFIRM = "confirm"
+    RESET = "reset"
+    SET_UP = "set_up"
+
+
+LASTS = {
+    Purpose.CONFIRM: timedelta(days=2),
+    Purpose.RESET: timedelta(hours=2),
+    Purpose.SET_UP: timedelta(days=1),
+}
+
+
+class OneTimeKey(Model):
+    """One mailed or printed secret."""
+
+    __tablename__ = "one_time_keys"
+    __table_args__ = (database.one_of("purpose", Purpose),)
+
+    id: Mapped[int] = database.key()
+    purpose: Mapped[str] = mapped_column(sa.String(10))
+    token_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    user_id: Mapped[int | None] = database.refers_to("users.id")
+    password: Mapped[str | None] = mapped_column(sa.String(255))
+    carried: Mapped[Any] = mapped_column(Json, nullable=True)
+    """What the sign-up came with, to be used only once the address is confirmed (see `program.confirm`)."""
+    made_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+    def open_at(self, at: datetime) -> bool:
+        return self.used_at is None and self.ended_at is None and at <= self.expires_at
+
+
+def make(purpose: Purpose, user_id: int | None, *, at: datetime, password: str | None = None, carried: Any = None) -> str:
+    """A new secret for a link. `password` (hashed) becomes the account's when a confirmation is used."""
+    secret = token()
+    if purpose is not Purpose.CONFIRM:
+        end_all(purpose, user_id, at=at)
+    session.add(
+        OneTimeKey(
+            purpose=purpose,
+            token_hash=token_hash(secret),
+            user_id=user_id,
+            password=password,
+            carried=carried,
+            made_at=at,
+            expires_at=at + LASTS[purpose],
+        )
+    )
+    return secret
+
+
+def find(purpose: Purpose, secret: str) -> OneTimeKey | None:
+    """The key that a secret stands for, whether it can still be used or not."""
+    query = sa.select(OneTimeKey).where(OneTimeKey.token_hash == token_hash(secret), OneTimeKey.purpose == purpose)
+    return session.scalar(query)
+
+
+def use(purpose: Purpose, secret: str, *, at: datetime) -> OneTimeKey | None:
+    """Uses a key up and gives it back; None if it is unknown, used, ended or too old."""
+    key = find(purpose, secret)
+    if key is None or not key.open_at(at):
+        return None
+    where = (OneTimeKey.id == key.id, OneTimeKey.used_at.is_(None), OneTimeKey.ended_at.is_(None))
+    used = session.execute(sa.update(OneTimeKey).where(*where).values(used_at=at).returning(OneTimeKey.id)).scalar()
+    return key if used else None
+
+
+def end_all(purpose: Purpose, user_id: int | None, *, at: datetime) -> None:
+    """Ends the open keys of one kind of a person (or, without one, of the set-up)."""
+    where = (
+        OneTimeKey.purpose == purpose,
+        OneTimeKey.user_id.is_(None) if user_id is None else OneTimeKey.user_id == user_id,
+        OneTimeKey.used_at.is_(None),
+        OneTimeKey.ended_at.is_(None),
+    )
+    session.execute(sa.update(OneTimeKey).where(*where).values(ended_at=at))

@@ -1,0 +1,206 @@
+"""Users: one table of people, whether they signed up or a shop reported them.
+
+Invariants: an address is there once, by lower case; an outside id once; nobody is deleted, only blanked.
+A customer reported by the shop has no password and cannot sign in until the address is confirmed.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+import email_validator
+import sqlalchemy as sa
+from disposable_email_domains import blocklist
+from flask_security import UserMixin
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal.accounts.roles import RoleGrant
+from portal.core import database
+from portal.core.database import Model, session
+from portal.core.text import Refusal, marked, one_line, public_id, token
+
+FOLDING = {
+    "gmail.com": "gmail.com",
+    "googlemail.com": "gmail.com",
+}
+"""Providers that ignore dots in the local part (Google's help, "Dots don't matter in Gmail addresses")."""
+
+PLUS_TAGS = FOLDING.keys() | {"outlook.com", "hotmail.com", "live.com", "icloud.com", "me.com", "fastmail.com",
+                              "proton.me", "protonmail.com", "pm.me"}  # fmt: skip
+"""Providers that deliver `name+tag@` to `name@`."""
+
+
+class BadAddress(Refusal):
+    """An e-mail address that cannot be one."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the web knows of a browser, coarse on purpose: for signals, never for showing who somebody is."""
+
+    visitor: str | None = None
+    """The visitor's random id from the signed cookie."""
+    network: str | None = None
+    """The network with its last part masked, such as `203.0.113.0/24`."""
+    browser: str | None = None
+    """A short keyed hash of the browser's description."""
+
+
+NOWHERE = Surroundings()
+
+
+class User(Model, UserMixin):
+    """A person: referrer, referee, customer, colleague or all of these."""
+
+    __tablename__ = "users"
+    __table_args__ = (
+        sa.Index("uq_users_email_lower", sa.text("lower(email)"), unique=True),
+        database.rule("length(email) BETWEEN 3 AND 320", "email_length"),
+    )
+
+    id: Mapped[int] = database.key()
+    public_id: Mapped[str] = mapped_column(sa.String(16), unique=True, default=public_id)
+    email: Mapped[str] = mapped_column(sa.String(320))
+    password: Mapped[str | None] = mapped_column(sa.String(255))
+    name: Mapped[str] = mapped_column(sa.String(80), default="")
+    shows_name: Mapped[bool] = mapped_column(default=True)
+    """Whether the referrer reads the first name or a masked address."""
+    external_id: Mapped[str | None] = mapped_column(sa.String(128), unique=True)
+    fs_uniquifier: Mapped[str] = mapped_column(sa.String(64), unique=True, default=token)
+    created_at: Mapped[datetime]
+    signed_up_at: Mapped[datetime]
+    """When the person became a customer; the shop may know of an earlier day than ours."""
+    confirmed_at: Mapped[datetime | None]
+    accepted_terms_version: Mapped[int | None]
+    suspended_at: Mapped[datetime | None]
+    """Out of the program: links open and credit nobody, what is pending waits. Signing in still works."""
+    shut_out_at: Mapped[datetime | None]
+    """No signing in."""
+    erased_at: Mapped[datetime | None]
+    locale: Mapped[str | None] = mapped_column(sa.String(12))
+    visitor: Mapped[str | None] = mapped_column(sa.String(32))
+    network: Mapped[str | None] = mapped_column(sa.String(64), index=True)
+    browser: Mapped[str | None] = mapped_column(sa.String(16))
+
+    grants: Mapped[list[RoleGrant]] = relationship(RoleGrant, foreign_keys=RoleGrant.user_id, lazy="selectin")
+
+    @property
+    def roles(self) -> list[RoleGrant]:
+        """For Flask-Security, which asks each for its `name`."""
+        return self.grants
+
+    @property
+    def active(self) -> bool:
+        """For Flask-Security and Flask-Login: whether this person may sign in."""
+        return self.shut_out_at is None and self.erased_at is None
+
+    @property
+    def role_names(self) -> set[str]:
+        return {grant.name for grant in self.grants}
+
+    def may(self, permission: str) -> bool:
+        """Whether one of this person's roles carries a permission (see `roles.MAY`)."""
+        return self.active and any(grant.allows(permission) for grant in self.grants)
+
+    @property
+    def first_name(self) -> str:
+        return self.name.split(" ")[0] if self.name else ""
+
+    @property
+    def known(self) -> bool:
+        """Whether somebody vouches for the address: its owner, by confirming it, or the shop."""
+        return self.confirmed_at is not None or self.external_id is not None
+
+    @property
+    def called(self) -> str:
+        """How colleagues read this person: the name, else the address."""
+        return self.name or self.email
+
+    @property
+    def as_friend(self) -> str:
+        """How the referrer reads this person: the first name if shown, else a masked address."""
+        return self.first_name if self.first_name and self.shows_name else masked(self.email)
+
+    @classmethod
+    def by_id(cls, number: int) -> Self:
+        user = session.get(cls, number)
+        assert user is not None
+        return user
+
+
+def clean_email(text: str) -> str:
+    """An address as it is kept: checked by syntax, domain in lower case. Raises BadAddress."""
+    try:
+        found = email_validator.validate_email(text.strip(), check_deliverability=False, allow_smtputf8=True)
+    except (email_validator.EmailNotValidError, UnicodeError) as error:
+        raise BadAddress(marked("Enter an e-mail like name@example.com.")) from error
+    return found.normalized
+
+
+def folded(email: str) -> str:
+    """The address by which two spellings of one mailbox are the same: case, dots and tags where they are folded."""
+    local, _, domain = email.lower().rpartition("@")
+    if domain in PLUS_TAGS:
+        local = local.split("+")[0]
+    if domain in FOLDING:
+        local, domain = local.replace(".", ""), FOLDING[domain]
+    return f"{local}@{domain}"
+
+
+def masked(email: str) -> str:
+    """An address for other eyes: `b•••@example.com`."""
+    local, _, domain = email.rpartition("@")
+    return f"{local[:1]}•••@{domain}"
+
+
+def is_disposable(email: str) -> bool:
+    """Whether the domain is on the public list of throw-away providers."""
+    return email.lower().rpartition("@")[2] in blocklist
+
+
+def find_by_email(email: str) -> User | None:
+    return session.scalar(sa.select(User).where(sa.func.lower(User.email) == email.lower()))
+
+
+def find_by_external_id(external_id: str) -> User | None:
+    return session.scalar(sa.select(User).where(User.external_id == external_id))
+
+
+def find_by_public_id(wanted: str) -> User | None:
+    return session.scalar(sa.select(User).where(User.public_id == wanted))
+
+
+def add(
+    *,
+    email: str,
+    at: datetime,
+    name: str = "",
+    password: str | None = None,
+    external_id: str | None = None,
+    signed_up_at: datetime | None = None,
+    shows_name: bool = True,
+    surroundings: Surroundings = NOWHERE,
+) -> User | None:
+    """A new person with a clean address and a hashed password, or None if the address or outside id is there."""
+    user: User | None = database.insert_once(
+        User,
+        email=email,
+        name=one_line(name, 80),
+        password=password,
+        external_id=external_id,
+        created_at=at,
+        signed_up_at=signed_up_at or at,
+        shows_name=shows_name,
+        visitor=surroundings.visitor,
+        network=surroundings.network,
+        browser=surroundings.browser,
+    )
+    return user
+
+
+def lock(*people: int | None) -> None:
+    """Locks people for the rest of this write. Money moves only under its owner's lock, taken in one order."""
+    session.flush()
+    if not database.is_sqlite():
+        database.lock(User, people)
+        session.expire_all()

@@ -1,0 +1,166 @@
+"""Settings: the environment read once, checked, and refused by the variable's name when it is bad."""
+
+import os
+import re
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class BadSetting(ValueError):
+    """A setting that cannot be used; the message begins with the variable's name."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the operator decides. Made by `from_env`; tests make it directly."""
+
+    instance_dir: Path
+    database_url: str
+    secret_key: str
+    details_key: str
+    """Fernet key for payout details (URL-safe base64 of 32 bytes)."""
+    suppression_key: str
+    """Key of the hashes by which addresses are remembered without being kept."""
+    base_url: str = "http://127.0.0.1:8000"
+    mail_url: str = ""
+    redis_url: str = ""
+    trusted_proxies: int = 0
+    host: str = "127.0.0.1"
+    port: int = 8000
+    demo: bool = False
+    rate_limits: bool = True
+    extra_hosts: tuple[str, ...] = field(default=())
+    """Further Host names answered to; tests only."""
+
+    @property
+    def secure(self) -> bool:
+        """Whether people reach the portal by https: cookies are then `__Host-` and Secure."""
+        return self.base_url.startswith("https://")
+
+    @property
+    def sqlite(self) -> bool:
+        return self.database_url.startswith("sqlite")
+
+    @property
+    def hosts(self) -> list[str]:
+        """The Host names the portal answers to; anything else is 400."""
+        names = {urlsplit(self.base_url).hostname or "127.0.0.1", *self.extra_hosts}
+        if names & {"127.0.0.1", "localhost", "::1"}:
+            names |= {"127.0.0.1", "localhost"}
+        return sorted(names)
+
+    @property
+    def mail_dir(self) -> Path:
+        """Where mails lie while MAIL_URL names files."""
+        return Path(self.mail_url.removeprefix("file://")) if self.mail_url else self.instance_dir / "mail"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, *, demo: bool = False) -> "Settings":
+        """Reads the settings from the environment; raises BadSetting with the variable's name first."""
+        env = os.environ if environ is None else environ
+        instance = Path(env.get("INSTANCE_DIR") or ROOT / "instance").absolute()
+        if demo:
+            instance /= "demo"
+        try:
+            instance.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadSetting(f"INSTANCE_DIR: {instance} cannot be made ({error.strerror}).") from error
+        database_url = _database_url(env.get("DATABASE_URL", ""), instance)
+        if demo:
+            database_url = f"sqlite:///{instance / 'portal.db'}"
+        host = env.get("HOST") or "127.0.0.1"
+        port = _whole(env, "PORT", 8000, 1, 65535)
+        return cls(
+            instance_dir=instance,
+            database_url=database_url,
+            secret_key=_secret_key(env, instance),
+            details_key=_kept_key(instance, "details_key", lambda: urlsafe_b64encode(secrets.token_bytes(32)).decode()),
+            suppression_key=_kept_key(instance, "suppression_key", lambda: secrets.token_urlsafe(48)),
+            base_url=f"http://127.0.0.1:{port}" if demo else _base_url(env, port),
+            mail_url=_mail_url(env),
+            redis_url=_redis_url(env),
+            trusted_proxies=_whole(env, "TRUSTED_PROXIES", 0, 0, 10),
+            host="127.0.0.1" if demo else host,
+            port=port,
+            demo=demo,
+        )
+
+
+def _whole(env: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    text = env.get(name) or str(default)
+    if not re.fullmatch(r"[0-9]{1,6}", text, re.ASCII) or not least <= int(text) <= most:
+        raise BadSetting(f"{name}: {text!r} is not a whole number from {least} to {most}.")
+    return int(text)
+
+
+def _database_url(url: str, instance: Path) -> str:
+    if not url:
+        return f"sqlite:///{instance / 'portal.db'}"
+    url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
+    if not url.startswith(("sqlite:///", "postgresql+psycopg://")):
+        raise BadSetting("DATABASE_URL: begin it with sqlite:/// or postgresql://.")
+    if url in {"sqlite:///", "sqlite:///:memory:"}:
+        raise BadSetting("DATABASE_URL: a database in memory would forget every reward; name a file.")
+    return url
+
+
+def _base_url(env: Mapping[str, str], port: int) -> str:
+    url = (env.get("BASE_URL") or f"http://127.0.0.1:{port}").rstrip("/")
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in {"http", "https"} and parts.hostname and not (parts.path or parts.query or parts.fragment)
+        fine = fine and not re.search(r"[\s@\\]", url) and (parts.port or 1)
+    except ValueError:
+        fine = False
+    if not fine:
+        raise BadSetting(f"BASE_URL: {url!r} is not an address like https://friends.example.com (no path).")
+    return url
+
+
+def _mail_url(env: Mapping[str, str]) -> str:
+    url = env.get("MAIL_URL") or ""
+    if url and not url.startswith("file:///"):
+        raise BadSetting("MAIL_URL: name a folder as file:///path, or leave it out for files in instance/mail.")
+    return url
+
+
+def _redis_url(env: Mapping[str, str]) -> str:
+    url = env.get("REDIS_URL") or ""
+    if url and not url.startswith(("redis://", "rediss://", "unix://")):
+        raise BadSetting("REDIS_URL: begin it with redis://, rediss:// or unix://.")
+    return url
+
+
+def _secret_key(env: Mapping[str, str], instance: Path) -> str:
+    key = env.get("SECRET_KEY")
+    if key is not None and len(key) < 32:
+        raise BadSetting("SECRET_KEY: use at least 32 random characters, or leave it out and one is made.")
+    return key or _kept_key(instance, "secret_key", lambda: secrets.token_urlsafe(48))
+
+
+def _kept_key(instance: Path, name: str, make: Callable[[], str]) -> str:
+    """A key kept in the instance folder, made once. Linked into place whole: of two processes at their first start one makes it."""
+    path = instance / name
+    try:
+        if not path.exists():
+            try:
+                new = instance / f".{name}.{secrets.token_hex(4)}"
+                new.touch(mode=0o600)
+                new.write_text(make())
+                os.link(new, path)
+            except FileExistsError:
+                pass
+            finally:
+                new.unlink(missing_ok=True)
+        key = path.read_text().strip()
+    except OSError as error:
+        raise BadSetting(f"INSTANCE_DIR: {path} cannot be used ({error.strerror}).") from error
+    if len(key) < 32:
+        raise BadSetting(f"INSTANCE_DIR: {path} is damaged; restore it from the backup.")
+    return key

@@ -1,0 +1,38 @@
+"""The clock: the only place that reads the time.
+
+The edges (web, command, worker) read it once and pass the moment on as `at=`; domain functions never ask.
+Every moment is an aware datetime in UTC.
+"""
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+
+def now() -> datetime:
+    """This moment, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def days(count: int) -> timedelta:
+    """A span of N days is N x 24 hours, whatever the time zone does meanwhile."""
+    return timedelta(hours=24 * count)
+
+
+def local_date(at: datetime, time_zone: str) -> date:
+    """The calendar day of a moment in a time zone (an IANA name), for months, years and rule dates."""
+    return at.astimezone(ZoneInfo(time_zone)).date()
+
+
+def parse(text: str) -> datetime:
+    """An ISO 8601 moment with its offset (`2026-11-03T10:41:00Z`), as aware UTC.
+
+    Raises ValueError for anything else, a moment without an offset included: guessing a zone would move
+    windows and holds by hours.
+    """
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError("a moment needs an offset, like 2026-11-03T10:41:00Z")
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("a moment outside the calendar") from error

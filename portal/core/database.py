@@ -1,0 +1,303 @@
+"""The database: one session, one way to write, the types of columns, and the words by which it says no.
+
+Invariants: a write happens inside `writing()`, which commits once or leaves nothing; whole-number columns hold
+whole numbers on SQLite too; append-only tables refuse UPDATE, DELETE, REPLACE and TRUNCATE by trigger.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, Integer, MetaData, String, Table, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, registry
+from sqlalchemy.pool import QueuePool
+from sqlalchemy.schema import DDL
+from sqlalchemy.types import TypeDecorator
+
+Key = BigInteger().with_variant(Integer, "sqlite")
+"""Row numbers: 64 bits on PostgreSQL; on SQLite only INTEGER can number itself."""
+
+_SQLITE_MOMENT = "%Y-%m-%d %H:%M:%S.%f"
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware UTC moment. SQLite keeps it as text that sorts; a naive datetime is refused."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime has no place here")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Json(TypeDecorator[Any]):
+    """A small document kept as text, the same letters on both databases."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+class _Declared(DeclarativeBase):
+    # On a registry of its own: Flask-SQLAlchemy 3.1 fails with a type_annotation_map on the base.
+    registry = registry(
+        metadata=MetaData(
+            naming_convention={
+                "ix": "ix_%(column_0_N_label)s",
+                "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+                "ck": "ck_%(table_name)s_%(constraint_name)s",
+                "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+                "pk": "pk_%(table_name)s",
+            }
+        ),
+        type_annotation_map={datetime: Moment, int: BigInteger, str: String},
+    )
+
+
+db = SQLAlchemy(model_class=_Declared)
+session = db.session
+
+if TYPE_CHECKING:
+    Model = _Declared
+else:
+    Model = db.Model
+
+metadata = _Declared.registry.metadata
+
+
+def key() -> Mapped[int]:
+    """The column of row numbers."""
+    return mapped_column(Key, primary_key=True)
+
+
+def refers_to(column: str, *, index: bool = True) -> Any:
+    """A foreign key, indexed, without cascades: nothing disappears with something else."""
+    return mapped_column(Key, sa.ForeignKey(column), index=index)
+
+
+def rule(condition: str, name: str) -> CheckConstraint:
+    """A CHECK named like the rule it keeps."""
+    return CheckConstraint(condition, name=name)
+
+
+def one_of(column: str, values: Iterable[str]) -> CheckConstraint:
+    """A CHECK that a column holds one of the words of a StrEnum."""
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
+
+
+def whole(*columns: str) -> CheckConstraint:
+    """On SQLite, where an INTEGER column takes 'abc': a CHECK that these columns hold whole numbers or nothing."""
+    parts = " AND ".join(f"typeof({column}) IN ('integer', 'null')" for column in columns)
+    return CheckConstraint(parts, name="whole_numbers").ddl_if(dialect="sqlite")
+
+
+def once(*columns: str, where: str | None = None, name: str | None = None) -> Any:
+    """A UNIQUE rule; with `where`, only among the rows for which it holds."""
+    if where is None:
+        return sa.UniqueConstraint(*columns, name=name)
+    return sa.Index(name, *columns, unique=True, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+
+
+_REFUSE_CHANGE = """
+CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION '%% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation'; END $$
+"""
+
+
+def append_only(table: Table) -> None:
+    """Declares the triggers by which a table refuses every change but INSERT, on both databases."""
+    name = table.name
+    for verb in ("UPDATE", "DELETE"):
+        trigger = f"CREATE TRIGGER {name}_refuses_{verb.lower()} BEFORE {verb} ON {name}"
+        body = f"BEGIN SELECT RAISE(ABORT, '{name} is append-only'); END"
+        event.listen(table, "after_create", DDL(f"{trigger} {body}").execute_if(dialect="sqlite"))
+    postgres = (
+        _REFUSE_CHANGE,
+        f"CREATE TRIGGER {name}_refuses_change BEFORE UPDATE OR DELETE ON {name} "
+        "FOR EACH ROW EXECUTE FUNCTION refuse_change()",
+        f"CREATE TRIGGER {name}_refuses_truncate BEFORE TRUNCATE ON {name} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()",
+    )
+    for statement in postgres:
+        event.listen(table, "after_create", DDL(statement).execute_if(dialect="postgresql"))
+
+
+# --- connecting -----------------------------------------------------------------------------------------------
+
+
+def engine_options(url: str, *, quick: bool = False) -> dict[str, Any]:
+    """How an engine connects. `quick`: the pool of the clicks, which commits each statement by itself."""
+    if url.startswith("sqlite"):
+        return {"url": url, "poolclass": QueuePool, "pool_size": 16, "max_overflow": 48, "pool_timeout": 15,
+                "connect_args": {"isolation_level": None, "check_same_thread": False, "timeout": 10}}  # fmt: skip
+    connect = {"connect_timeout": 5, "options": "-c lock_timeout=10s -c statement_timeout=60s -c timezone=UTC"}
+    if quick:
+        connect["autocommit"] = True
+    return {"url": url, "pool_size": 8, "max_overflow": 24, "pool_timeout": 15, "pool_pre_ping": not quick,
+            "connect_args": connect}  # fmt: skip
+
+
+def prepare(engine: Engine, *, quick: bool = False) -> None:
+    """Gives an engine's connections their manners."""
+    if engine.dialect.name != "sqlite":
+        return
+
+    @event.listens_for(engine, "connect")
+    def pragmas(connection: sqlite3.Connection, _record: Any) -> None:
+        for pragma in (
+            "journal_mode=WAL",
+            "busy_timeout=10000",
+            "foreign_keys=ON",
+            "recursive_triggers=ON",  # else INSERT OR REPLACE rewrites a transfer past its trigger
+            f"synchronous={'NORMAL' if quick else 'FULL'}",
+        ):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    if not quick:
+        # The stock driver begins late and of itself; begun by us, a savepoint and a lock mean what they say.
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            immediate = connection.get_execution_options().get("writing")
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+# --- writing --------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """One write: everything inside is committed together, or nothing is.
+
+    Ends the read before it, so that what is looked up inside is looked up under the lock (SQLite: BEGIN
+    IMMEDIATE). Do slow work (hashing, rendering) before. Objects loaded earlier are read afresh.
+    """
+    if session.info.get("writing"):
+        raise RuntimeError("a write is open already: the edge opens one, the verbs work inside it")
+    session.rollback()
+    session.connection(execution_options={"writing": True})
+    session.info["writing"] = True
+    try:
+        yield
+        session.commit()
+    except BaseException:
+        session.rollback()
+        raise
+    finally:
+        session.info.pop("writing", None)
+
+
+def is_sqlite() -> bool:
+    """Whether this runs on SQLite."""
+    return session.get_bind().dialect.name == "sqlite"
+
+
+def insert_once(model: type[Any], **values: Any) -> Any:
+    """Inserts a row unless a UNIQUE rule says that it is there; the new object, or None.
+
+    ON CONFLICT DO NOTHING: of eight at once one inserts, the others wait for it and then see its row.
+    """
+    insert = sqlite.insert if is_sqlite() else postgresql.insert
+    statement = insert(model).values(**values).on_conflict_do_nothing().returning(model.id)
+    number = session.execute(statement).scalar()
+    return None if number is None else session.get(model, number)
+
+
+def lock(model: type[Any], ids: Iterable[int | None]) -> None:
+    """Takes the rows' locks in one order, so that two who need the same rows wait and never deadlock.
+
+    SQLite has one writer, who holds the lock already.
+    """
+    wanted = sorted({i for i in ids if i is not None})
+    if wanted and not is_sqlite():
+        query = sa.select(model.id).where(model.id.in_(wanted)).order_by(model.id).with_for_update(key_share=True)
+        session.execute(query).all()
+
+
+def lock_names(*names: str) -> None:
+    """Locks names for this transaction: for what has no row yet (an order not reported, a customer not known)."""
+    if is_sqlite():
+        return
+    for name in sorted(set(names)):
+        session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+
+
+# --- the quick way ---------------------------------------------------------------------------------------------
+
+
+class Statement:
+    """Constant SQL for the plain driver: written with `?`, said in each driver's manner."""
+
+    def __init__(self, text: str) -> None:
+        self.by_dialect = {"sqlite": text, "postgresql": text.replace("?", "%s")}
+
+
+class Quick:
+    """The plain driver for the two statements of the busiest path; the ORM would halve it (docs/figures).
+
+    Each statement commits by itself. A connection that the server has dropped is thrown away and the statement
+    is tried once more: both statements may be repeated.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.dialect = engine, engine.dialect.name
+
+    def rows(self, statement: Statement, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Runs a statement and gives its rows. Raises the driver's error when the database is away."""
+        sql = statement.by_dialect[self.dialect]
+        try:
+            return self._rows(sql, values)
+        except self.engine.dialect.loaded_dbapi.OperationalError as error:
+            if self.dialect == "sqlite" or not self.engine.dialect.is_disconnect(error, None, None):
+                raise
+            self.engine.pool.dispose()
+            return self._rows(sql, values)
+
+    def _rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        connection = self.engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute(sql, values)
+            rows = cursor.fetchall() if cursor.description else []
+            cursor.close()
+        except BaseException:
+            connection.invalidate()
+            raise
+        connection.close()
+        return rows
+
+    def moment(self, at: datetime) -> Any:
+        """A moment as this driver takes it, equal to what `Moment` stores."""
+        return at.astimezone(UTC).strftime(_SQLITE_MOMENT) if self.dialect == "sqlite" else at
+
+
+def quick() -> Quick:
+    """The quick way of the app in whose context we are."""
+    return Quick(db.engines["quick"])
+
+
+Unavailable = (OperationalError, InterfaceError, TimeoutError)
+"""What the session raises when the database is locked, away or full: the web answers 503."""

@@ -1,0 +1,137 @@
+"""The outbox: every message is a row, written in the same transaction as what it tells of.
+
+Invariants: a row is claimed by one worker at a time, for the length of a lease; it is sent, or tried again with
+growing waits, or given up visibly; the same row always goes out under the same Message-ID. A secret (a one-time
+link) is wiped from the row once it has gone out.
+"""
+
+import random
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.core import database
+from portal.core.database import Model, session
+from portal.core.text import one_line, public_id
+
+LEASE = timedelta(minutes=5)
+GIVE_UP_AFTER = timedelta(days=3)
+
+
+class State(StrEnum):
+    QUEUED = "queued"
+    SENDING = "sending"
+    SENT = "sent"
+    GIVEN_UP = "given_up"
+    WITHDRAWN = "withdrawn"
+
+
+class Message(Model):
+    """One mail. `about_*` is the thing it tells of, `to_hash` the addressee: withdrawal and erasure find it so."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        database.one_of("state", State),
+        database.once("kind", "about_kind", "about_id", "to_hash"),
+        sa.Index("ix_outbox_due", "state", "due_at"),
+    )
+
+    id: Mapped[int] = database.key()
+    public_id: Mapped[str] = mapped_column(sa.String(16), unique=True, default=public_id)
+    kind: Mapped[str] = mapped_column(sa.String(30))
+    about_kind: Mapped[str] = mapped_column(sa.String(20))
+    about_id: Mapped[str] = mapped_column(sa.String(64))
+    to: Mapped[str] = mapped_column(sa.String(320))
+    to_hash: Mapped[str] = mapped_column(sa.String(64), index=True)
+    subject: Mapped[str] = mapped_column(sa.String(200))
+    text: Mapped[str] = mapped_column(sa.Text)
+    secret: Mapped[bool] = mapped_column(default=False)
+    state: Mapped[str] = mapped_column(sa.String(10), default=State.QUEUED)
+    made_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    leased_until: Mapped[datetime | None]
+    tries: Mapped[int] = mapped_column(default=0)
+    sent_at: Mapped[datetime | None]
+    trouble: Mapped[str] = mapped_column(sa.String(300), default="")
+
+
+def put(
+    kind: str,
+    *,
+    to: str,
+    to_hash: str,
+    subject: str,
+    text: str,
+    about_kind: str,
+    about_id: str,
+    at: datetime,
+    secret: bool = False,
+) -> Message | None:
+    """Queues a mail; None if one of this kind about this thing to this person is there already."""
+    message: Message | None = database.insert_once(
+        Message,
+        kind=kind,
+        to=to,
+        to_hash=to_hash,
+        subject=one_line(subject, 200),
+        text=text,
+        about_kind=about_kind,
+        about_id=about_id,
+        secret=secret,
+        made_at=at,
+        due_at=at,
+    )
+    return message
+
+
+def claim(*, at: datetime, most: int = 20) -> list[Message]:
+    """Takes messages that are due, or whose lease ran out, for the length of a lease. Commit before sending."""
+    free = sa.or_(
+        sa.and_(Message.state == State.QUEUED, Message.due_at <= at),
+        sa.and_(Message.state == State.SENDING, Message.leased_until < at),
+    )
+    due = sa.select(Message.id).where(free).order_by(Message.due_at, Message.id).limit(most)
+    claimed = (
+        sa.update(Message)
+        .where(Message.id.in_(due.with_for_update(skip_locked=True).scalar_subquery()))
+        .values(state=State.SENDING, leased_until=at + LEASE, tries=Message.tries + 1)
+        .returning(Message.id)
+    )
+    numbers = list(session.scalars(claimed))
+    query = sa.select(Message).where(Message.id.in_(numbers)).order_by(Message.id)
+    return list(session.scalars(query.execution_options(populate_existing=True)))
+
+
+def sent(message_id: int, *, at: datetime) -> None:
+    """Notes that a message went out."""
+    message = session.get_one(Message, message_id)
+    message.state, message.sent_at, message.trouble = State.SENT, at, ""
+    if message.secret:
+        message.text = ""
+
+
+def failed(message_id: int, trouble: str, *, at: datetime, for_good: bool) -> None:
+    """Notes that sending failed: again later, with growing waits and jitter, or given up for good."""
+    message = session.get_one(Message, message_id)
+    message.trouble = one_line(trouble, 300)
+    if for_good or at > message.made_at + GIVE_UP_AFTER:
+        message.state = State.GIVEN_UP
+        return
+    wait = min(30 * 4 ** min(message.tries, 6), 6 * 3600)
+    message.state = State.QUEUED
+    message.due_at = at + timedelta(seconds=wait * random.uniform(0.8, 1.2))
+
+
+def listed(states: Iterable[State], *, most: int = 100) -> list[Message]:
+    """Messages in these states, the newest first."""
+    query = sa.select(Message).where(Message.state.in_(list(states)))
+    return list(session.scalars(query.order_by(Message.id.desc()).limit(most)))
+
+
+def oldest_due(*, at: datetime) -> timedelta | None:
+    """How long the oldest message that is due has been waiting; None if nothing waits."""
+    first = session.scalar(sa.select(sa.func.min(Message.due_at)).where(Message.state == State.QUEUED))
+    return at - first if first is not None and first < at else None

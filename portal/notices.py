@@ -1,0 +1,129 @@
+"""Notices: who is told what when the story moves. Each writes a row to the outbox, in the same transaction.
+
+Invariant: one mail of a kind about one thing to one person, however often the verb is called.
+"""
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+
+from portal import terms
+from portal.accounts.users import User
+from portal.config import ROOT
+from portal.core import clock, money, text
+from portal.delivery import outbox
+from portal.payouts.methods import Method
+from portal.payouts.payouts import Payout
+from portal.referrals.referrals import Referral
+from portal.rewards import rewards
+from portal.rewards.rewards import Reward
+
+_letters = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(ROOT / "templates" / "mail"),
+    autoescape=False,  # plain text
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    keep_trailing_newline=True,
+)
+
+
+class Office:
+    """Where the portal writes from: the address of its pages and the key of the hashed addressees. Set at start."""
+
+    base_url = "http://127.0.0.1:8000"
+    hash_key = b""
+
+
+def _mail(kind: str, user: User, about_kind: str, about_id: str, *, at: datetime, secret: bool = False, **facts: Any) -> None:
+    """Renders `templates/mail/<kind>.txt`: the first line is the subject."""
+    current = terms.current()
+    letter = _letters.get_template(f"{kind}.txt").render(
+        base_url=Office.base_url,
+        program=current.program_name if current else "",
+        name=user.first_name,
+        **facts,
+    )
+    subject, _, body = letter.partition("\n")
+    outbox.put(
+        kind,
+        to=user.email,
+        to_hash=text.keyed_hash(Office.hash_key, user.email.lower()),
+        subject=subject.removeprefix("Subject: "),
+        text=body.lstrip("\n"),
+        about_kind=about_kind,
+        about_id=about_id,
+        secret=secret,
+        at=at,
+    )
+
+
+def _amount(minor: int, currency: str) -> str:
+    return money.shown(minor, currency)
+
+
+def _day(at: datetime) -> str:
+    current = terms.current()
+    return f"{clock.local_date(at, current.time_zone if current else 'UTC'):%d %B %Y}".lstrip("0")
+
+
+def confirm_address(user: User, secret: str, *, at: datetime) -> None:
+    """The link by which an address is confirmed; each sign-up has its own."""
+    about = text.token_hash(secret)
+    _mail("confirm", user, "key", about, at=at, secret=True, link=f"{Office.base_url}/confirm/{quote(secret)}")
+
+
+def already_registered(user: User, *, at: datetime) -> None:
+    """To somebody who has an account and for whom a sign-up was tried; at most one an hour."""
+    _mail("already_registered", user, "user", f"{user.public_id} {at:%Y-%m-%dT%H}", at=at)
+
+
+def reset_password(user: User, secret: str, *, at: datetime) -> None:
+    """The link by which a new password is set."""
+    about = text.token_hash(secret)
+    _mail("reset", user, "key", about, at=at, secret=True, link=f"{Office.base_url}/reset/{quote(secret)}")
+
+
+def password_changed(user: User, *, at: datetime) -> None:
+    """A warning to the owner of the account."""
+    _mail("password_changed", user, "user", f"{user.public_id} {at.isoformat()}", at=at)
+
+
+def friend_joined(referral: Referral, referee: User, referrer: User, *, at: datetime) -> None:
+    """To the referrer, once the address is theirs for sure."""
+    if referrer.confirmed_at is not None:
+        _mail("friend_joined", referrer, "referral", referral.public_id, at=at, friend=referee.as_friend,
+              until=_day(referral.expires_at))  # fmt: skip
+
+
+def reward_approved(reward: Reward, *, at: datetime) -> None:
+    """To whoever gets it: one mail for each approval."""
+    number = rewards.decisions(reward.id)[-1].number
+    _mail("reward_approved", reward.person, "reward", f"{reward.public_id} {number}", at=at,
+          amount=_amount(rewards.left(reward), reward.currency), on_hold=reward.hold_until > at,
+          until=_day(reward.hold_until))  # fmt: skip
+
+
+def reward_rejected(reward: Reward, told: str, *, at: datetime) -> None:
+    """To whoever was to get it, in the words the reviewer chose."""
+    number = rewards.decisions(reward.id)[-1].number
+    _mail("reward_rejected", reward.person, "reward", f"{reward.public_id} {number}", at=at, told=told)
+
+
+def payout_paid(payout: Payout, *, at: datetime) -> None:
+    """To whoever was paid. Voucher codes are read on the page, not in the mail."""
+    _mail("payout_paid", payout.user, "payout", payout.public_id, at=at, reference=payout.reference,
+          amount=_amount(payout.amount_minor, payout.currency), payout_id=payout.public_id)  # fmt: skip
+
+
+def payout_failed(payout: Payout, *, at: datetime) -> None:
+    """To whoever could not be paid, with the reason."""
+    _mail("payout_failed", payout.user, "payout", payout.public_id, at=at, failure=payout.failure,
+          amount=_amount(payout.amount_minor, payout.currency))  # fmt: skip
+
+
+def method_changed(user: User, method: Method, *, at: datetime) -> None:
+    """A warning to the owner of the account: somebody who took it over would change this first."""
+    _mail("method_changed", user, "method", method.public_id, at=at, kind=method.kind, shown=method.shown,
+          until=_day(method.usable_at))  # fmt: skip

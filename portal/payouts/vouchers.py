@@ -1,0 +1,90 @@
+"""Vouchers: codes that the owner uploads, each of which goes to one person once.
+
+Invariants: a code is there once; a voucher belongs to at most one payout; an empty pool holds, and says so.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.core import database
+from portal.core.database import Model, session
+from portal.core.text import one_line
+
+
+class Voucher(Model):
+    """One code worth `value_minor`. `payout_id` reserves it, `given_at` says that its person has it."""
+
+    __tablename__ = "vouchers"
+    __table_args__ = (
+        database.rule("value_minor > 0", "value_positive"),
+        database.rule("given_at IS NULL OR payout_id IS NOT NULL", "given_to_somebody"),
+        database.whole("value_minor"),
+    )
+
+    id: Mapped[int] = database.key()
+    code: Mapped[str] = mapped_column(sa.String(80), unique=True)
+    value_minor: Mapped[int]
+    currency: Mapped[str] = mapped_column(sa.String(3))
+    added_at: Mapped[datetime]
+    payout_id: Mapped[int | None] = database.refers_to("payouts.id")
+    given_at: Mapped[datetime | None]
+
+
+def add(codes: Iterable[str], *, value_minor: int, currency: str, at: datetime) -> int:
+    """Adds codes to the pool; those that are there already are passed over. Gives how many are new."""
+    new = 0
+    for code in codes:
+        cleaned = one_line(code, 80)
+        if cleaned and database.insert_once(
+            Voucher, code=cleaned, value_minor=value_minor, currency=currency, added_at=at
+        ):
+            new += 1
+    return new
+
+
+def pool(currency: str) -> dict[int, int]:
+    """How many free vouchers there are of each value."""
+    query = sa.select(Voucher.value_minor, sa.func.count()).where(Voucher.payout_id.is_(None))
+    return {value: count for value, count in session.execute(query.where(Voucher.currency == currency).group_by(Voucher.value_minor))}
+
+
+def choose(amount_minor: int, currency: str) -> list[Voucher] | None:
+    """Free vouchers that add up to an amount exactly, the largest first; None if the pool cannot make it up.
+
+    The caller holds the lock of the batches, under which alone vouchers are reserved.
+    """
+    free = select_free(currency, amount_minor)
+    chosen: list[Voucher] = []
+    for voucher in free:
+        if voucher.value_minor <= amount_minor:
+            chosen.append(voucher)
+            amount_minor -= voucher.value_minor
+        if amount_minor == 0:
+            return chosen
+    return None
+
+
+def select_free(currency: str, at_most_minor: int) -> list[Voucher]:
+    """The free vouchers not larger than an amount, the largest first."""
+    query = sa.select(Voucher).where(
+        Voucher.payout_id.is_(None), Voucher.currency == currency, Voucher.value_minor <= at_most_minor
+    )
+    return list(session.scalars(query.order_by(Voucher.value_minor.desc(), Voucher.id).limit(1000)))
+
+
+def of_payout(payout_id: int) -> list[Voucher]:
+    return list(session.scalars(sa.select(Voucher).where(Voucher.payout_id == payout_id).order_by(Voucher.id)))
+
+
+def give(payout_id: int, *, at: datetime) -> None:
+    """The payout's person has its vouchers now."""
+    session.execute(sa.update(Voucher).where(Voucher.payout_id == payout_id).values(given_at=at))
+
+
+def free(payout_id: int) -> None:
+    """Puts the vouchers of a payout that came to nothing back into the pool."""
+    where = (Voucher.payout_id == payout_id, Voucher.given_at.is_(None))
+    session.execute(sa.update(Voucher).where(*where).values(payout_id=None))

@@ -1,0 +1,669 @@
+"""THE STORY: follow, sign up, confirm, convert, refund, decide, release, pay. Start reading here.
+
+Each verb does one thing that happens to the program, in the order of a friend's life. Verbs take the moment (`at=`)
+and the actor (`by=`), work inside the write that the edge has opened, and never commit. What they promise: nothing
+is credited twice, nothing is lost, and every credit can say why it is what it is.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from portal import notices
+from portal import terms as terms_
+from portal.accounts import audit, one_time, roles, sign_ins, users
+from portal.accounts.one_time import Purpose
+from portal.accounts.roles import Role
+from portal.accounts.users import Surroundings, User
+from portal.core.database import Quick, session
+from portal.core.text import Refusal, marked
+from portal.payouts import payouts
+from portal.payouts.payouts import Batch, Payout
+from portal.referrals import attribution, referrals
+from portal.referrals.attribution import Attribution, Candidate
+from portal.referrals.referrals import Referral
+from portal.rewards import conversions, goals, rewards, rules, signals
+from portal.rewards.conversions import Conversion, Customer, OrderReport, Refund, RefundReport, ReportRefused
+from portal.rewards.rewards import Reason, Reward
+from portal.rewards.rules import Beneficiary, Computation, Facts, Rule
+from portal.sharing import clicks, links
+from portal.sharing.links import Found
+from portal.terms import Terms
+
+
+class SignUpRefused(Refusal):
+    """A sign-up that cannot be taken; `field` names what is wrong with it."""
+
+    def __init__(self, field: str, message: str, **values: Any) -> None:
+        super().__init__(message, **values)
+        self.field = field
+
+
+# --- set up ---------------------------------------------------------------------------------------------------
+
+
+def open_program(offer: list[Rule], *, by: int | None, at: datetime, **settings: Any) -> Terms:
+    """Publishes the terms with their rules: the first version, or the next one."""
+    goals.add_usual()
+    published = terms_.publish(by=by, at=at, **settings)
+    rules.set_rules(published, offer)
+    audit.write("terms_published", "terms", str(published.version), by=by, at=at, state=published.state)
+    return published
+
+
+def add_owner(email: str, *, name: str, password: str, at: datetime) -> User:
+    """Makes the first owner, or makes an existing person one. `password` is hashed. The address counts as confirmed."""
+    email = users.clean_email(email)
+    owner = users.add(email=email, name=name, password=password, at=at)
+    if owner is None:
+        owner = users.find_by_email(email)
+        assert owner is not None
+        owner.password, owner.name = password, name or owner.name
+        sign_ins.end_all(owner.id, at=at)
+    else:
+        links.make(owner.id, at=at)
+    owner.confirmed_at = owner.confirmed_at or at
+    roles.grant(owner.id, Role.OWNER, by=None, at=at)
+    audit.write("role_granted", "user", owner.public_id, by=None, at=at, role=Role.OWNER)
+    return owner
+
+
+# --- follow ---------------------------------------------------------------------------------------------------
+
+
+def follow(code: str, seen: Surroundings, *, new: bool, on: Quick, at: datetime, by: int | None = None) -> Found | None:
+    """A person opens a link: the click is recorded, committed when this returns. None for an unknown code.
+
+    `new`: the visitor's id was issued for this visit. Its owner's own visit, and a link that credits nobody, open
+    and are not counted.
+    """
+    found = links.find(code, on=on)
+    if found is not None and found.credits and found.owner_id != by:
+        clicks.record(found.link_id, seen, new=new, at=at, on=on)
+    return found
+
+
+def candidate(code: str, *, at: datetime) -> Candidate | None:
+    """What a code stands for as a way to be attributed; None if it is unknown or credits nobody."""
+    link = links.by_code(code)
+    if link is None or link.archived_at is not None:
+        return None
+    owner = User.by_id(link.owner_id)
+    if owner.suspended_at or not owner.active:
+        return None
+    return Candidate(link.id, link.owner_id, links.current_code(link.id), at, at)
+
+
+def _touches(visitor: str | None, *, at: datetime) -> list[Candidate]:
+    """A visitor's touches, one a link: with the moments of its first and its last visit."""
+    by_link: dict[int, Candidate] = {}
+    for click in clicks.touches(visitor, until=at):
+        known = by_link.get(click.link_id)
+        link = session.get_one(links.Link, click.link_id)
+        owner = User.by_id(link.owner_id)
+        if link.archived_at or owner.suspended_at or not owner.active:
+            continue
+        by_link[click.link_id] = Candidate(
+            link.id,
+            link.owner_id,
+            links.current_code(link.id),
+            min(click.at, known.first_at) if known else click.at,
+            known.last_at if known else click.last_at,
+            known.click_id if known else click.id,
+        )
+    return list(by_link.values())
+
+
+def foresee(visitor: str | None, *, carried: str = "", typed: str = "", at: datetime) -> Attribution | None:
+    """Who would be the referrer of somebody who signs up now: by a typed code, else by touches and a carried code.
+
+    `carried` is the code that travelled in the form: where there is no cookie it is the only touch.
+    """
+    terms = terms_.in_force()
+    touches = _touches(visitor, at=at)
+    brought = candidate(carried, at=at) if carried else None
+    if brought is not None and all(touch.link_id != brought.link_id for touch in touches):
+        touches.append(brought)
+    return attribution.decide(
+        typed=candidate(typed, at=at) if typed else None,
+        touches=touches,
+        touch=terms_.Touch(terms.touch),
+        window_days=terms.window_days,
+        at=at,
+    )
+
+
+# --- sign up --------------------------------------------------------------------------------------------------
+
+
+def sign_up(
+    *,
+    email: str,
+    name: str,
+    password: str,
+    seen: Surroundings,
+    at: datetime,
+    carried: str = "",
+    typed: str = "",
+    shows_name: bool = True,
+) -> None:
+    """A friend signs up: account, referral, link and mail in one write. `password` is hashed.
+
+    Whoever looks on cannot tell whether the address was known: then only its owner learns it, by mail. An account
+    never confirmed, or a customer whom only the shop knows, gets a confirmation that carries this sign-up.
+    """
+    terms = terms_.in_force()
+    outcome = foresee(seen.visitor, carried=carried, typed=typed, at=at) if terms.open_to_new else None
+    user = users.add(email=email, name=name, password=password, at=at, surroundings=seen, shows_name=shows_name)
+    if user is None:
+        user = users.find_by_email(email)
+        assert user is not None
+        if user.confirmed_at is not None or not user.active:
+            notices.already_registered(user, at=at)
+            return
+        kept = outcome.as_json() if outcome else None
+        secret = one_time.make(Purpose.CONFIRM, user.id, password=password, carried=kept, at=at)
+        notices.confirm_address(user, secret, at=at)
+        return
+    user.accepted_terms_version = terms.version
+    links.make(user.id, at=at)
+    if outcome is not None:
+        _refer(user, outcome, terms, at=at)
+    secret = one_time.make(Purpose.CONFIRM, user.id, password=password, at=at)
+    notices.confirm_address(user, secret, at=at)
+
+
+def _refer(referee: User, outcome: Attribution, terms: Terms, *, at: datetime) -> Referral | None:
+    """Makes the referral and has the signals look at it."""
+    users.lock(outcome.referrer_id, referee.id)
+    referral = referrals.make(referee, outcome, terms=terms, at=at)
+    if referral is not None:
+        referrer = User.by_id(referral.referrer_id)
+        signals.assess(referral, referee, referrer, at=at)
+        audit.write("referral_made", "referral", referral.public_id, by=None, at=at, how=referral.how)
+        notices.friend_joined(referral, referee, referrer, at=at)
+    return referral
+
+
+# --- confirm --------------------------------------------------------------------------------------------------
+
+
+def confirm(secret: str, *, at: datetime) -> User | None:
+    """Somebody proves that an address is theirs, by the button on the mailed page. None: the link is no good.
+
+    The password becomes the one chosen at the sign-up that this mail was for. What waited for the address happens
+    now: orders of theirs, and the goal `signup`.
+    """
+    key = one_time.use(Purpose.CONFIRM, secret, at=at)
+    if key is None or key.user_id is None:
+        return None
+    user = User.by_id(key.user_id)
+    customer = Customer(external_id=user.external_id, email=user.email)
+    conversions.lock_customer(customer)
+    first = user.confirmed_at is None
+    if not first:
+        return user
+    user.confirmed_at = at
+    if key.password and key.password != user.password:
+        user.password = key.password
+        sign_ins.end_all(user.id, at=at)
+    one_time.end_all(Purpose.CONFIRM, user.id, at=at)
+    audit.write("address_confirmed", "user", user.public_id, by=user.id, at=at)
+    if key.carried and referrals.of_referee(user.id) is None:
+        outcome = Attribution.from_json(key.carried)
+        if outcome.touched_at <= user.signed_up_at:
+            _refer(user, outcome, terms_.in_force(), at=at)
+    _apply_waiting(customer, user, at=at)
+    convert(
+        OrderReport(
+            goal=goals.SIGNUP,
+            external_id=f"signup {user.public_id}",
+            customer=Customer(email=user.email),
+            occurred_at=at,
+            source=goals.PORTAL,
+        ),
+        at=at,
+    )
+    return user
+
+
+def report_customer(
+    customer: Customer, *, name: str = "", code: str = "", signed_up_at: datetime | None = None, at: datetime
+) -> tuple[User, bool]:
+    """The shop tells of a customer, with the code they came with if any; the person, and whether they are new.
+
+    Somebody who was there before never becomes a referee. Raises ReportRefused.
+    """
+    if not customer.external_id or not customer.email:
+        raise ReportRefused("external_id", marked("Name the customer by external_id and email."))
+    email = users.clean_email(customer.email)
+    customer = Customer(customer.external_id, email)
+    if signed_up_at is not None and signed_up_at > at:
+        raise ReportRefused("signed_up_at", marked("This moment lies in the future."))
+    conversions.lock_customer(customer)
+    by_id, by_email = users.find_by_external_id(customer.external_id), users.find_by_email(email)
+    if by_id is not None:
+        if by_email is not None and by_email.id != by_id.id:
+            raise ReportRefused("email", marked("This address belongs to another customer."))
+        return by_id, False
+    if by_email is not None:
+        if by_email.external_id is not None:
+            raise ReportRefused("external_id", marked("This address is another customer's already."))
+        by_email.external_id = customer.external_id
+        if signed_up_at is not None:
+            by_email.signed_up_at = min(by_email.signed_up_at, signed_up_at)
+        _apply_waiting(customer, by_email, at=at)
+        return by_email, False
+    user = users.add(
+        email=email, name=name, external_id=customer.external_id, signed_up_at=signed_up_at or at, at=at
+    )
+    if user is None:
+        raise ReportRefused("email", marked("This customer was told by somebody else just now. Send it again."))
+    links.make(user.id, at=at)
+    terms = terms_.in_force()
+    brought = candidate(code, at=user.signed_up_at) if code and terms.open_to_new else None
+    if brought is not None:
+        outcome = attribution.decide(
+            typed=brought, touches=[], touch=terms_.Touch(terms.touch), window_days=terms.window_days, at=at, shop=True
+        )
+        assert outcome is not None
+        _refer(user, outcome, terms, at=user.signed_up_at)
+    _apply_waiting(customer, user, at=at)
+    return user, True
+
+
+# --- convert --------------------------------------------------------------------------------------------------
+
+
+class Answer(StrEnum):
+    """What became of a report."""
+
+    MADE = "made"
+    KNOWN = "known"
+    WAITING = "waiting"
+    DISAGREES = "disagrees"
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A conversion as it stands now, and what became of the report."""
+
+    conversion: Conversion
+    answer: Answer
+
+
+def convert(report: OrderReport, *, at: datetime) -> Reported:
+    """A goal is reported as reached. The same report again finds the same row. Raises ReportRefused.
+
+    A customer not known yet (or with an address nobody vouches for): the report is kept and applied later.
+    """
+    conversions.check(report, currency=terms_.in_force().currency, at=at)
+    conversions.lock_order(report.source, report.external_id)
+    conversions.lock_customer(report.customer)
+    customer = _customer(report.customer)
+    made = conversions.record(report, at=at)
+    if made is None:
+        known = conversions.find(report.source, report.external_id)
+        assert known is not None
+        if not conversions.agrees(known, report, customer_id=customer.id if customer else None):
+            conversions.disagree(known, report, at=at)
+            return Reported(known, Answer.DISAGREES)
+        return Reported(known, Answer.KNOWN if known.applied_at else Answer.WAITING)
+    if customer is None or not customer.known:
+        return Reported(made, Answer.WAITING)
+    _apply(made, customer, at=at)
+    return Reported(made, Answer.MADE)
+
+
+def _customer(named: Customer) -> User | None:
+    found = users.find_by_external_id(named.external_id) if named.external_id else None
+    if found is None and named.email:
+        found = users.find_by_email(named.email)
+        if found is not None and named.external_id and found.external_id not in (None, named.external_id):
+            return None
+    return found
+
+
+def _apply_waiting(customer: Customer, user: User, *, at: datetime) -> None:
+    """What was kept for somebody who is known now."""
+    for conversion in conversions.waiting_for(customer):
+        if _customer(Customer(conversion.customer_external_id, conversion.customer_email)) is user:
+            _apply(conversion, user, at=at)
+
+
+def _apply(conversion: Conversion, customer: User, *, at: datetime) -> None:
+    """Makes the rewards of a conversion, both sides in this write, and then what its refunds ask for."""
+    conversion.customer_id, conversion.applied_at = customer.id, at
+    referral = referrals.of_referee(customer.id)
+    if referral is None:
+        session.flush()
+        return
+    conversion.referral_id = referral.id
+    users.lock(referral.referrer_id, referral.referee_id)
+    if _in_good_standing(referral):
+        _reward(conversion, referral, at=at)
+    else:
+        conversion.outcome = [{"why_not": "suspended"}]
+    session.flush()
+    for refund in conversions.refunds_for(conversion):
+        _take_back(conversion, refund, at=at)
+
+
+def _in_good_standing(referral: Referral) -> bool:
+    return not any(
+        person.suspended_at or person.erased_at or person.shut_out_at
+        for person in (User.by_id(referral.referrer_id), User.by_id(referral.referee_id))
+    )
+
+
+def _reward(conversion: Conversion, referral: Referral, *, at: datetime) -> None:
+    """For each beneficiary the best matching rule of the terms the referral came under; milestones on top."""
+    terms = terms_.version_of(referral.terms_id)
+    offered = [rule for rule in rules.of_terms(terms.id) if rule.goal == conversion.goal]
+    usual = [rule for rule in offered if not rule.threshold]
+    outcome: list[dict[str, Any]] = []
+    weighed: dict[int, Computation] = {}
+    for rule in usual:
+        weighed[rule.id] = rules.work_out(rule, terms, _facts(conversion, referral, rule))
+    conversion.counted = _reached(conversion, referral, list(weighed.values()))
+    if conversion.counted and conversion.goal == terms.goal:
+        referrals.count(referral, at=at)
+    session.flush()
+    for beneficiary in Beneficiary:
+        mine = [rule for rule in usual if rule.beneficiary == beneficiary]
+        best = max(mine, key=lambda rule: (weighed[rule.id].amount_minor, -rule.id), default=None)
+        for rule in mine:
+            if rule is not best or not weighed[rule.id].amount_minor:
+                why_not = weighed[rule.id].why_not or "another_gives_more"
+                outcome.append({"beneficiary": beneficiary, "rule_key": rule.rule_key, "why_not": why_not})
+        if best is not None and weighed[best.id].amount_minor:
+            others = [
+                {"step": "beats", "rule_key": rule.rule_key, "amount_minor": weighed[rule.id].amount_minor}
+                for rule in mine
+                if rule is not best and weighed[rule.id].amount_minor
+            ]
+            outcome.append(_give(conversion, referral, best, terms, weighed[best.id], others, at=at))
+    for rule in offered:
+        if rule.threshold and conversion.counted:
+            worked = rules.work_out(rule, terms, _facts(conversion, referral, rule))
+            if worked.amount_minor:
+                outcome.append(_give(conversion, referral, rule, terms, worked, [], at=at))
+            else:
+                outcome.append(
+                    {"beneficiary": rule.beneficiary, "rule_key": rule.rule_key, "why_not": worked.why_not}
+                )
+    conversion.outcome = outcome
+
+
+def _facts(conversion: Conversion, referral: Referral, rule: Rule) -> Facts:
+    person_id = referral.referrer_id if rule.beneficiary == Beneficiary.REFERRER else referral.referee_id
+    return Facts(
+        goal=conversion.goal,
+        order_minor=conversion.amount_minor,
+        occurred_at=conversion.occurred_at,
+        joined_at=referral.joined_at,
+        expires_at=referral.expires_at,
+        earned_before=conversions.counted_before(referral, conversion.goal),
+        ordinal=rewards.next_ordinal(person_id, rule.rule_key),
+        given=rewards.given(referral.id, person_id, rule.rule_key),
+        friends=rewards.friends_counted(referral.referrer_id, conversion.goal) if rule.threshold else 0,
+        reached=rewards.milestone_reached(person_id, rule) if rule.threshold else False,
+    )
+
+
+def _reached(conversion: Conversion, referral: Referral, computations: list[Computation]) -> bool:
+    """Whether a goal counts as reached: in time, and by some rule's measure if there is one."""
+    if not referral.joined_at <= conversion.occurred_at:
+        return False
+    if conversion.occurred_at > referral.expires_at and not conversions.counted_before(referral, conversion.goal):
+        return False
+    fine = {None, "rounds_to_nothing", "only_the_first", "months_over", "outside_dates"}
+    return not computations or any(computation.why_not in fine for computation in computations)
+
+
+def _give(
+    conversion: Conversion,
+    referral: Referral,
+    rule: Rule,
+    terms: Terms,
+    computation: Computation,
+    others: list[dict[str, Any]],
+    *,
+    at: datetime,
+) -> dict[str, Any]:
+    """Makes one reward, within what the caps of today leave a referrer; what became of it, for the outcome."""
+    said = {"beneficiary": rule.beneficiary, "rule_key": rule.rule_key}
+    person_id = referral.referrer_id if rule.beneficiary == Beneficiary.REFERRER else referral.referee_id
+    amount, steps = computation.amount_minor, computation.steps + others
+    if rule.beneficiary == Beneficiary.REFERRER:
+        amount, steps = _within_caps(person_id, amount, steps, at=at)
+    if amount == 0:
+        return said | {"why_not": "cap_reached"}
+    reward = rewards.make(
+        conversion,
+        referral,
+        rule,
+        terms,
+        person_id,
+        Computation(amount, steps),
+        ordinal=rewards.next_ordinal(person_id, rule.rule_key),
+        at=at,
+    )
+    if reward is None:
+        return said | {"why_not": "already_given"}
+    return said | {"amount_minor": amount}
+
+
+def _within_caps(person_id: int, amount: int, steps: list[dict[str, Any]], *, at: datetime) -> tuple[int, list[dict[str, Any]]]:
+    """What today's caps a month and a year leave of an amount, with the step that says so."""
+    today = terms_.in_force()
+    for period, cap in (("month", today.referrer_month_cap_minor), ("year", today.referrer_year_cap_minor)):
+        if cap is None:
+            continue
+        used = rewards.given_since(person_id, today.currency, period_start(today, period, at=at))
+        room = max(0, cap - used)
+        if amount > room:
+            amount = room
+            steps = [*steps, {"step": "cap", "period": period, "cap_minor": cap, "amount_minor": room}]
+    return amount, steps
+
+
+def period_start(terms: Terms, period: str, *, at: datetime) -> datetime:
+    """When the month or year of a moment began, by the terms' time zone."""
+    local = at.astimezone(ZoneInfo(terms.time_zone)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (local.replace(month=1) if period == "year" else local).astimezone(at.tzinfo)
+
+
+# --- refund ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Refunded:
+    """A refund as it stands now, and what became of the report."""
+
+    refund: Refund
+    answer: Answer
+
+
+def refund(report: RefundReport, *, at: datetime) -> Refunded:
+    """Money was given back for an order, which may not be known yet. Raises ReportRefused."""
+    conversions.check_refund(report)
+    conversions.lock_order(report.source, report.conversion_external_id)
+    made = conversions.record_refund(report, at=at)
+    if made is None:
+        known = conversions.find_refund(report.source, report.external_id)
+        assert known is not None
+        told = (report.conversion_external_id, report.amount_minor)
+        if told != (known.conversion_external_id, known.amount_minor):
+            return Refunded(known, Answer.DISAGREES)
+        return Refunded(known, Answer.KNOWN if known.conversion_id else Answer.WAITING)
+    conversion = conversions.find(report.source, report.conversion_external_id)
+    if conversion is None:
+        return Refunded(made, Answer.WAITING)
+    session.refresh(conversion, with_for_update=True)
+    _take_back(conversion, made, at=at)
+    return Refunded(made, Answer.MADE)
+
+
+def _take_back(conversion: Conversion, given_back: Refund, *, at: datetime) -> None:
+    """Takes back from every reward of an order what its refunds so far ask for in all."""
+    given_back.conversion_id = conversion.id
+    part, whole = conversions.refunded(conversion)
+    made = rewards.of_conversion(conversion.id)
+    users.lock(*(reward.person_id for reward in made))
+    for reward in made:
+        if part == whole:
+            payouts.withdraw(reward, at=at)
+        clawback = rewards.take_back(reward, given_back, part, whole, at=at)
+        if clawback is not None:
+            payouts.join(clawback, at=at)
+            if payouts.live_line(reward.id) is None:
+                rewards.reverse(reward, at=at)
+
+
+# --- decide ---------------------------------------------------------------------------------------------------
+
+
+def approve(reward_id: int, *, by: int | None, at: datetime) -> Reward:
+    """Approves a pending reward; if its hold has passed, it is ready to pay at once. Raises DecisionRefused.
+
+    What is somebody's who is suspended waits; it can only be rejected.
+    """
+    reward = _locked(reward_id)
+    if reward.person.suspended_at is not None:
+        raise rewards.DecisionRefused(marked("This person is suspended: what is pending waits."))
+    rewards.approve(reward, by=by, at=at)
+    notices.reward_approved(reward, at=at)
+    rewards.release(reward, at=at)
+    return reward
+
+
+def reject(reward_id: int, *, by: int, reason: Reason, told: str, note: str = "", at: datetime) -> Reward:
+    """Rejects a pending reward. `told` is what its person reads, `note` is for colleagues. Raises DecisionRefused."""
+    reward = _locked(reward_id)
+    rewards.reject(reward, by=by, reason=reason, told=told, note=note, at=at)
+    notices.reward_rejected(reward, told, at=at)
+    return reward
+
+
+def undo(reward_id: int, *, by: int, note: str, at: datetime) -> Reward:
+    """Takes a decision back, until its payout is exported; its line then leaves the batch. Raises DecisionRefused."""
+    reward = _locked(reward_id)
+    if not payouts.withdraw(reward, at=at):
+        raise rewards.DecisionRefused(marked("Its payout is out already. From here on only refunds take back."))
+    rewards.undo(reward, by=by, note=note, at=at)
+    return reward
+
+
+def _locked(reward_id: int) -> Reward:
+    return rewards.locked([reward_id])[0]
+
+
+def suspend(user: User, *, by: int, note: str, at: datetime) -> None:
+    """Freezes somebody: links open and credit nobody, what is pending waits, lines leave batches not exported."""
+    users.lock(user.id)
+    if user.suspended_at is not None:
+        return
+    user.suspended_at = at
+    for reward in payouts.drawn_of(user.id):
+        payouts.withdraw(reward, at=at)
+    note_id = audit.note(note, by=by, about=user.id, at=at)
+    audit.write("user_suspended", "user", user.public_id, by=by, at=at, note_id=note_id)
+
+
+def readmit(user: User, *, by: int, note: str, at: datetime) -> None:
+    """Ends a suspension."""
+    users.lock(user.id)
+    if user.suspended_at is None:
+        return
+    user.suspended_at = None
+    note_id = audit.note(note, by=by, about=user.id, at=at)
+    audit.write("user_readmitted", "user", user.public_id, by=by, at=at, note_id=note_id)
+
+
+# --- release --------------------------------------------------------------------------------------------------
+
+
+def release_due(*, at: datetime) -> int:
+    """Makes approved rewards whose hold has passed ready to pay. Gives how many."""
+    return sum(rewards.release(reward, at=at) for reward in rewards.locked(rewards.due_for_release(at=at)))
+
+
+def approve_clear(*, at: datetime) -> int:
+    """Approves what the terms say needs no person: Clear, below the limit, hold passed, budget left. Gives how many."""
+    terms = terms_.current()
+    if terms is None or terms.auto_approve_below_minor is None:
+        return 0
+    if terms.budget_month_minor is not None:
+        spent = rewards.spent_since(terms.currency, period_start(terms, "month", at=at))
+        if spent > terms.budget_month_minor:
+            return 0
+    due = rewards.locked(rewards.due_for_approval(terms.auto_approve_below_minor, at=at))
+    assessed = signals.assessments({reward.referral_id for reward in due})
+    done = 0
+    for reward in due:
+        clear = assessed[reward.referral_id] == signals.Assessment.CLEAR
+        if clear and reward.state == rewards.State.PENDING and _in_good_standing(reward.referral):
+            approve(reward.id, by=None, at=at)
+            done += 1
+    return done
+
+
+# --- pay ------------------------------------------------------------------------------------------------------
+
+
+def draw_batch(*, by: int, at: datetime) -> Batch:
+    """Puts what is ready of everybody who is ready into a draft batch. Raises PayoutRefused if nobody is."""
+    release_due(at=at)
+    return payouts.draw(terms_.in_force(), by=by, at=at)
+
+
+def approve_batch(batch: Batch, *, by: int, at: datetime) -> None:
+    """Approves a draft batch. Raises PayoutRefused."""
+    payouts.approve(payouts.lock_batch(batch.id), terms_.in_force(), by=by, at=at)
+
+
+def export_batch(batch: Batch, *, by: int, at: datetime) -> None:
+    """The batch's file is taken out. Raises PayoutRefused."""
+    payouts.export(payouts.lock_batch(batch.id), by=by, at=at)
+
+
+def cancel_batch(batch: Batch, *, by: int, at: datetime) -> None:
+    """Dissolves a batch that is not exported. Raises PayoutRefused."""
+    payouts.cancel(payouts.lock_batch(batch.id), by=by, at=at)
+
+
+def pay_batch(batch: Batch, *, by: int, bank_reference: str = "", at: datetime) -> int:
+    """Notes that every payout of a batch that is on its way arrived. Gives how many. Raises PayoutRefused."""
+    locked = payouts.lock_batch(batch.id)
+    payouts.refer_to_bank(locked, bank_reference)
+    sent = [payout for payout in locked.payouts if payout.state == payouts.State.SENT]
+    if not sent and locked.state not in (payouts.BatchState.PAID, payouts.BatchState.PARTLY_PAID):
+        raise payouts.PayoutRefused(marked("Export the batch first: its file is what gets paid."))
+    return sum(_pay(payout, by=by, at=at) for payout in sent)
+
+
+def pay(payout: Payout, *, by: int, at: datetime) -> bool:
+    """Notes that one payout arrived; whether this changed anything. Raises PayoutRefused."""
+    payouts.lock_batch(payout.batch_id)
+    session.refresh(payout)
+    return _pay(payout, by=by, at=at)
+
+
+def _pay(payout: Payout, *, by: int, at: datetime) -> bool:
+    changed = payouts.pay(payout, by=by, at=at)
+    if changed:
+        notices.payout_paid(payout, at=at)
+    return changed
+
+
+def fail(payout: Payout, *, failure: str, by: int, at: datetime) -> bool:
+    """Notes that one payout came back; whether this changed anything. Raises PayoutRefused."""
+    payouts.lock_batch(payout.batch_id)
+    session.refresh(payout)
+    changed = payouts.fail(payout, failure=failure, by=by, at=at)
+    if changed:
+        notices.payout_failed(payout, at=at)
+    return changed

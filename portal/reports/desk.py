@@ -1,0 +1,164 @@
+"""What the admin's desk shows: the queue with its evidence, referrals, people, and what needs attention."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import joinedload
+
+from portal.accounts.audit import AuditEntry, Note
+from portal.accounts.users import User
+from portal.core.database import session
+from portal.payouts.payouts import Batch
+from portal.payouts.payouts import State as PayoutState
+from portal.payouts.payouts import Payout
+from portal.delivery.outbox import Message
+from portal.delivery.outbox import State as MailState
+from portal.referrals.referrals import Referral
+from portal.rewards import signals
+from portal.rewards.conversions import Conversion, Disagreement, Refund
+from portal.rewards.rewards import Reward, State
+from portal.rewards.signals import Assessment, Signal
+
+PAGE = 50
+
+
+@dataclass(frozen=True)
+class Case:
+    """One pending reward with what speaks for and against it."""
+
+    reward: Reward
+    assessment: Assessment
+    signals: list[Signal]
+
+
+def queue(*, after: int | None = None, most: int = PAGE) -> tuple[list[Case], int | None]:
+    """Pending rewards, the oldest first, and the key of the next page if there is one."""
+    query = (
+        sa.select(Reward)
+        .options(
+            joinedload(Reward.person),
+            joinedload(Reward.rule),
+            joinedload(Reward.conversion),
+            joinedload(Reward.referral).options(joinedload(Referral.referee), joinedload(Referral.referrer)),
+        )
+        .where(Reward.state == State.PENDING)
+    )
+    if after is not None:
+        query = query.where(Reward.id > after)
+    found = list(session.scalars(query.order_by(Reward.id).limit(most + 1)).unique())
+    shown = found[:most]
+    return _with_evidence(shown), shown[-1].id if len(found) > most else None
+
+
+def _with_evidence(shown: list[Reward]) -> list[Case]:
+    numbers = {reward.referral_id for reward in shown}
+    assessed = signals.assessments(numbers)
+    raised: dict[int, list[Signal]] = {}
+    for signal in session.scalars(sa.select(Signal).where(Signal.referral_id.in_(numbers)).order_by(Signal.weight.desc())):
+        raised.setdefault(signal.referral_id, []).append(signal)
+    return [Case(reward, assessed[reward.referral_id], raised.get(reward.referral_id, [])) for reward in shown]
+
+
+def of_referral(referral: Referral) -> list[Case]:
+    """The rewards of a referral, decided or not, with their evidence."""
+    query = sa.select(Reward).where(Reward.referral_id == referral.id).order_by(Reward.id)
+    return _with_evidence(list(session.scalars(query)))
+
+
+def pending_count() -> int:
+    return session.scalar(sa.select(sa.func.count()).where(Reward.state == State.PENDING)) or 0
+
+
+def referrals_listed(*, before: int | None = None, most: int = PAGE) -> tuple[list[Referral], int | None]:
+    """Referrals, the newest first, and the key of the next page if there is one."""
+    query = sa.select(Referral).options(joinedload(Referral.referee), joinedload(Referral.referrer))
+    if before is not None:
+        query = query.where(Referral.id < before)
+    found = list(session.scalars(query.order_by(Referral.id.desc()).limit(most + 1)).unique())
+    return found[:most], found[most - 1].id if len(found) > most else None
+
+
+def conversions_of(referral: Referral) -> list[Conversion]:
+    query = sa.select(Conversion).where(Conversion.referral_id == referral.id)
+    return list(session.scalars(query.order_by(Conversion.id)))
+
+
+def people(*, search: str = "", before: int | None = None, most: int = PAGE) -> tuple[list[User], int | None]:
+    """People, the newest first, by name or address; and the key of the next page if there is one."""
+    query = sa.select(User)
+    if search:
+        wanted = search.lower()
+        query = query.where(
+            sa.or_(
+                sa.func.lower(User.name).contains(wanted, autoescape=True),
+                sa.func.lower(User.email).contains(wanted, autoescape=True),
+                User.external_id == search,
+            )
+        )
+    if before is not None:
+        query = query.where(User.id < before)
+    found = list(session.scalars(query.order_by(User.id.desc()).limit(most + 1)))
+    return found[:most], found[most - 1].id if len(found) > most else None
+
+
+def batches(*, most: int = 100) -> list[Batch]:
+    """Batches, the newest first."""
+    query = sa.select(Batch).options(joinedload(Batch.payouts)).order_by(Batch.id.desc()).limit(most)
+    return list(session.scalars(query).unique())
+
+
+@dataclass(frozen=True)
+class History:
+    """One line of the audit list, with who acted and what they wrote."""
+
+    entry: AuditEntry
+    actor: User | None
+    note: str
+
+
+def history(*, before: int | None = None, subject: tuple[str, str] | None = None, most: int = PAGE) -> tuple[list[History], int | None]:
+    """The audit list, the newest first, and the key of the next page if there is one."""
+    query = (
+        sa.select(AuditEntry, User, Note.text)
+        .outerjoin(User, User.id == AuditEntry.actor_id)
+        .outerjoin(Note, Note.id == AuditEntry.note_id)
+    )
+    if subject is not None:
+        query = query.where(AuditEntry.subject_kind == subject[0], AuditEntry.subject_id == subject[1])
+    if before is not None:
+        query = query.where(AuditEntry.id < before)
+    found = [History(*row) for row in session.execute(query.order_by(AuditEntry.id.desc()).limit(most + 1))]
+    return found[:most], found[most - 1].entry.id if len(found) > most else None
+
+
+@dataclass(frozen=True)
+class Attention:
+    """What waits for somebody: counts, and since when the oldest waits."""
+
+    pending: int
+    oldest_pending_at: datetime | None
+    failed_payouts: int
+    mail_given_up: int
+    waiting_orders: int
+    waiting_refunds: int
+    disagreements: int
+
+
+def attention() -> Attention:
+    """What the overview lists first."""
+    pending = sa.select(sa.func.count(), sa.func.min(Reward.made_at)).where(Reward.state == State.PENDING)
+    count, oldest = session.execute(pending).one()
+
+    def many(model: type, *where: sa.ColumnElement[bool]) -> int:
+        return session.scalar(sa.select(sa.func.count()).select_from(model).where(*where)) or 0
+
+    return Attention(
+        pending=count,
+        oldest_pending_at=oldest,
+        failed_payouts=many(Payout, Payout.state == PayoutState.FAILED),
+        mail_given_up=many(Message, Message.state == MailState.GIVEN_UP),
+        waiting_orders=many(Conversion, Conversion.applied_at.is_(None)),
+        waiting_refunds=many(Refund, Refund.conversion_id.is_(None)),
+        disagreements=many(Disagreement),
+    )

@@ -1,0 +1,157 @@
+"""What a referrer sees: their numbers, their friends and what became of each, their rewards and payouts.
+
+Every question takes the referrer's row number and answers of theirs alone.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import joinedload
+
+from portal.core.database import session
+from portal.payouts.payouts import Payout
+from portal.referrals.referrals import Referral
+from portal.reports import status
+from portal.reports.status import Status
+from portal.rewards import ledger, rewards
+from portal.rewards.ledger import Bucket
+from portal.rewards.rewards import Reward, State
+from portal.sharing.clicks import Click
+from portal.sharing.links import Link
+
+PAGE = 50
+
+
+@dataclass(frozen=True)
+class Credits:
+    """Money in minor units: what can be paid now, what is on its way (and until when), what was paid."""
+
+    ready_minor: int
+    on_its_way_minor: int
+    paid_minor: int
+    clears_at: datetime | None
+
+
+def credits(user_id: int, currency: str) -> Credits:
+    """A person's money, as sums of the ledger."""
+    sums = ledger.balances(user_id, currency)
+    clears = session.scalar(
+        sa.select(sa.func.max(Reward.hold_until)).where(
+            Reward.person_id == user_id, Reward.released_at.is_(None), Reward.state.in_((State.PENDING, State.APPROVED))
+        )
+    )
+    return Credits(
+        ready_minor=sums[Bucket.PAYABLE],
+        on_its_way_minor=sums[Bucket.PENDING] + sums[Bucket.APPROVED] + sums[Bucket.IN_PAYOUT],
+        paid_minor=sums[Bucket.PAID],
+        clears_at=clears,
+    )
+
+
+@dataclass(frozen=True)
+class Numbers:
+    clicks: int
+    joined: int
+    counted: int
+
+
+def numbers(user_id: int) -> Numbers:
+    """Clicks through a person's links, friends who joined, friends who reached the goal."""
+    clicked = sa.select(sa.func.count()).select_from(Click).join(Link, Link.id == Click.link_id)
+    joined = sa.select(sa.func.count(), sa.func.count(Referral.counted_at)).where(Referral.referrer_id == user_id)
+    friends, counted = session.execute(joined).one()
+    return Numbers(session.scalar(clicked.where(Link.owner_id == user_id)) or 0, friends, counted)
+
+
+@dataclass(frozen=True)
+class Friend:
+    """One row of the list of friends."""
+
+    referral: Referral
+    status: Status
+    rewards: list[Reward]
+
+
+def friends(user_id: int, *, at: datetime, before: int | None = None, most: int = PAGE) -> tuple[list[Friend], int | None]:
+    """A person's friends, the newest first, and the key of the next page if there is one."""
+    query = sa.select(Referral).options(joinedload(Referral.referee)).where(Referral.referrer_id == user_id)
+    if before is not None:
+        query = query.where(Referral.id < before)
+    found = list(session.scalars(query.order_by(Referral.id.desc()).limit(most + 1)).unique())
+    shown = found[:most]
+    mine = _rewards_by_referral(user_id, [referral.id for referral in shown])
+    listed = [
+        Friend(referral, status.of_friend(referral, mine.get(referral.id, []), at=at), mine.get(referral.id, []))
+        for referral in shown
+    ]
+    return listed, shown[-1].id if len(found) > most else None
+
+
+def _rewards_by_referral(user_id: int, referral_ids: list[int]) -> dict[int, list[Reward]]:
+    by_referral: dict[int, list[Reward]] = {}
+    query = sa.select(Reward).where(Reward.person_id == user_id, Reward.referral_id.in_(referral_ids))
+    for reward in session.scalars(query.order_by(Reward.id)):
+        by_referral.setdefault(reward.referral_id, []).append(reward)
+    return by_referral
+
+
+@dataclass(frozen=True)
+class Event:
+    """One step of a friend's story. `kind` names the sentence, `reward` and `minor` fill it."""
+
+    at: datetime
+    kind: str
+    minor: int | None = None
+    currency: str | None = None
+    reward: Reward | None = None
+    text: str = ""
+
+
+def story(referral: Referral, *, of: int) -> list[Event]:
+    """What happened with a friend, oldest first, as far as the person with row number `of` may know it."""
+    events = [Event(referral.touched_at, "clicked"), Event(referral.joined_at, "joined")]
+    if referral.referee.confirmed_at:
+        events.append(Event(referral.referee.confirmed_at, "confirmed"))
+    if referral.expired_at:
+        events.append(Event(referral.expires_at, "expired"))
+    mine = _rewards_by_referral(of, [referral.id]).get(referral.id, [])
+    for reward in mine:
+        events.append(Event(reward.conversion.occurred_at, f"reached {reward.conversion.goal}", reward=reward))
+        events.append(Event(reward.made_at, "reward_made", reward.amount_minor, reward.currency, reward))
+        events.extend(_decided(reward))
+        events.extend(
+            Event(clawback.at, "taken_back", -clawback.amount_minor, reward.currency, reward)
+            for clawback in rewards.clawbacks(reward.id)
+        )
+        if reward.released_at:
+            events.append(Event(reward.released_at, "ready", reward=reward))
+        if reward.paid_at:
+            events.append(Event(reward.paid_at, "paid", rewards.left(reward), reward.currency, reward))
+    return sorted(events, key=lambda event: event.at)
+
+
+def _decided(reward: Reward) -> list[Event]:
+    return [
+        Event(decision.at, decision.verdict, reward=reward, text=rewards.told(decision))
+        for decision in rewards.decisions(reward.id)
+    ]
+
+
+def rewards_of(user_id: int, *, before: int | None = None, most: int = PAGE) -> tuple[list[Reward], int | None]:
+    """A person's rewards, the newest first, and the key of the next page if there is one."""
+    query = (
+        sa.select(Reward)
+        .options(joinedload(Reward.referral).joinedload(Referral.referee), joinedload(Reward.rule))
+        .where(Reward.person_id == user_id)
+    )
+    if before is not None:
+        query = query.where(Reward.id < before)
+    found = list(session.scalars(query.order_by(Reward.id.desc()).limit(most + 1)).unique())
+    return found[:most], found[most - 1].id if len(found) > most else None
+
+
+def payouts_of(user_id: int) -> list[Payout]:
+    """A person's payouts, the newest first."""
+    query = sa.select(Payout).options(joinedload(Payout.method)).where(Payout.user_id == user_id)
+    return list(session.scalars(query.order_by(Payout.id.desc()).limit(200)))

@@ -1,0 +1,297 @@
+"""Conversions and refunds: one goal reached once, as the shop told it, and what was given back of it.
+
+Invariants: UNIQUE(source, external_id) for ever, for orders and refunds alike; the same report again finds the same
+row; the same id with other facts is refused and kept for the attention list; a refund may come before its order.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal.core import database, money
+from portal.core.database import Json, Model, session
+from portal.core.text import Refusal, marked, public_id
+from portal.referrals.referrals import Referral
+from portal.rewards import goals
+from portal.rewards.goals import Goal
+
+LONGEST_ID = 128
+EARLIEST = timedelta(days=3650)
+
+
+class ReportRefused(Refusal):
+    """A report that cannot be taken; `field` names what is wrong with it."""
+
+    def __init__(self, field: str, message: str, **values: Any) -> None:
+        super().__init__(message, **values)
+        self.field = field
+
+
+@dataclass(frozen=True)
+class Customer:
+    """How a shop names its customer: by its own id, by address, or both."""
+
+    external_id: str | None = None
+    email: str | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """For locking a customer who may not be there yet."""
+        given = {"customer id": self.external_id, "customer address": self.email and self.email.lower()}
+        return [f"{kind} {value}" for kind, value in given.items() if value]
+
+
+@dataclass(frozen=True)
+class OrderReport:
+    """A goal reached, as reported. The amount in minor units, or None for a goal without one."""
+
+    goal: str
+    external_id: str
+    customer: Customer
+    occurred_at: datetime
+    amount_minor: int | None = None
+    currency: str | None = None
+    source: str = goals.SHOP
+    recorded_by: int | None = None
+
+
+@dataclass(frozen=True)
+class RefundReport:
+    """Money given back. No amount: all of the order."""
+
+    external_id: str
+    conversion_external_id: str
+    amount_minor: int | None = None
+    source: str = goals.SHOP
+    recorded_by: int | None = None
+
+
+class Conversion(Model):
+    """One report. `referral_id` and `applied_at` are empty while the customer is not known."""
+
+    __tablename__ = "conversions"
+    __table_args__ = (
+        database.once("source", "external_id"),
+        database.rule("amount_minor > 0", "amount_positive"),
+        database.rule("(amount_minor IS NULL) = (currency IS NULL)", "amount_has_currency"),
+        database.rule("customer_external_id IS NOT NULL OR customer_email IS NOT NULL", "customer_is_named"),
+        database.whole("amount_minor"),
+    )
+
+    id: Mapped[int] = database.key()
+    public_id: Mapped[str] = mapped_column(sa.String(16), unique=True, default=public_id)
+    source: Mapped[str] = mapped_column(sa.String(40))
+    external_id: Mapped[str] = mapped_column(sa.String(LONGEST_ID))
+    goal: Mapped[str] = mapped_column(sa.String(32))
+    customer_external_id: Mapped[str | None] = mapped_column(sa.String(LONGEST_ID), index=True)
+    customer_email: Mapped[str | None] = mapped_column(sa.String(320), index=True)
+    amount_minor: Mapped[int | None]
+    currency: Mapped[str | None] = mapped_column(sa.String(3))
+    occurred_at: Mapped[datetime]
+    received_at: Mapped[datetime] = mapped_column(index=True)
+    recorded_by_id: Mapped[int | None] = database.refers_to("users.id", index=False)
+    customer_id: Mapped[int | None] = database.refers_to("users.id")
+    referral_id: Mapped[int | None] = database.refers_to("referrals.id")
+    applied_at: Mapped[datetime | None]
+    counted: Mapped[bool] = mapped_column(default=False)
+    """Whether the goal was reached by the rules the referral came under."""
+    outcome: Mapped[Any] = mapped_column(Json, default=list)
+    """What each rule gave or why not, for whoever asks: `[{"beneficiary", "rule_key", "why_not" | "amount_minor"}]`."""
+
+    referral: Mapped[Referral | None] = relationship(Referral)
+
+
+class Refund(Model):
+    """One refund. `conversion_id` is empty while its order is not known, `amount_minor` where it is for all."""
+
+    __tablename__ = "refunds"
+    __table_args__ = (
+        database.once("source", "external_id"),
+        database.rule("amount_minor > 0", "amount_positive"),
+        database.whole("amount_minor"),
+        sa.Index("ix_refunds_order", "source", "conversion_external_id"),
+    )
+
+    id: Mapped[int] = database.key()
+    public_id: Mapped[str] = mapped_column(sa.String(16), unique=True, default=public_id)
+    source: Mapped[str] = mapped_column(sa.String(40))
+    external_id: Mapped[str] = mapped_column(sa.String(LONGEST_ID))
+    conversion_external_id: Mapped[str] = mapped_column(sa.String(LONGEST_ID))
+    conversion_id: Mapped[int | None] = database.refers_to("conversions.id")
+    amount_minor: Mapped[int | None]
+    received_at: Mapped[datetime]
+    recorded_by_id: Mapped[int | None] = database.refers_to("users.id", index=False)
+
+
+class Disagreement(Model):
+    """A known id told with other facts: nothing was changed, somebody should look."""
+
+    __tablename__ = "disagreements"
+    __table_args__ = (database.once("conversion_id", "told"),)
+
+    id: Mapped[int] = database.key()
+    conversion_id: Mapped[int] = database.refers_to("conversions.id", index=False)
+    told: Mapped[Any] = mapped_column(Json)
+    at: Mapped[datetime]
+
+
+def check(report: OrderReport, *, currency: str, at: datetime) -> Goal:
+    """The goal of a report that can be taken. Raises ReportRefused with the field's name."""
+    goal = goals.find(report.goal)
+    if goal is None:
+        raise ReportRefused("goal", marked("There is no goal “%(goal)s”."), goal=report.goal)
+    if goal.source != report.source:
+        raise ReportRefused("goal", marked("The goal “%(goal)s” is not reported by this source."), goal=report.goal)
+    _check_id("external_id", report.external_id)
+    if not report.customer.names:
+        raise ReportRefused("customer", marked("Name the customer by external_id or email."))
+    if report.customer.external_id:
+        _check_id("customer.external_id", report.customer.external_id)
+    if goal.has_amount and report.amount_minor is None:
+        raise ReportRefused("amount_minor", marked("This goal needs an amount."))
+    if report.amount_minor is not None:
+        _check_amount(report.amount_minor)
+        if report.currency != currency:
+            raise ReportRefused("currency", marked("The program's currency is %(currency)s."), currency=currency)
+    elif report.currency not in (None, currency):
+        raise ReportRefused("currency", marked("The program's currency is %(currency)s."), currency=currency)
+    if report.occurred_at > at:
+        raise ReportRefused("occurred_at", marked("This moment lies in the future."))
+    if report.occurred_at < at - EARLIEST:
+        raise ReportRefused("occurred_at", marked("This moment lies more than ten years back."))
+    return goal
+
+
+def check_refund(report: RefundReport) -> None:
+    """Raises ReportRefused for a refund that cannot be taken, with the field's name."""
+    _check_id("external_id", report.external_id)
+    _check_id("conversion_external_id", report.conversion_external_id)
+    if report.amount_minor is not None:
+        _check_amount(report.amount_minor)
+
+
+def _check_amount(amount_minor: int) -> None:
+    if not 0 < amount_minor <= money.LARGEST_MINOR:
+        raise ReportRefused(
+            "amount_minor", marked("Write a whole number from 1 to %(most)s."), most=money.LARGEST_MINOR
+        )
+
+
+def _check_id(field: str, value: str) -> None:
+    if not 0 < len(value) <= LONGEST_ID or value != value.strip() or not value.isprintable():
+        raise ReportRefused(field, marked("Write 1 to %(most)s visible characters."), most=LONGEST_ID)
+
+
+def record(report: OrderReport, *, at: datetime) -> Conversion | None:
+    """A new row for a report, or None if the id is there already."""
+    made: Conversion | None = database.insert_once(
+        Conversion,
+        source=report.source,
+        external_id=report.external_id,
+        goal=report.goal,
+        customer_external_id=report.customer.external_id,
+        customer_email=report.customer.email.lower() if report.customer.email else None,
+        amount_minor=report.amount_minor,
+        currency=report.currency if report.amount_minor is not None else None,
+        occurred_at=report.occurred_at,
+        received_at=at,
+        recorded_by_id=report.recorded_by,
+    )
+    return made
+
+
+def find(source: str, external_id: str) -> Conversion | None:
+    return session.scalar(
+        sa.select(Conversion).where(Conversion.source == source, Conversion.external_id == external_id)
+    )
+
+
+def agrees(known: Conversion, report: OrderReport, *, customer_id: int | None) -> bool:
+    """Whether a report says what a known conversion says. `customer_id`: whom the report names, if known."""
+    told = (report.goal, report.amount_minor, report.currency if report.amount_minor is not None else None)
+    if told != (known.goal, known.amount_minor, known.currency):
+        return False
+    if customer_id is not None and known.customer_id is not None:
+        return customer_id == known.customer_id
+    email = report.customer.email.lower() if report.customer.email else None
+    return (report.customer.external_id, email) == (known.customer_external_id, known.customer_email)
+
+
+def disagree(known: Conversion, report: OrderReport, *, at: datetime) -> None:
+    """Keeps what was told otherwise, once, for the attention list."""
+    told = {
+        "goal": report.goal,
+        "amount_minor": report.amount_minor,
+        "currency": report.currency,
+        "customer": report.customer.external_id or report.customer.email,
+    }
+    database.insert_once(Disagreement, conversion_id=known.id, told=told, at=at)
+
+
+def waiting_for(customer: Customer) -> list[Conversion]:
+    """The conversions kept for a customer who was not known, locked, oldest first."""
+    named = []
+    if customer.external_id:
+        named.append(Conversion.customer_external_id == customer.external_id)
+    if customer.email:
+        named.append(Conversion.customer_email == customer.email.lower())
+    query = sa.select(Conversion).where(Conversion.applied_at.is_(None), sa.or_(*named))
+    return list(session.scalars(query.order_by(Conversion.id).with_for_update()))
+
+
+def record_refund(report: RefundReport, *, at: datetime) -> Refund | None:
+    """A new row for a refund, or None if the id is there already."""
+    made: Refund | None = database.insert_once(
+        Refund,
+        source=report.source,
+        external_id=report.external_id,
+        conversion_external_id=report.conversion_external_id,
+        amount_minor=report.amount_minor,
+        received_at=at,
+        recorded_by_id=report.recorded_by,
+    )
+    return made
+
+
+def find_refund(source: str, external_id: str) -> Refund | None:
+    return session.scalar(sa.select(Refund).where(Refund.source == source, Refund.external_id == external_id))
+
+
+def refunds_for(conversion: Conversion) -> list[Refund]:
+    """The refunds told for an order, in order of arrival, whether they came before or after it."""
+    query = sa.select(Refund).where(
+        Refund.source == conversion.source, Refund.conversion_external_id == conversion.external_id
+    )
+    return list(session.scalars(query.order_by(Refund.id)))
+
+
+def refunded(conversion: Conversion) -> tuple[int, int]:
+    """What was given back of an order: (part, whole). Never more than the whole; without an amount all or nothing."""
+    given_back = refunds_for(conversion)
+    if conversion.amount_minor is None:
+        return (1 if given_back else 0, 1)
+    whole = conversion.amount_minor
+    if any(refund.amount_minor is None for refund in given_back):
+        return whole, whole
+    return min(whole, sum(refund.amount_minor or 0 for refund in given_back)), whole
+
+
+def lock_order(source: str, external_id: str) -> None:
+    """Locks an order by name, so that its report and its refund cannot miss each other."""
+    database.lock_names(f"order {source} {external_id}")
+
+
+def lock_customer(customer: Customer) -> None:
+    """Locks a customer by name, so that a report of theirs and an order cannot miss each other."""
+    database.lock_names(*customer.names)
+
+
+def counted_before(referral: Referral, goal: str) -> bool:
+    """Whether this goal was reached for a referral already."""
+    query = sa.select(Conversion.id).where(
+        Conversion.referral_id == referral.id, Conversion.goal == goal, Conversion.counted
+    )
+    return session.scalar(query.limit(1)) is not None

@@ -1,0 +1,189 @@
+"""Links and codes: what a referrer shares, and its public token.
+
+Invariants: a code is read case-blind and names one link for ever, also after its owner took another; own codes
+are never a reserved word; every user has a link from the start.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.core import database
+from portal.core.database import Model, Quick, Statement, session
+from portal.core.text import Refusal, marked, one_line, public_id, random_code
+
+CODE_LENGTH = 9
+LONGEST_CODE = 32
+
+RESERVED = frozenset(
+    """about abuse account accounts admin administrator api app assets auth billing blog check-your-email claim
+    claims code codes confirm contact dashboard demo dev developers docs faq favicon friend friends healthz help
+    home invite invites legal link links login logout mail me metrics news null owner payout payouts portal
+    privacy program readyz referral referrals register reports reset reward rewards robots root setup settings
+    shop signin signup sitemap static status support system terms test theme undefined unsubscribe user users
+    webhook webhooks www""".split()
+)
+
+_RUDE = re.compile(r"fuck|shit|cunt|dick|fag|nazi|rape|sex|slut|tits|ass|arse|cock|cum|kkk|nig|piss|wank|hure")
+"""Generated codes that contain one of these are drawn again; the alphabet rules out most words anyway."""
+
+_OWN_CODE = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
+
+
+class CodeRefused(Refusal):
+    """A code that cannot be had."""
+
+
+class DestinationRefused(Refusal):
+    """An address to which a link may not lead."""
+
+
+class Link(Model):
+    """Something of a referrer's to share. `destination` is empty for the sign-up page."""
+
+    __tablename__ = "links"
+
+    id: Mapped[int] = database.key()
+    public_id: Mapped[str] = mapped_column(sa.String(16), unique=True, default=public_id)
+    owner_id: Mapped[int] = database.refers_to("users.id")
+    label: Mapped[str] = mapped_column(sa.String(60), default="")
+    destination: Mapped[str | None] = mapped_column(sa.String(500))
+    made_at: Mapped[datetime]
+    archived_at: Mapped[datetime | None]
+
+
+class Code(Model):
+    """A token that leads to a link. `folded` is what is looked up, `text` what people see."""
+
+    __tablename__ = "codes"
+    __table_args__ = (
+        database.rule("folded = lower(folded)", "folded_is_lower"),
+        database.once("link_id", where="retired_at IS NULL", name="uq_codes_current"),
+    )
+
+    id: Mapped[int] = database.key()
+    folded: Mapped[str] = mapped_column(sa.String(LONGEST_CODE), unique=True)
+    text: Mapped[str] = mapped_column(sa.String(LONGEST_CODE))
+    link_id: Mapped[int] = database.refers_to("links.id")
+    made_at: Mapped[datetime]
+    retired_at: Mapped[datetime | None]
+    """When the owner took another code for the link; this one goes on working."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What following a code needs to know; row numbers, and whether a click counts for anybody."""
+
+    link_id: int
+    owner_id: int
+    code: str
+    destination: str | None
+    credits: bool
+    """False when the link was archived or its owner suspended or erased: it opens, and credits nobody."""
+
+
+_FIND = Statement(
+    "SELECT l.id, l.owner_id, c.text, l.destination,"
+    " l.archived_at IS NULL AND u.suspended_at IS NULL AND u.shut_out_at IS NULL AND u.erased_at IS NULL"
+    " FROM codes c JOIN links l ON l.id = c.link_id JOIN users u ON u.id = l.owner_id WHERE c.folded = ?"
+)
+
+
+def folded(code: str) -> str | None:
+    """A code as it is looked up: trimmed, lower case; None for what cannot be one."""
+    code = code.strip().strip("/").lower()
+    return code if len(code) <= LONGEST_CODE and _OWN_CODE.fullmatch(code) else None
+
+
+def find(code: str, *, on: Quick) -> Found | None:
+    """The link that a code leads to, by the plain driver: the busiest question of the portal."""
+    wanted = folded(code)
+    if wanted is None:
+        return None
+    rows = on.rows(_FIND, (wanted,))
+    return Found(rows[0][0], rows[0][1], rows[0][2], rows[0][3], bool(rows[0][4])) if rows else None
+
+
+def by_code(code: str) -> Link | None:
+    """The link that a code leads to, in this session."""
+    wanted = folded(code)
+    if wanted is None:
+        return None
+    return session.scalar(sa.select(Link).join(Code, Code.link_id == Link.id).where(Code.folded == wanted))
+
+
+def current_code(link_id: int) -> str:
+    """The code shown for a link."""
+    found = session.scalar(sa.select(Code.text).where(Code.link_id == link_id, Code.retired_at.is_(None)))
+    assert found is not None
+    return found
+
+
+def main_link(owner_id: int) -> Link:
+    """The link that every user has from the start."""
+    found = session.scalar(sa.select(Link).where(Link.owner_id == owner_id).order_by(Link.id).limit(1))
+    assert found is not None
+    return found
+
+
+def make(owner_id: int, *, at: datetime, label: str = "", destination: str | None = None, allowed: frozenset[str] = frozenset()) -> Link:
+    """A new link with a generated code. `allowed` are the host names it may lead to. Raises DestinationRefused."""
+    link = Link(
+        owner_id=owner_id,
+        label=one_line(label, 60),
+        destination=clean_destination(destination, allowed) if destination else None,
+        made_at=at,
+    )
+    session.add(link)
+    session.flush()
+    while not _take(link.id, generated(), at=at):
+        pass  # somebody has it: draw again
+    return link
+
+
+def generated() -> str:
+    """A random code of 9 from 31 letters and digits, read aloud without doubt, none of them rude."""
+    while _RUDE.search(code := random_code(CODE_LENGTH)):
+        pass
+    return code
+
+
+def take_code(link: Link, wanted: str, *, at: datetime) -> None:
+    """Gives a link a code of its owner's own choice; the old one goes on working. Raises CodeRefused."""
+    text = one_line(wanted, 64)
+    code = folded(text)
+    if code is None or len(code) < 3:
+        raise CodeRefused(marked("Use 3 to 32 letters, digits and hyphens."))
+    if code in RESERVED:
+        raise CodeRefused(marked("This word is kept for the portal itself. Choose another."))
+    if by_code(code) is not None or not _take(link.id, text.strip("/"), at=at):
+        raise CodeRefused(marked("This code is taken. Choose another."))
+
+
+def _take(link_id: int, text: str, *, at: datetime) -> bool:
+    session.execute(
+        sa.update(Code).where(Code.link_id == link_id, Code.retired_at.is_(None)).values(retired_at=at)
+    )
+    return database.insert_once(Code, folded=text.lower(), text=text, link_id=link_id, made_at=at) is not None
+
+
+def clean_destination(address: str, allowed: frozenset[str]) -> str:
+    """An address that a link may lead to: https (or http), one of the allowed hosts, nothing hidden in it.
+
+    Raises DestinationRefused.
+    """
+    refused = DestinationRefused(marked("Links may lead only to these sites: %(hosts)s."), hosts=", ".join(sorted(allowed)) or "-")
+    if len(address) > 500 or re.search(r"[\s\\\x00-\x1f\x7f]", address):
+        raise refused
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname
+    except ValueError as error:
+        raise refused from error
+    if parts.scheme not in {"https", "http"} or host not in allowed or parts.username or parts.password:
+        raise refused
+    return address

@@ -1,0 +1,126 @@
+"""The terms: the program's settings and legal text as versions, of which the newest is in force.
+
+Invariants: a version never changes; the numbers count up by one, of two who publish at once one is told; a user
+keeps the version accepted, a referral the version it came under. The program's currency is that of its terms.
+"""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.core import clock, database
+from portal.core.database import Json, Model, session
+from portal.core.text import Refusal, marked
+
+
+class State(StrEnum):
+    LIVE = "live"
+    PAUSED = "paused"
+    ENDED = "ended"
+
+
+class Touch(StrEnum):
+    """Which touch inside the window earns the friend."""
+
+    FIRST = "first"
+    LAST = "last"
+
+
+class TermsRefused(Refusal):
+    """Settings that cannot be published."""
+
+
+class Terms(Model):
+    """One version. Amounts in minor units of `currency`; spans in days of 24 hours; `None` means: no such limit."""
+
+    __tablename__ = "terms"
+    __table_args__ = (
+        database.one_of("state", State),
+        database.one_of("touch", Touch),
+        database.rule("window_days BETWEEN 1 AND 365", "window_span"),
+        database.rule("goal_days BETWEEN 1 AND 3650", "goal_span"),
+        database.rule("claim_days BETWEEN 0 AND 365", "claim_span"),
+        database.rule("minimum_payout_minor >= 0", "minimum_payout_not_negative"),
+        database.whole("minimum_payout_minor", "auto_approve_below_minor", "second_person_above_minor",
+                       "referrer_year_cap_minor", "referrer_month_cap_minor", "budget_month_minor"),
+    )  # fmt: skip
+
+    id: Mapped[int] = database.key()
+    version: Mapped[int] = mapped_column(unique=True)
+    published_at: Mapped[datetime]
+    published_by_id: Mapped[int | None] = database.refers_to("users.id", index=False)
+    program_name: Mapped[str] = mapped_column(sa.String(80))
+    currency: Mapped[str] = mapped_column(sa.String(3))
+    time_zone: Mapped[str] = mapped_column(sa.String(64))
+    state: Mapped[str] = mapped_column(sa.String(8), default=State.LIVE)
+    touch: Mapped[str] = mapped_column(sa.String(8), default=Touch.LAST)
+    goal: Mapped[str] = mapped_column(sa.String(32), default="purchase")
+    """The goal a friend must reach before a referral counts; until then it can expire."""
+    window_days: Mapped[int] = mapped_column(default=60)
+    claim_days: Mapped[int] = mapped_column(default=7)
+    goal_days: Mapped[int] = mapped_column(default=90)
+    minimum_payout_minor: Mapped[int] = mapped_column(default=2000)
+    auto_approve_below_minor: Mapped[int | None]
+    second_person_above_minor: Mapped[int | None]
+    referrer_month_cap_minor: Mapped[int | None]
+    referrer_year_cap_minor: Mapped[int | None]
+    budget_month_minor: Mapped[int | None]
+    shop_url: Mapped[str] = mapped_column(sa.String(500), default="")
+    allowed_hosts: Mapped[Any] = mapped_column(Json, default=list)
+    """Host names, besides the portal's own, to which a link may lead."""
+    legal_text: Mapped[str] = mapped_column(sa.Text, default="")
+    help_contact: Mapped[str] = mapped_column(sa.String(200), default="")
+
+    @property
+    def open_to_new(self) -> bool:
+        """Whether new referrals are made. Paused or ended, those that are there keep their terms."""
+        return self.state == State.LIVE
+
+    def day(self, at: datetime) -> date:
+        """The calendar day of a moment by the program's time zone."""
+        return clock.local_date(at, self.time_zone)
+
+
+database.append_only(Terms.__table__)
+
+
+def current() -> Terms | None:
+    """The version in force; None before the set-up."""
+    return session.scalar(sa.select(Terms).order_by(Terms.version.desc()).limit(1))
+
+
+def in_force() -> Terms:
+    """The version in force; raises TermsRefused before the set-up."""
+    found = current()
+    if found is None:
+        raise TermsRefused(marked("The program has not been set up yet."))
+    return found
+
+
+def publish(*, by: int | None, at: datetime, **settings: Any) -> Terms:
+    """Puts a new version in force: the newest one with `settings` changed.
+
+    Raises TermsRefused when another currency is asked for, or when somebody else has just published.
+    """
+    last = current()
+    if last is not None:
+        if settings.get("currency", last.currency) != last.currency:
+            raise TermsRefused(marked("The program's currency stays what it is: rewards are kept in it."))
+        kept = {c.key for c in Terms.__table__.columns} - {"id", "version", "published_at", "published_by_id"}
+        settings = {name: getattr(last, name) for name in kept} | settings
+    version = last.version + 1 if last else 1
+    made = database.insert_once(Terms, version=version, published_at=at, published_by_id=by, **settings)
+    if made is None:
+        raise TermsRefused(marked("Somebody else has just changed the program. Look at it again."))
+    published: Terms = made
+    return published
+
+
+def version_of(number: int) -> Terms:
+    """A version by its row number."""
+    found = session.get(Terms, number)
+    assert found is not None
+    return found

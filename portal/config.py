@@ -62,8 +62,12 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, *, demo: bool = False) -> "Settings":
-        """Reads the settings from the environment; raises BadSetting with the variable's name first."""
+        """Reads the settings from the environment; raises BadSetting with the variable's name first.
+
+        `demo` (or PORTAL_DEMO, by which the demo's server processes know): its own folder, this machine alone.
+        """
         env = os.environ if environ is None else environ
+        demo = demo or env.get("PORTAL_DEMO") == "1"
         instance = Path(env.get("INSTANCE_DIR") or ROOT / "instance").absolute()
         if demo:
             instance /= "demo"

@@ -5,6 +5,8 @@ and the actor (`by=`), work inside the write that the edge has opened, and never
 is credited twice, nothing is lost, and every credit can say why it is what it is.
 """
 
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -18,8 +20,8 @@ from portal.accounts.one_time import Purpose
 from portal.accounts.roles import Role
 from portal.accounts.users import Surroundings, User
 from portal.core.database import Quick, session
-from portal.core.text import Refusal, marked
-from portal.payouts import payouts
+from portal.core.text import Refusal, marked, one_line
+from portal.payouts import methods, payouts, vouchers
 from portal.payouts.payouts import Batch, Payout
 from portal.referrals import attribution, referrals
 from portal.referrals.attribution import Attribution, Candidate
@@ -33,12 +35,8 @@ from portal.sharing.links import Found
 from portal.terms import Terms
 
 
-class SignUpRefused(Refusal):
-    """A sign-up that cannot be taken; `field` names what is wrong with it."""
-
-    def __init__(self, field: str, message: str, **values: Any) -> None:
-        super().__init__(message, **values)
-        self.field = field
+class RoleRefused(Refusal):
+    """A role that cannot be given or taken away."""
 
 
 # --- set up ---------------------------------------------------------------------------------------------------
@@ -53,21 +51,36 @@ def open_program(offer: list[Rule], *, by: int | None, at: datetime, **settings:
     return published
 
 
-def add_owner(email: str, *, name: str, password: str, at: datetime) -> User:
-    """Makes the first owner, or makes an existing person one. `password` is hashed. The address counts as confirmed."""
+def add_owner(email: str, *, name: str, password: str | None, at: datetime) -> User:
+    """Makes somebody an owner, new or there before; the operator vouches for the address.
+
+    `password` is hashed; without one it is set by a one-time link, and one that is there stays until then.
+    """
     email = users.clean_email(email)
     owner = users.add(email=email, name=name, password=password, at=at)
     if owner is None:
         owner = users.find_by_email(email)
         assert owner is not None
-        owner.password, owner.name = password, name or owner.name
-        sign_ins.end_all(owner.id, at=at)
+        owner.name = one_line(name, 80) or owner.name
+        if password is not None or owner.confirmed_at is None:
+            owner.password = password  # not one that somebody chose who never confirmed the address
+            sign_ins.end_all(owner.id, at=at)
     else:
         links.make(owner.id, at=at)
     owner.confirmed_at = owner.confirmed_at or at
     roles.grant(owner.id, Role.OWNER, by=None, at=at)
     audit.write("role_granted", "user", owner.public_id, by=None, at=at, role=Role.OWNER)
     return owner
+
+
+def mark_as_sample(*, at: datetime) -> None:
+    """Notes that this database holds the demo's sample data, so that nobody serves it by mistake."""
+    audit.write("sample_data", "demo", "sample", by=None, at=at)
+
+
+def holds_sample_data() -> bool:
+    """Whether this database holds the demo's sample data."""
+    return bool(audit.about("demo", "sample"))
 
 
 # --- follow ---------------------------------------------------------------------------------------------------
@@ -227,6 +240,22 @@ def confirm(secret: str, *, at: datetime) -> User | None:
         at=at,
     )
     return user
+
+
+def set_password(secret: str, password: str, *, at: datetime) -> bool:
+    """Sets a new (hashed) password by the link mailed for it, and signs every browser out; whether it was any good."""
+    key = one_time.use(Purpose.RESET, secret, at=at)
+    if key is None or key.user_id is None:
+        return False
+    user = User.by_id(key.user_id)
+    if not user.active:
+        return False
+    user.password = password
+    sign_ins.end_all(user.id, at=at)
+    one_time.end_all(Purpose.RESET, user.id, at=at)
+    audit.write("password_set", "user", user.public_id, by=user.id, at=at)
+    notices.password_changed(user, at=at)
+    return True
 
 
 def report_customer(
@@ -540,6 +569,23 @@ def approve(reward_id: int, *, by: int | None, at: datetime) -> Reward:
     return reward
 
 
+def approve_many(
+    wanted: list[str], *, by: int, at: datetime, write: Callable[[], AbstractContextManager[None]]
+) -> tuple[int, list[Refusal]]:
+    """Approves rewards by their public ids, each in a `write` of its own, so that one no does not undo the others."""
+    done, refused = 0, []
+    for name in dict.fromkeys(wanted):
+        try:
+            with write():
+                reward = rewards.find(name)
+                if reward is not None:
+                    approve(reward.id, by=by, at=at)
+                    done += 1
+        except rewards.DecisionRefused as refusal:
+            refused.append(refusal)
+    return done, refused
+
+
 def reject(reward_id: int, *, by: int, reason: Reason, told: str, note: str = "", at: datetime) -> Reward:
     """Rejects a pending reward. `told` is what its person reads, `note` is for colleagues. Raises DecisionRefused."""
     reward = _locked(reward_id)
@@ -583,6 +629,32 @@ def readmit(user: User, *, by: int, note: str, at: datetime) -> None:
     audit.write("user_readmitted", "user", user.public_id, by=by, at=at, note_id=note_id)
 
 
+# --- people ---------------------------------------------------------------------------------------------------
+
+
+def rename(user: User, name: str, *, at: datetime) -> None:
+    """Somebody calls themselves otherwise."""
+    user.name = one_line(name, 80)
+    audit.write("user_renamed", "user", user.public_id, by=user.id, at=at)
+
+
+def grant_role(user: User, role: Role, *, by: int, at: datetime) -> None:
+    """Gives a colleague a role; only to a confirmed address."""
+    if user.confirmed_at is None:
+        raise RoleRefused(marked("This address is not confirmed yet."))
+    roles.grant(user.id, role, by=by, at=at)
+    audit.write("role_granted", "user", user.public_id, by=by, at=at, role=role)
+
+
+def withdraw_role(user: User, role: Role, *, by: int, at: datetime) -> None:
+    """Takes a role away, from the next request on; the last owner stays one."""
+    users.lock(*roles.holders("own"))
+    if role == Role.OWNER and roles.holders("own") == [user.id]:
+        raise RoleRefused(marked("This is the last owner. Make somebody else one first."))
+    roles.withdraw(user.id, role)
+    audit.write("role_withdrawn", "user", user.public_id, by=by, at=at, role=role)
+
+
 # --- release --------------------------------------------------------------------------------------------------
 
 
@@ -612,6 +684,19 @@ def approve_clear(*, at: datetime) -> int:
 
 
 # --- pay ------------------------------------------------------------------------------------------------------
+
+
+def choose_method(user: User, kind: methods.Kind, given: dict[str, str], *, keep: methods.Details, at: datetime) -> None:
+    """Sets how somebody is paid, and warns them by mail. Raises MethodRefused with the field's name."""
+    users.lock(user.id)
+    notices.method_changed(user, methods.choose(user.id, kind, given, keep=keep, at=at), at=at)
+
+
+def add_vouchers(codes: Iterable[str], *, value_minor: int, currency: str, by: int, at: datetime) -> int:
+    """Puts voucher codes into the pool. Gives how many are new."""
+    new = vouchers.add(codes, value_minor=value_minor, currency=currency, at=at)
+    audit.write("vouchers_added", "vouchers", currency, by=by, at=at, new=new, value_minor=value_minor)
+    return new
 
 
 def draw_batch(*, by: int, at: datetime) -> Batch:

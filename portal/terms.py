@@ -44,8 +44,9 @@ class Terms(Model):
         database.rule("goal_days BETWEEN 1 AND 3650", "goal_span"),
         database.rule("claim_days BETWEEN 0 AND 365", "claim_span"),
         database.rule("minimum_payout_minor >= 0", "minimum_payout_not_negative"),
-        database.whole("minimum_payout_minor", "auto_approve_below_minor", "second_person_above_minor",
-                       "referrer_year_cap_minor", "referrer_month_cap_minor", "budget_month_minor"),
+        database.whole("version", "window_days", "claim_days", "goal_days", "minimum_payout_minor",
+                       "auto_approve_below_minor", "second_person_above_minor", "referrer_year_cap_minor",
+                       "referrer_month_cap_minor", "budget_month_minor"),
     )  # fmt: skip
 
     id: Mapped[int] = database.key()

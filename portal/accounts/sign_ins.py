@@ -84,6 +84,12 @@ def end_all(user_id: int, *, at: datetime, but: str | None = None) -> None:
     session.execute(sa.update(SignIn).where(*where).values(ended_at=at))
 
 
+def live(user_id: int, *, at: datetime) -> list[SignIn]:
+    """Where a person is signed in, the latest first."""
+    query = sa.select(SignIn).where(SignIn.user_id == user_id, SignIn.ended_at.is_(None))
+    return [found for found in session.scalars(query.order_by(SignIn.last_seen_at.desc())) if found.lives(at)]
+
+
 def shared_with(user_id: int, seen: Surroundings) -> set[str]:
     """What of a browser's surroundings this person has signed in from: of visitor, network, browser."""
     query = sa.select(SignIn.visitor, SignIn.network, SignIn.browser).where(SignIn.user_id == user_id)

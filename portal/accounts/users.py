@@ -56,6 +56,7 @@ class User(Model, UserMixin):
     __table_args__ = (
         sa.Index("uq_users_email_lower", sa.text("lower(email)"), unique=True),
         database.rule("length(email) BETWEEN 3 AND 320", "email_length"),
+        database.whole("shows_name", "accepted_terms_version"),
     )
 
     id: Mapped[int] = database.key()

@@ -5,7 +5,7 @@ Every moment is an aware datetime in UTC.
 """
 
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 
 def now() -> datetime:
@@ -18,9 +18,19 @@ def days(count: int) -> timedelta:
     return timedelta(hours=24 * count)
 
 
+def in_zone(at: datetime, time_zone: str) -> datetime:
+    """A moment by the clocks of a time zone (an IANA name)."""
+    return at.astimezone(ZoneInfo(time_zone))
+
+
+def is_zone(name: str) -> bool:
+    """Whether a text is an IANA time zone that this machine knows."""
+    return name in available_timezones()
+
+
 def local_date(at: datetime, time_zone: str) -> date:
     """The calendar day of a moment in a time zone (an IANA name), for months, years and rule dates."""
-    return at.astimezone(ZoneInfo(time_zone)).date()
+    return in_zone(at, time_zone).date()
 
 
 def parse(text: str) -> datetime:

@@ -37,6 +37,7 @@ class Message(Model):
         database.one_of("state", State),
         database.once("kind", "about_kind", "about_id", "to_hash"),
         sa.Index("ix_outbox_due", "state", "due_at"),
+        database.whole("secret", "tries"),
     )
 
     id: Mapped[int] = database.key()

@@ -497,6 +497,13 @@ def live_lines(payout: Payout) -> list[Line]:
     return list(session.scalars(query.order_by(Line.id)))
 
 
+def shown_lines(payout: Payout) -> list[Line]:
+    """The lines that make up a payout's amount; for one that came to nothing, those that were in it at the end."""
+    if payout.state in (State.FAILED, State.CANCELLED):
+        return [line for line in payout.lines if line.returned_at == payout.ended_at]
+    return live_lines(payout)
+
+
 def _leave(line: Line, *, at: datetime) -> None:
     """Takes a line out of its payout: its money goes back, and what it accounted for is open again."""
     _book(line, Bucket.IN_PAYOUT, Bucket.PAYABLE, Cause.LINE_RETURNED, at=at)

@@ -66,6 +66,16 @@ def of_referral(referral: Referral) -> list[Case]:
     return _with_evidence(list(session.scalars(query)))
 
 
+def signals_of(referral: Referral) -> list[Signal]:
+    """The signals of a referral, the heaviest first."""
+    return signals.of_referral(referral.id)
+
+
+def assessment_of(referral: Referral) -> Assessment:
+    """How a referral is assessed."""
+    return signals.assessments({referral.id})[referral.id]
+
+
 def pending_count() -> int:
     return session.scalar(sa.select(sa.func.count()).where(Reward.state == State.PENDING)) or 0
 

@@ -78,7 +78,7 @@ class Conversion(Model):
         database.rule("amount_minor > 0", "amount_positive"),
         database.rule("(amount_minor IS NULL) = (currency IS NULL)", "amount_has_currency"),
         database.rule("customer_external_id IS NOT NULL OR customer_email IS NOT NULL", "customer_is_named"),
-        database.whole("amount_minor"),
+        database.whole("amount_minor", "counted"),
     )
 
     id: Mapped[int] = database.key()

@@ -29,6 +29,7 @@ class Goal(Model):
     """Something worth a reward. `has_amount`: whether its conversions carry an order's amount."""
 
     __tablename__ = "goals"
+    __table_args__ = (database.whole("has_amount"),)
 
     id: Mapped[int] = database.key()
     name: Mapped[str] = mapped_column(sa.String(32), unique=True)

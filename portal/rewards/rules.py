@@ -56,7 +56,7 @@ class Rule(Model):
         database.rule("amount_minor > 0", "amount_positive"),
         database.rule("share_bp BETWEEN 1 AND 10000", "share_within_the_whole"),
         database.rule("hold_days BETWEEN 0 AND 365", "hold_span"),
-        database.whole("amount_minor", "share_bp", "most_minor", "minimum_order_minor", "threshold", "months"),
+        database.whole("amount_minor", "share_bp", "most_minor", "minimum_order_minor", "threshold", "months", "hold_days"),
     )
 
     id: Mapped[int] = database.key()

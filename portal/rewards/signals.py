@@ -60,7 +60,7 @@ class Signal(Model):
     """One reason to look twice at a referral, with its weight when it was raised."""
 
     __tablename__ = "signals"
-    __table_args__ = (database.once("referral_id", "kind"), database.one_of("kind", Kind))
+    __table_args__ = (database.once("referral_id", "kind"), database.one_of("kind", Kind), database.whole("weight"))
 
     id: Mapped[int] = database.key()
     referral_id: Mapped[int] = database.refers_to("referrals.id", index=False)

@@ -48,6 +48,10 @@ _FIRST = Statement(
     " ON CONFLICT (link_id, visitor, hour) DO UPDATE SET last_at = excluded.last_at"
 )
 
+_JUST_COUNTED = Statement("SELECT 1 FROM clicks WHERE link_id = ? AND network = ? AND browser = ? AND at > ? LIMIT 1")
+
+SAME_VISIT = timedelta(seconds=30)
+
 _crawlers = CrawlerDetect()
 
 
@@ -61,6 +65,11 @@ def record(link_id: int, seen: Surroundings, *, new: bool, at: datetime, on: Qui
         return
     hour = int(at.timestamp()) // 3600
     on.rows(_FIRST, (link_id, seen.visitor, hour, moment, moment, seen.network, seen.browser))
+
+
+def just_counted(link_id: int, seen: Surroundings, *, at: datetime, on: Quick) -> bool:
+    """Whether a browser that keeps no cookie was counted on this link a moment ago, before it was sent on."""
+    return bool(on.rows(_JUST_COUNTED, (link_id, seen.network, seen.browser, on.moment(at - SAME_VISIT))))
 
 
 def is_person(method: str, headers: Mapping[str, str]) -> bool:

@@ -95,7 +95,7 @@ _FIND = Statement(
 
 def folded(code: str) -> str | None:
     """A code as it is looked up: trimmed, lower case; None for what cannot be one."""
-    code = code.strip().strip("/").lower()
+    code = code.strip().strip("/").strip().lower()
     return code if len(code) <= LONGEST_CODE and _OWN_CODE.fullmatch(code) else None
 
 
@@ -181,7 +181,7 @@ def clean_destination(address: str, allowed: frozenset[str]) -> str:
         raise refused
     try:
         parts = urlsplit(address)
-        host = parts.hostname
+        host, _ = parts.hostname, parts.port  # either may be impossible
     except ValueError as error:
         raise refused from error
     if parts.scheme not in {"https", "http"} or host not in allowed or parts.username or parts.password:

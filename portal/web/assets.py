@@ -15,7 +15,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from flask import Blueprint, Flask, Response, abort, current_app, request, url_for
+from flask import Blueprint, Flask, Response, abort, current_app, g, request, url_for
+
+from portal.config import ROOT
 
 blueprint = Blueprint("assets", __name__)
 
@@ -59,8 +61,8 @@ class Assets:
 
 
 def init_app(app: Flask) -> None:
-    """Read the files of `app.static_folder` and give templates `asset_url`."""
-    app.extensions["assets"] = read(Path(app.static_folder or "static"))
+    """Read the files of `static/` and give templates `asset_url`."""
+    app.extensions["assets"] = read(ROOT / "static")
     app.register_blueprint(blueprint)
     app.add_template_global(asset_url)
 
@@ -144,6 +146,9 @@ def _asset(name: str, body: bytes) -> Asset:
 
 def _assets() -> Assets:
     if current_app.debug:
-        return read(Path(current_app.static_folder or "static"))
+        if "assets" not in g:
+            g.assets = read(ROOT / "static")
+        fresh: Assets = g.assets
+        return fresh
     found: Assets = current_app.extensions["assets"]
     return found

@@ -1,0 +1,266 @@
+"""The portal command: serve, worker, migrate, and what an operator tells and asks from a terminal.
+
+What goes wrong is one sentence with its remedy, and an exit code; no traceback for what an operator can mend.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from flask import Flask
+
+from portal import create_app, imports, program, terms
+from portal import demo as demo_
+from portal.accounts import one_time, roles, users
+from portal.accounts.one_time import Purpose
+from portal.config import BadSetting, Settings
+from portal.core import clock, database, migrate, money
+from portal.core.text import Refusal
+from portal.imports import Fault, Form, Row
+from portal.program import Answer
+from portal.reports import books
+from portal.rewards.conversions import Customer, OrderReport
+from portal.web import serving
+
+
+class Stop(click.ClickException):
+    """One sentence for the operator, and exit code 1."""
+
+    def show(self, file: object = None) -> None:
+        click.echo(self.message, err=True)
+
+
+def main() -> None:
+    """Runs the command; settings and refusals are told in a sentence."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in ("apscheduler", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        portal.main(prog_name="portal", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except BadSetting as bad:
+        click.echo(str(bad), err=True)
+        sys.exit(2)
+    except Refusal as refusal:
+        click.echo(str(refusal), err=True)
+        sys.exit(1)
+    except database.Unavailable as error:
+        said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        click.echo(f"The database cannot be used: {said}", err=True)
+        sys.exit(1)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def portal() -> None:
+    """The referral portal."""
+
+
+def _app(*, demo: bool = False) -> Flask:
+    return create_app(Settings.from_env(demo=demo))
+
+
+@portal.command("migrate")
+def migrate_() -> None:
+    """Bring the database's tables to what this code needs."""
+    app = _app()
+    with app.app_context():
+        migrate.upgrade(database.db.engine)
+        click.echo(migrate.state(database.db.engine).sentence)
+
+
+@portal.command()
+def serve() -> None:
+    """Serve the portal, with its worker inside."""
+    settings = Settings.from_env()
+    app = create_app(settings)
+    with app.app_context():
+        if migrate.state(database.db.engine).state == migrate.State.MISSING:
+            migrate.upgrade(database.db.engine)
+        migrate.must_be_current(database.db.engine)
+        if program.holds_sample_data():
+            raise Stop("This database holds the demo's sample data: serve one of its own (DATABASE_URL, INSTANCE_DIR).")
+        if not roles.holders("own"):
+            click.echo(f"No owner yet. Set the portal up here, once, within a day:\n  {_set_up_link(settings)}")
+    _serve(app, settings)
+
+
+def _set_up_link(settings: Settings) -> str:
+    with database.writing():
+        secret = one_time.make(Purpose.SET_UP, None, at=clock.now())
+    return f"{settings.base_url}/setup/{secret}"
+
+
+def _serve(app: Flask, settings: Settings) -> None:
+    scheduler = serving.start_worker(app, settings)
+    try:
+        click.echo(f"Serving at {settings.base_url} (listening on {settings.host}:{settings.port}). Stop with Ctrl-C.")
+        serving.serve(settings)
+    finally:
+        scheduler.shutdown()
+
+
+@portal.command()
+def worker() -> None:
+    """Run the worker alone: mails, releases, expiry, seals. Many may run."""
+    settings = Settings.from_env()
+    app = create_app(settings)
+    with app.app_context():
+        migrate.must_be_current(database.db.engine)
+    stop = threading.Event()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, lambda *_: stop.set())
+    scheduler = serving.start_worker(app, settings)
+    click.echo("The worker runs. Stop with Ctrl-C.")
+    stop.wait()
+    scheduler.shutdown()
+
+
+@portal.command()
+def demo() -> None:
+    """Serve the demo with its sample data, for this machine alone."""
+    os.environ["PORTAL_DEMO"] = "1"
+    settings = Settings.from_env(demo=True)
+    app = create_app(settings)
+    with app.app_context():
+        migrate.upgrade(database.db.engine)
+        if not program.holds_sample_data():
+            demo_.fill(at=clock.now())
+    for job in serving.jobs(app, settings):
+        job.run()
+    click.echo(demo_.logins(settings.base_url))
+    _serve(app, settings)
+
+
+@portal.command("create-admin")
+@click.argument("email")
+@click.option("--name", default="", help="How colleagues read this person.")
+def create_admin(email: str, name: str) -> None:
+    """Make EMAIL an owner, and print the link by which a password is set."""
+    settings = Settings.from_env()
+    app = create_app(settings)
+    with app.app_context():
+        migrate.must_be_current(database.db.engine)
+        at = clock.now()
+        with database.writing():
+            owner = program.add_owner(email, name=name, password=None, at=at)
+            secret = one_time.make(Purpose.RESET, owner.id, at=at)
+        click.echo(f"{email} is an owner. Set the password here, within 2 hours:\n  {settings.base_url}/reset/{secret}")
+
+
+@portal.command()
+@click.option("--external-id", required=True, help="The order's id in the shop.")
+@click.option("--goal", default="purchase", show_default=True)
+@click.option("--customer-email", default="")
+@click.option("--customer-external-id", default="")
+@click.option("--amount-minor", default="", help="The order's amount in minor units (1250 is 12.50).")
+@click.option("--currency", default="", help="Left out: the program's.")
+@click.option("--occurred-at", default="", help="Like 2026-11-03T10:41:00Z; left out: now.")
+def convert(
+    external_id: str, goal: str, customer_email: str, customer_external_id: str, amount_minor: str, currency: str,
+    occurred_at: str,
+) -> None:  # fmt: skip
+    """Report one goal as reached."""
+    app = _app()
+    with app.app_context():
+        migrate.must_be_current(database.db.engine)
+        at = clock.now()
+        try:
+            minor = money.parse_minor(amount_minor) if amount_minor else None
+            moment = clock.parse(occurred_at) if occurred_at else at
+        except money.BadAmount as bad:
+            raise Stop(f"--amount-minor: {bad}") from bad
+        except ValueError as bad:
+            raise Stop("--occurred-at: Write a moment with its offset, like 2026-11-03T10:41:00Z.") from bad
+        with database.writing():
+            report = OrderReport(
+                goal=goal,
+                external_id=external_id,
+                customer=Customer(
+                    customer_external_id or None, users.clean_email(customer_email) if customer_email else None
+                ),
+                occurred_at=moment,
+                amount_minor=minor,
+                currency=(currency or terms.in_force().currency) if minor is not None else None,
+            )
+            reported = program.convert(report, at=at)
+            said = {
+                Answer.MADE: "taken",
+                Answer.KNOWN: "known already; nothing was changed",
+                Answer.WAITING: "kept until this customer is known",
+                Answer.DISAGREES: "known already with other facts; nothing was changed",
+            }[reported.answer]
+            click.echo(f"Conversion {reported.conversion.public_id}: {said}.")
+        if reported.answer == Answer.DISAGREES:
+            sys.exit(1)
+
+
+@portal.command("import-conversions")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def import_conversions(file: Path) -> None:
+    """Take orders from a CSV file; errors by line, the good rows are taken."""
+    _import(file, imports.CONVERSIONS)
+
+
+@portal.command("import-customers")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def import_customers(file: Path) -> None:
+    """Take customers from a CSV file; errors by line, the good rows are taken."""
+    _import(file, imports.CUSTOMERS)
+
+
+def _import(path: Path, form: Form) -> None:
+    app = _app()
+    with app.app_context():
+        migrate.must_be_current(database.db.engine)
+        terms.in_force()
+        with path.open("rb") as raw:
+            lines = sum(block.count(b"\n") for block in iter(lambda: raw.read(1 << 20), b""))
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            found = imports.rows(file, form)
+            with click.progressbar(length=max(1, lines), label="Importing", file=sys.stderr) as bar:
+                taken = imports.take(_watched(found, bar), form, at=clock.now())
+                bar.update(max(1, lines) - bar.pos)
+    for fault in taken.faults:
+        click.echo(str(fault), err=True)
+    if taken.faulty > len(taken.faults):
+        click.echo(f"… and {taken.faulty - len(taken.faults)} more lines with faults", err=True)
+    click.echo(f"{taken.made} new, {taken.known} known already, {taken.waiting} waiting for a customer, {taken.faulty} faulty.")
+    if taken.faulty:
+        sys.exit(1)
+
+
+def _watched(found: Iterator[tuple[int, Row | Fault]], bar: object) -> Iterator[tuple[int, Row | Fault]]:
+    for number, (line, row) in enumerate(found):
+        if number % 100 == 0:
+            bar.update(line - bar.pos)  # type: ignore[attr-defined]
+        yield line, row
+
+
+@portal.command("check-ledger")
+def check_ledger() -> None:
+    """Recompute every balance and seal; name what does not fit."""
+    app = _app()
+    with app.app_context():
+        migrate.must_be_current(database.db.engine)
+        count = 0
+        for fault in books.faults():
+            count += 1
+            click.echo(fault, err=True)
+            if count >= 100:
+                click.echo("… and more", err=True)
+                break
+        if count:
+            sys.exit(1)
+        click.echo("The books are right: every transfer has its cause, every balance its transfers, every seal fits.")
+

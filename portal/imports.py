@@ -1,0 +1,224 @@
+"""Imports: orders and customers from CSV files, row by row: errors by line, good rows taken, memory bounded.
+
+Invariant: a row is taken whole or not at all, and the same file a second time changes nothing.
+"""
+
+import csv
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TextIO
+
+from portal import program, terms
+from portal.accounts import users
+from portal.core import clock, database, money
+from portal.core.text import Refusal, marked
+from portal.program import Answer
+from portal.rewards import goals
+from portal.rewards.conversions import Customer, OrderReport, ReportRefused
+
+MOST_FAULTS = 1000
+"""How many faults are kept to be shown; all are counted."""
+
+Row = dict[str, str]
+
+
+class FileRefused(Refusal):
+    """A file that cannot be read as what it should be; nothing of it was taken."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one line of a file, counted from 1 with its heading."""
+
+    line: int
+    column: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}, {self.column}: {self.message}" if self.column else f"line {self.line}: {self.message}"
+
+
+@dataclass
+class Taken:
+    """What became of a file's rows."""
+
+    made: int = 0
+    known: int = 0
+    waiting: int = 0
+    faulty: int = 0
+    faults: list[Fault] = field(default_factory=list)
+
+    def add(self, fault: Fault) -> None:
+        self.faulty += 1
+        if len(self.faults) < MOST_FAULTS:
+            self.faults.append(fault)
+
+
+@dataclass(frozen=True)
+class Form:
+    """A kind of file: its columns, and how one row is taken."""
+
+    needed: frozenset[str]
+    allowed: frozenset[str]
+    take: Callable[[Row, datetime], Answer]
+
+
+def rows(file: TextIO, form: Form) -> Iterator[tuple[int, Row | Fault]]:
+    """The rows of a file with their line numbers, bad lines as faults. Open it as UTF-8 with `errors="surrogateescape"`.
+
+    Raises FileRefused for columns that are not the form's.
+    """
+    reader = csv.reader(file, strict=True)
+    try:
+        heading = [name.strip().lower() for name in next(reader, [])]
+    except csv.Error as error:
+        raise FileRefused(marked("This is not a CSV file: %(why)s."), why=error) from error
+    _check_heading(heading, form)
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield reader.line_num, Fault(reader.line_num, "", f"not readable as CSV ({error})")
+            continue
+        if not any(cell.strip() for cell in cells):
+            continue
+        yield reader.line_num, _row(reader.line_num, cells, heading)
+
+
+def _check_heading(heading: list[str], form: Form) -> None:
+    if heading and heading[0].startswith("\ufeff"):
+        heading[0] = heading[0].removeprefix("\ufeff")
+    missing, strange = form.needed - set(heading), set(heading) - form.allowed
+    if missing or strange or len(heading) != len(set(heading)):
+        raise FileRefused(
+            marked("The first line must name the columns. Missing: %(missing)s. Not known: %(strange)s. Columns: %(all)s."),
+            missing=", ".join(sorted(missing)) or "-",
+            strange=", ".join(repr(name)[:40] for name in sorted(strange)[:5]) or "-",
+            all=", ".join(sorted(form.allowed)),
+        )
+
+
+def _row(line: int, cells: list[str], heading: list[str]) -> Row | Fault:
+    if len(cells) != len(heading):
+        return Fault(line, "", f"{len(cells)} cells where the first line has {len(heading)}")
+    for name, cell in zip(heading, cells, strict=True):
+        if any("\udc80" <= letter <= "\udcff" for letter in cell):
+            return Fault(line, name, "not UTF-8 text")
+        if "\x00" in cell:
+            return Fault(line, name, "a character that cannot be kept")
+    return {name: cell.strip() for name, cell in zip(heading, cells, strict=True)}
+
+
+def take(found: Iterable[tuple[int, Row | Fault]], form: Form, *, at: datetime) -> Taken:
+    """Takes the rows, opening its own writes. What is wrong with a row does not keep the others out.
+
+    On SQLite a hundred rows share a commit; on PostgreSQL each has its own, since rows touch people in any order
+    and two imports would wait for each other.
+    """
+    taken = Taken()
+    bundle: list[tuple[int, Row]] = []
+    at_once = 100 if database.is_sqlite() else 1
+    for line, row in found:
+        if isinstance(row, Fault):
+            taken.add(row)
+            continue
+        bundle.append((line, row))
+        if len(bundle) >= at_once:
+            _take_bundle(bundle, form, taken, at=at)
+            bundle = []
+    _take_bundle(bundle, form, taken, at=at)
+    return taken
+
+
+def _take_bundle(bundle: list[tuple[int, Row]], form: Form, taken: Taken, *, at: datetime) -> None:
+    if not bundle:
+        return
+    answers: list[Answer | Fault] = []
+    with database.writing():
+        for line, row in bundle:
+            answers.append(_take_one(line, row, form, at=at))
+        database.session.flush()
+    database.session.expunge_all()
+    for answer in answers:  # counted only now: what was not committed was not taken
+        if isinstance(answer, Fault):
+            taken.add(answer)
+        elif answer == Answer.MADE:
+            taken.made += 1
+        elif answer == Answer.WAITING:
+            taken.waiting += 1
+        else:
+            taken.known += 1
+
+
+def _take_one(line: int, row: Row, form: Form, *, at: datetime) -> Answer | Fault:
+    try:
+        with database.session.begin_nested():
+            answer = form.take(row, at)
+    except ReportRefused as refusal:
+        return Fault(line, refusal.field, str(refusal))
+    except users.BadAddress as refusal:
+        return Fault(line, "email", str(refusal))
+    except Refusal as refusal:
+        return Fault(line, "", str(refusal))
+    if answer == Answer.DISAGREES:
+        return Fault(line, "external_id", "told before with other facts; nothing was changed")
+    return answer
+
+
+def _moment(row: Row, column: str) -> datetime | None:
+    text = row.get(column, "")
+    if not text:
+        return None
+    try:
+        return clock.parse(text)
+    except ValueError as error:
+        message = marked("Write a moment with its offset, like 2026-11-03T10:41:00Z.")
+        raise ReportRefused(column, message) from error
+
+
+def _take_conversion(row: Row, at: datetime) -> Answer:
+    currency = row.get("currency") or terms.in_force().currency
+    amount: int | None = None
+    if row.get("amount_minor"):
+        try:
+            amount = money.parse_minor(row["amount_minor"])
+        except money.BadAmount as bad:
+            raise ReportRefused("amount_minor", str(bad)) from bad
+    email = row.get("customer_email", "")
+    report = OrderReport(
+        goal=row.get("goal") or goals.PURCHASE,
+        external_id=row["external_id"],
+        customer=Customer(row.get("customer_external_id") or None, users.clean_email(email) if email else None),
+        occurred_at=_moment(row, "occurred_at") or at,
+        amount_minor=amount,
+        currency=currency if amount is not None else None,
+    )
+    return program.convert(report, at=at).answer
+
+
+def _take_customer(row: Row, at: datetime) -> Answer:
+    _, new = program.report_customer(
+        Customer(row["external_id"] or None, row["email"] or None),
+        name=row.get("name", ""),
+        code=row.get("code", ""),
+        signed_up_at=_moment(row, "signed_up_at"),
+        at=at,
+    )
+    return Answer.MADE if new else Answer.KNOWN
+
+
+CONVERSIONS = Form(
+    needed=frozenset({"external_id"}),
+    allowed=frozenset(
+        {"external_id", "goal", "customer_external_id", "customer_email", "amount_minor", "currency", "occurred_at"}
+    ),
+    take=_take_conversion,
+)
+CUSTOMERS = Form(
+    needed=frozenset({"external_id", "email"}),
+    allowed=frozenset({"external_id", "email", "name", "code", "signed_up_at"}),
+    take=_take_customer,
+)

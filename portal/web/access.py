@@ -1,0 +1,178 @@
+"""Access: who is asking, and whether they may. A sign-in counts only while its row lives."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, cast
+
+from flask import Flask, abort, current_app, g, redirect, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import user_logged_in, user_logged_out
+from flask_security import Security, SQLAlchemyUserDatastore, current_user
+from flask_security.forms import LoginForm
+from werkzeug.local import LocalProxy
+
+from portal.accounts import sign_ins
+from portal.accounts.roles import RoleGrant
+from portal.accounts.users import Surroundings, User
+from portal.config import Settings
+from portal.core import clock, database
+from portal.core.database import db
+from portal.web.door import Browsers
+
+TOKEN = "sign_in"
+
+
+class SignInForm(LoginForm):  # type: ignore[misc]
+    """Flask-Security's, without *remember me*: a sign-in lasts as long as its row."""
+
+    remember = None
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Lets Flask-Security sign people in, and makes every sign-in a row."""
+    app.config.update(
+        SECURITY_REGISTERABLE=False,
+        SECURITY_CONFIRMABLE=False,  # our own pages: its GET would confirm for any mail scanner
+        SECURITY_RECOVERABLE=False,  # our own: single use, a newer link ends the older ones
+        SECURITY_TRACKABLE=False,
+        SECURITY_LOGOUT_METHODS=["POST"],
+        SECURITY_PASSWORD_HASH="argon2",
+        SECURITY_PASSWORD_SINGLE_HASH=["argon2"],
+        SECURITY_PASSWORD_HASH_PASSLIB_OPTIONS={  # OWASP Password Storage Cheat Sheet
+            "argon2__memory_cost": 19 * 1024,
+            "argon2__time_cost": 2,
+            "argon2__parallelism": 1,
+        },
+        SECURITY_PASSWORD_SALT="unused: argon2 salts each password itself",
+        SECURITY_HASHING_SCHEMES=["hex_sha256"],
+        SECURITY_DEPRECATED_HASHING_SCHEMES=[],
+        SECURITY_PASSWORD_LENGTH_MIN=12,
+        SECURITY_RETURN_GENERIC_RESPONSES=True,
+        SECURITY_DATETIME_FACTORY=clock.now,
+        SECURITY_EMAIL_VALIDATOR_ARGS={"check_deliverability": False},
+        SECURITY_POST_LOGIN_VIEW="/home",
+        SECURITY_POST_LOGOUT_VIEW="/",
+        SECURITY_UNAUTHORIZED_VIEW=None,
+        SECURITY_MSG_GENERIC_AUTHN_FAILED=("That e-mail and password do not match.", "error"),
+        SECURITY_FLASH_MESSAGES=False,
+    )
+    Security(app, SQLAlchemyUserDatastore(db, User, RoleGrant), login_form=SignInForm)
+    app.login_manager.user_loader(_load)  # type: ignore[attr-defined]
+    app.extensions["browsers"] = Browsers(settings)
+    user_logged_in.connect(_signed_in, app)
+    user_logged_out.connect(_signed_out, app)
+    app.after_request(_keep_visitor)
+
+
+def seen() -> Surroundings:
+    """The surroundings of this request's browser; its visitor cookie goes out with the answer if it is new."""
+    if "seen" not in g:
+        browsers: Browsers = current_app.extensions["browsers"]
+        g.seen, g.visitor_is_new = browsers.seen(request.environ)
+    found: Surroundings = g.seen
+    return found
+
+
+def visitor_is_new() -> bool:
+    """Whether this browser came without a visitor cookie."""
+    seen()
+    return bool(g.visitor_is_new)
+
+
+def me() -> User:
+    """Who is signed in, as themselves and not as Flask-Login's proxy."""
+    return cast(User, cast("LocalProxy[User]", current_user)._get_current_object())
+
+
+def signed_in(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
+    """For pages of one's own: others are led to the sign-in."""
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
+        return view(*args, **kwargs) if current_user.is_authenticated else _to_sign_in()
+
+    return guarded
+
+
+def needs(permission: str) -> Callable[[Callable[..., ResponseReturnValue]], Callable[..., ResponseReturnValue]]:
+    """For admin pages and actions: 403 for those whose roles do not carry the permission."""
+
+    def decorate(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
+        @wraps(view)
+        def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
+            if not current_user.is_authenticated:
+                return _to_sign_in()
+            if not current_user.may(permission):
+                abort(403)
+            return view(*args, **kwargs)
+
+        guarded.permission = permission  # type: ignore[attr-defined]
+        return guarded
+
+    return decorate
+
+
+def _to_sign_in() -> ResponseReturnValue:
+    if request.method == "GET":
+        session["wanted"] = request.full_path.rstrip("?")[:500]
+    return redirect(url_for("security.login"))
+
+
+def _load(uniquifier: str) -> User | None:
+    """Flask-Login's loader: only while the sign-in's row lives, whatever cookie is replayed."""
+    secret = session.get(TOKEN)
+    if not isinstance(secret, str):
+        return None
+    at = clock.now()
+    found = sign_ins.find(secret, at=at)
+    if found is None:
+        return None
+    user = database.session.get(User, found.user_id)
+    if user is None or user.fs_uniquifier != uniquifier or not user.active:
+        return None
+    if at > found.last_seen_at + sign_ins.SEEN_EVERY:
+        g.seen_sign_in = found.id
+    return user
+
+
+def note_sign_in_in_use() -> None:
+    """Writes down that the sign-in is in use, in a write of its own; run before a page is read."""
+    current_user.is_authenticated  # noqa: B018 - loads the user, and so says whether there is something to note
+    number = g.pop("seen_sign_in", None)
+    if number is not None:
+        with database.writing():
+            sign_ins.see(number, at=clock.now())
+
+
+def _signed_in(_app: Flask, user: User, **_: Any) -> None:
+    number = user.id
+    kept = {name: session[name] for name in ("_user_id", "_fresh", "_id", "wanted") if name in session}
+    session.clear()  # nothing else from before goes along: no fixation
+    session.update(kept)
+    session.permanent = True
+    keep_visitor()
+    with database.writing():
+        session[TOKEN] = sign_ins.start(number, surroundings=seen(), at=clock.now())
+
+
+def _signed_out(_app: Flask, **_: Any) -> None:
+    secret = session.pop(TOKEN, None)
+    if isinstance(secret, str):
+        with database.writing():
+            sign_ins.end(secret, at=clock.now())
+
+
+def _keep_visitor(response: Any) -> Any:
+    """Sends the visitor cookie to a browser that was asked about and came without one."""
+    if g.get("visitor_is_new") and g.get("keep_visitor"):
+        browsers: Browsers = current_app.extensions["browsers"]
+        response.headers.add("Set-Cookie", browsers.cookie(g.seen))
+    return response
+
+
+def keep_visitor() -> None:
+    """Says that this browser is to be known again: it followed a link, signed up or signed in."""
+    seen()
+    g.keep_visitor = True
+
+

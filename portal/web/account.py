@@ -1,0 +1,77 @@
+"""One's own account: name, own code, where one is signed in."""
+
+from flask import Blueprint, flash, redirect, render_template, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+
+from portal import program
+from portal.accounts import sign_ins
+from portal.core import clock, database
+from portal.core.text import Refusal
+from portal.sharing import links
+from portal.web import access, inputs, limits, words
+from portal.web.acting import act
+
+blueprint = Blueprint("account", __name__)
+
+
+@blueprint.get("/account")
+@access.signed_in
+def account() -> ResponseReturnValue:
+    return _page(inputs.Profile(obj=access.me()), inputs.OwnCode())
+
+
+@blueprint.post("/account/name")
+@access.signed_in
+def name() -> ResponseReturnValue:
+    form = inputs.Profile()
+    if not form.validate():
+        return _page(form, inputs.OwnCode()), 422
+    return act(
+        lambda: program.rename(access.me(), form.name.data or "", at=clock.now()),
+        done=gettext("Saved."),
+        back=url_for(".account"),
+    )
+
+
+@blueprint.post("/account/code")
+@access.signed_in
+@limits.guesses
+def code() -> ResponseReturnValue:
+    """One's own code; the old one goes on working."""
+    form = inputs.OwnCode()
+    if not form.validate():
+        return _page(inputs.Profile(obj=access.me()), form), 422
+    try:
+        with database.writing():
+            links.take_code(links.main_link(access.me().id), form.code.data, at=clock.now())
+    except Refusal as refusal:
+        form.code.errors = [words.say(refusal)]
+        return _page(inputs.Profile(obj=access.me()), form), 422
+    flash(gettext("Your code is changed. The old one goes on working."), "ok")
+    return redirect(url_for(".account"))
+
+
+@blueprint.post("/account/sign-outs")
+@access.signed_in
+def sign_out_others() -> ResponseReturnValue:
+    """Signs this person out everywhere else."""
+    number, here = access.me().id, session[access.TOKEN]
+    return act(
+        lambda: sign_ins.end_all(number, at=clock.now(), but=here),
+        done=gettext("Every other device is signed out."),
+        back=url_for(".account"),
+    )
+
+
+def _page(profile: inputs.Profile, own_code: inputs.OwnCode) -> str:
+    user, at = access.me(), clock.now()
+    link = links.main_link(user.id)
+    return render_template(
+        "account/account.html",
+        profile=profile,
+        own_code=own_code,
+        code=links.current_code(link.id),
+        live=sign_ins.live(user.id, at=at),
+        here=sign_ins.find(session[access.TOKEN], at=at),
+    )

@@ -1,0 +1,311 @@
+"""The API: a shop's program tells of customers, orders and refunds, and reads what became of them.
+
+JSON in and out; a key in `Authorization: Bearer`; errors as problem+json. Strict: amounts are JSON integers.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from functools import wraps
+from typing import Any
+
+from flask import Blueprint, g, jsonify, request
+from flask.typing import ResponseReturnValue
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from werkzeug.exceptions import BadRequest
+
+from portal import program, terms
+from portal.accounts import api_keys, users
+from portal.core import clock, database, money
+from portal.payouts.payouts import Payout
+from portal.program import Answer
+from portal.referrals import referrals
+from portal.referrals.referrals import Referral
+from portal.reports import lists, status
+from portal.rewards import conversions, ledger, rewards
+from portal.rewards.conversions import Conversion, Customer, OrderReport, RefundReport, ReportRefused
+from portal.rewards.rewards import Reward
+from portal.web import limits, problems, words
+
+blueprint = Blueprint("api", __name__, url_prefix="/api")
+
+MOST = 200
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+Id = Field(min_length=1, max_length=128)
+
+
+def _moment(value: Any) -> datetime | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or len(value) > 40:
+        raise ValueError("write a moment like 2026-11-03T10:41:00Z")
+    try:
+        return clock.parse(value)
+    except ValueError as error:
+        raise ValueError("write a moment with its offset, like 2026-11-03T10:41:00Z") from error
+
+
+class CustomerIn(Body):
+    external_id: str = Id
+    email: str = Field(min_length=3, max_length=254)
+    name: str = Field(default="", max_length=80)
+    code: str = Field(default="", max_length=100)
+    signed_up_at: datetime | None = None
+
+    _read = field_validator("signed_up_at", mode="before")(_moment)
+
+
+class CustomerRef(Body):
+    external_id: str | None = Field(default=None, min_length=1, max_length=128)
+    email: str | None = Field(default=None, min_length=3, max_length=254)
+
+
+class ConversionIn(Body):
+    goal: str = Field(min_length=1, max_length=32)
+    external_id: str = Id
+    customer: CustomerRef
+    amount_minor: int | None = Field(default=None, ge=1, le=money.LARGEST_MINOR)
+    currency: str | None = Field(default=None, min_length=3, max_length=3)
+    occurred_at: datetime | None = None
+
+    _read = field_validator("occurred_at", mode="before")(_moment)
+
+
+class RefundIn(Body):
+    external_id: str = Id
+    conversion_external_id: str = Id
+    amount_minor: int | None = Field(default=None, ge=1, le=money.LARGEST_MINOR)
+
+
+def keyed(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
+    """Lets in only who brings a live key."""
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
+        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+        key = api_keys.find(secret.strip()) if scheme.lower() == "bearer" and secret else None
+        if key is None:
+            return problems.answer(401, "Send a live API key as Authorization: Bearer <key>.")
+        g.api_key_id = key.id
+        return view(*args, **kwargs)
+
+    return limits.api(guarded)
+
+
+def told(model: type[Any]) -> Any:
+    """The body of this request as a model. Raises ValidationError, or BadRequest for what is not JSON."""
+    try:
+        given = request.get_json(force=True, silent=False)
+    except UnicodeDecodeError as error:
+        raise BadRequest from error
+    return model.model_validate(given)
+
+
+@blueprint.errorhandler(ValidationError)
+def _invalid(error: ValidationError) -> ResponseReturnValue:
+    errors = [
+        {"field": ".".join(str(part) for part in one["loc"]) or "body", "message": one["msg"].removeprefix("Value error, ")}
+        for one in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return problems.answer(422, "Some fields cannot be taken. Nothing was stored.", errors=errors[:50])
+
+
+@blueprint.errorhandler(ReportRefused)
+def _refused(refusal: ReportRefused) -> ResponseReturnValue:
+    errors = [{"field": refusal.field, "message": words.say(refusal)}]
+    return problems.answer(422, "Some fields cannot be taken. Nothing was stored.", errors=errors)
+
+
+@blueprint.errorhandler(users.BadAddress)
+def _bad_address(refusal: users.BadAddress) -> ResponseReturnValue:
+    return problems.answer(422, "Nothing was stored.", errors=[{"field": "email", "message": words.say(refusal)}])
+
+
+@blueprint.errorhandler(terms.TermsRefused)
+def _not_set_up(refusal: terms.TermsRefused) -> ResponseReturnValue:
+    return problems.answer(409, words.say(refusal))
+
+
+# --- told by the shop -----------------------------------------------------------------------------------------
+
+
+@blueprint.post("/v1/customers")
+@keyed
+def customers() -> ResponseReturnValue:
+    """A customer, with the code they came with if any."""
+    body: CustomerIn = told(CustomerIn)
+    at = clock.now()
+    with database.writing():
+        user, new = program.report_customer(
+            Customer(body.external_id, body.email), name=body.name, code=body.code, signed_up_at=body.signed_up_at, at=at
+        )
+        referral = referrals.of_referee(user.id)
+        said = {
+            "id": user.public_id,
+            "external_id": user.external_id,
+            "referral": _referral(referral) if referral else None,
+        }
+        api_keys.see(g.api_key_id, at=at)
+    return said, 201 if new else 200
+
+
+@blueprint.post("/v1/conversions")
+@keyed
+def convert() -> ResponseReturnValue:
+    """A goal that was reached."""
+    body: ConversionIn = told(ConversionIn)
+    at = clock.now()
+    currency = body.currency or (terms.in_force().currency if body.amount_minor is not None else None)
+    report = OrderReport(
+        goal=body.goal,
+        external_id=body.external_id,
+        customer=_customer(body.customer),
+        occurred_at=body.occurred_at or at,
+        amount_minor=body.amount_minor,
+        currency=currency,
+    )
+    with database.writing():
+        reported = program.convert(report, at=at)
+        said = _conversion(reported.conversion)
+        api_keys.see(g.api_key_id, at=at)
+    return _answered(said, reported.answer, "This external_id was told before with other facts. Nothing was changed.")
+
+
+def _customer(given: CustomerRef) -> Customer:
+    return Customer(given.external_id, users.clean_email(given.email) if given.email else None)
+
+
+@blueprint.post("/v1/refunds")
+@keyed
+def refund() -> ResponseReturnValue:
+    """Money given back, of an order that may not be known yet."""
+    body: RefundIn = told(RefundIn)
+    at = clock.now()
+    with database.writing():
+        refunded = program.refund(RefundReport(body.external_id, body.conversion_external_id, body.amount_minor), at=at)
+        conversion = conversions.find(refunded.refund.source, body.conversion_external_id)
+        said = {
+            "id": refunded.refund.public_id,
+            "external_id": refunded.refund.external_id,
+            "conversion": _conversion(conversion) if conversion else None,
+        }
+        api_keys.see(g.api_key_id, at=at)
+    return _answered(said, refunded.answer, "This external_id was told before with other facts. Nothing was changed.")
+
+
+def _answered(said: dict[str, Any], answer: Answer, disagrees: str) -> ResponseReturnValue:
+    if answer == Answer.DISAGREES:
+        return problems.answer(409, disagrees)
+    return said, {Answer.MADE: 201, Answer.KNOWN: 200, Answer.WAITING: 202}[answer]
+
+
+# --- asked by the shop ----------------------------------------------------------------------------------------
+
+
+@blueprint.get("/v1/referrals")
+@keyed
+def list_referrals() -> ResponseReturnValue:
+    return _page(Referral, _referral)
+
+
+@blueprint.get("/v1/rewards")
+@keyed
+def list_rewards() -> ResponseReturnValue:
+    return _page(Reward, _reward)
+
+
+@blueprint.get("/v1/payouts")
+@keyed
+def list_payouts() -> ResponseReturnValue:
+    return _page(Payout, _payout)
+
+
+@blueprint.get("/v1/users/<wanted>/balance")
+@keyed
+def balance(wanted: str) -> ResponseReturnValue:
+    user = users.find_by_public_id(wanted)
+    if user is None:
+        return problems.answer(404, "There is no such user.")
+    currency = terms.in_force().currency
+    sums = ledger.balances(user.id, currency)
+    return {"user": user.public_id, "currency": currency, **{f"{name}_minor": sums[name] for name in ledger.Bucket if name != "program"}}
+
+
+def _page(model: type[Any], said: Callable[[Any], dict[str, Any]]) -> ResponseReturnValue:
+    cursor, limit = request.args.get("cursor", ""), request.args.get("limit", "50")
+    if not re.fullmatch(r"[0-9]{1,3}", limit, re.ASCII) or not 0 < int(limit) <= MOST:
+        return problems.answer(422, errors=[{"field": "limit", "message": f"Write a number from 1 to {MOST}."}])
+    after = lists.position(model, cursor) if cursor else 0
+    if after is None:
+        return problems.answer(422, errors=[{"field": "cursor", "message": "Use the next_cursor of an earlier answer."}])
+    found, more = lists.after(model, after, most=int(limit))
+    return jsonify(data=[said(one) for one in found], next_cursor=found[-1].public_id if more else None)
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z") if at else None
+
+
+def _referral(referral: Referral) -> dict[str, Any]:
+    return {
+        "id": referral.public_id,
+        "referrer": referral.referrer.public_id,
+        "referee": referral.referee.public_id,
+        "code": referral.code,
+        "how": referral.how,
+        "joined_at": _iso(referral.joined_at),
+        "expires_at": _iso(referral.expires_at),
+        "counted_at": _iso(referral.counted_at),
+    }
+
+
+def _conversion(conversion: Conversion) -> dict[str, Any]:
+    return {
+        "id": conversion.public_id,
+        "goal": conversion.goal,
+        "external_id": conversion.external_id,
+        "amount_minor": conversion.amount_minor,
+        "currency": conversion.currency,
+        "occurred_at": _iso(conversion.occurred_at),
+        "state": "applied" if conversion.applied_at else "waiting for the customer",
+        "referral": conversion.referral.public_id if conversion.referral else None,
+        "rewards": [_reward(reward) for reward in rewards.of_conversion(conversion.id)],
+    }
+
+
+def _reward(reward: Reward) -> dict[str, Any]:
+    where = status.of_reward(reward)
+    return {
+        "id": reward.public_id,
+        "user": reward.person.public_id,
+        "beneficiary": reward.beneficiary,
+        "referral": reward.referral.public_id,
+        "amount_minor": reward.amount_minor,
+        "taken_back_minor": reward.amount_minor - rewards.left(reward),
+        "currency": reward.currency,
+        "state": reward.state,
+        "status": where.word,
+        "hold_until": _iso(reward.hold_until),
+        "made_at": _iso(reward.made_at),
+        "computation": reward.computation,
+    }
+
+
+def _payout(payout: Payout) -> dict[str, Any]:
+    return {
+        "id": payout.public_id,
+        "reference": payout.reference,
+        "user": payout.user.public_id,
+        "external_id": payout.user.external_id,
+        "method": payout.method.kind,
+        "amount_minor": payout.amount_minor,
+        "currency": payout.currency,
+        "state": payout.state,
+        "ended_at": _iso(payout.ended_at),
+    }
+

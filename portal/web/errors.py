@@ -1,0 +1,102 @@
+"""Errors: every refusal as a page, or as problem+json for the API; nothing half done, the database let go."""
+
+import logging
+import secrets
+
+from flask import Flask, Response, g, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_limiter import RateLimitExceeded
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from portal.core import database
+from portal.core.text import Refusal
+from portal.web import limits, problems, words
+
+log = logging.getLogger(__name__)
+
+PAGES = {400, 403, 404, 405, 413, 419, 429, 500, 503}
+
+
+def install(app: Flask) -> None:
+    """Answers for whatever goes wrong."""
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(CSRFError, _csrf)
+    app.register_error_handler(RateLimitExceeded, _too_many)
+    app.register_error_handler(Refusal, _refused)
+    for kind in database.Unavailable:
+        app.register_error_handler(kind, _unavailable)
+    app.register_error_handler(500, _broken)
+
+
+def page(status: int, **facts: object) -> ResponseReturnValue:
+    """An error's page; the API's answer to the same."""
+    if request.path.startswith("/api/"):
+        return problems.answer(status)
+    name = status if status in PAGES else 400 if status < 500 else 500
+    return render_template(f"errors/{name}.html", **facts), status
+
+
+def _http(error: HTTPException) -> ResponseReturnValue:
+    if error.response is not None:
+        return error.response
+    status = error.code or 500
+    if status >= 500 or status < 400:
+        return error.get_response() if status < 400 else page(500, request_id=_reference())
+    return page(status)
+
+
+def _csrf(_error: CSRFError) -> ResponseReturnValue:
+    """A form without its token: what was typed is offered again, but only if it came from a page of ours."""
+    typed: list[tuple[str, str]] = []
+    if request.headers.get("Sec-Fetch-Site") == "same-origin":
+        typed = [(name, value) for name, value in request.form.items(multi=True) if name != "csrf_token" and "password" not in name]
+    if request.path.startswith("/api/"):
+        return problems.answer(400, "The CSRF token is missing.")
+    return render_template("errors/419.html", typed=typed, action=request.path if typed else None), 400
+
+
+def _too_many(error: RateLimitExceeded) -> ResponseReturnValue:
+    seconds = limits.seconds_left(limits.limiter.current_limit)
+    answer = page(429, seconds=seconds)
+    response = Response(answer[0], 429) if isinstance(answer, tuple) else answer
+    if isinstance(response, Response):
+        response.headers["Retry-After"] = str(seconds)
+    return response
+
+
+def _refused(refusal: Refusal) -> ResponseReturnValue:
+    database.session.rollback()
+    return render_template("errors/refused.html", text=words.say(refusal)), 409
+
+
+def _unavailable(error: Exception) -> ResponseReturnValue:
+    """The database is locked, away or full: said plainly, and nothing was changed."""
+    _let_go()
+    log.error("database unavailable: %s", type(error).__name__)
+    answer = page(503, request_id=_reference())
+    response = Response(answer[0], 503) if isinstance(answer, tuple) else answer
+    if isinstance(response, Response):
+        response.headers["Retry-After"] = "5"
+    return response
+
+
+def _broken(error: Exception) -> ResponseReturnValue:
+    _let_go()
+    reference = _reference()
+    log.error("broken, reference %s", reference, exc_info=getattr(error, "original_exception", None) or error)
+    return page(500, request_id=reference)
+
+
+def _let_go() -> None:
+    g.database_is_there = False
+    try:
+        database.session.rollback()
+    except Exception:
+        log.exception("rollback failed")
+
+
+def _reference() -> str:
+    return secrets.token_hex(4)
+
+

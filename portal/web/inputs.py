@@ -1,0 +1,205 @@
+"""Inputs: the forms people fill in. Each field says what is wrong with it in words; nothing typed is lost."""
+
+from typing import Any
+
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import (
+    BooleanField,
+    EmailField,
+    Field,
+    HiddenField,
+    IntegerField,
+    PasswordField,
+    RadioField,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
+from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, ValidationError
+
+from portal.accounts import users
+from portal.core import clock, money
+from portal.payouts.methods import Kind
+from portal.rewards.rewards import Reason
+from portal.web import words
+
+SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 128
+
+
+def without_nul(_form: FlaskForm, field: Field) -> None:
+    """No NUL reaches the database: PostgreSQL refuses it."""
+    if isinstance(field.data, str) and "\x00" in field.data:
+        raise ValidationError(_l("This contains a character that cannot be kept."))
+
+
+def an_address(_form: FlaskForm, field: Field) -> None:
+    """An e-mail address, cleaned in place."""
+    try:
+        field.data = users.clean_email(field.data or "")
+    except users.BadAddress as refusal:
+        raise ValidationError(words.say(refusal)) from refusal
+
+
+def a_currency(_form: FlaskForm, field: Field) -> None:
+    field.data = (field.data or "").strip().upper()
+    if not money.is_currency(field.data):
+        raise ValidationError(_l("Write a currency's three letters, such as EUR."))
+
+
+def a_time_zone(_form: FlaskForm, field: Field) -> None:
+    if not clock.is_zone(field.data or ""):
+        raise ValidationError(_l("Write a time zone such as Europe/Berlin."))
+
+
+class AmountField(StringField):
+    """An amount as people type it; `minor` holds minor units once `read` was called with the currency."""
+
+    minor: int | None = None
+
+    def read(self, currency: str) -> bool:
+        """Reads the amount; whether it was fine. Empty is fine where it is optional."""
+        text = (self.data or "").strip()
+        if not text:
+            self.minor = None
+            return True
+        try:
+            self.minor = money.parse_major(text, currency)
+        except money.BadAmount as bad:
+            self.errors = [*self.errors, str(bad)]
+            return False
+        return True
+
+
+def _password(label: Any) -> PasswordField:
+    return PasswordField(
+        label,
+        validators=[
+            InputRequired(_l("Use at least %(least)s characters.", least=SHORTEST_PASSWORD)),
+            Length(min=SHORTEST_PASSWORD, message=_l("Use at least %(least)s characters.", least=SHORTEST_PASSWORD)),
+            Length(max=LONGEST_PASSWORD, message=_l("Use at most %(most)s characters.", most=LONGEST_PASSWORD)),
+            without_nul,
+        ],
+    )
+
+
+class SignUp(FlaskForm):
+    """B2: the friend's form. `ref` is the code that travels where there is no cookie, `code` one that was typed."""
+
+    ref = HiddenField(validators=[Optional(), Length(max=100)])
+    email = EmailField(_l("E-mail"), validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), Length(max=254), an_address])
+    password = _password(_l("Password"))
+    name = StringField(_l("First name"), validators=[Optional(), Length(max=80), without_nul])
+    shows_name = BooleanField(_l("Show my first name to the friend who invited me"), default=True)
+    code = StringField(_l("Have a code?"), validators=[Optional(), Length(max=100), without_nul])
+    terms = BooleanField(_l("I accept the terms"), validators=[DataRequired(_l("Accept the terms to go on."))])
+
+
+class Reset(FlaskForm):
+    email = EmailField(_l("E-mail"), validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), Length(max=254), an_address])
+
+
+class NewPassword(FlaskForm):
+    password = _password(_l("New password"))
+
+
+class SetUp(FlaskForm):
+    """C9: the first owner and the program's offer."""
+
+    email = EmailField(_l("Your e-mail"), validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), Length(max=254), an_address])
+    name = StringField(_l("Your name"), validators=[Optional(), Length(max=80), without_nul])
+    password = _password(_l("Password"))
+    program_name = StringField(_l("Program name"), validators=[InputRequired(_l("Name the program; friends read it.")), Length(max=80), without_nul])
+    currency = StringField(_l("Currency"), default="EUR", validators=[InputRequired(), a_currency])
+    time_zone = StringField(_l("Time zone"), default="Europe/Berlin", validators=[InputRequired(), Length(max=64), a_time_zone])
+    referee_amount = AmountField(_l("A friend gets"), default="10", validators=[Optional(), Length(max=20)])
+    referrer_amount = AmountField(_l("The referrer gets"), default="10", validators=[Optional(), Length(max=20)])
+    minimum_order = AmountField(_l("For a first order of at least"), validators=[Optional(), Length(max=20)])
+    hold_days = IntegerField(_l("Days on hold after the order"), default=30, validators=[InputRequired(), NumberRange(0, 365)])
+
+
+class Program(FlaskForm):
+    """The terms as the owner edits them; a version is published when it is saved."""
+
+    program_name = StringField(_l("Program name"), validators=[InputRequired(), Length(max=80), without_nul])
+    state = SelectField(_l("State"), choices=[("live", _l("Live")), ("paused", _l("Paused")), ("ended", _l("Ended"))])
+    referee_amount = AmountField(_l("A friend gets"), validators=[Optional(), Length(max=20)])
+    referrer_amount = AmountField(_l("The referrer gets"), validators=[Optional(), Length(max=20)])
+    minimum_order = AmountField(_l("For a first order of at least"), validators=[Optional(), Length(max=20)])
+    hold_days = IntegerField(_l("Days on hold after the order"), validators=[InputRequired(), NumberRange(0, 365)])
+    touch = RadioField(_l("Which click earns the friend"), choices=[("last", _l("The last one")), ("first", _l("The first one"))])
+    window_days = IntegerField(_l("Days that a click counts"), validators=[InputRequired(), NumberRange(1, 365)])
+    goal_days = IntegerField(_l("Days a friend has to reach the goal"), validators=[InputRequired(), NumberRange(1, 3650)])
+    minimum_payout = AmountField(_l("Smallest payout"), validators=[InputRequired(), Length(max=20)])
+    auto_approve_below = AmountField(_l("Approve Clear rewards below"), validators=[Optional(), Length(max=20)])
+    second_person_above = AmountField(_l("A second person approves batches above"), validators=[Optional(), Length(max=20)])
+    time_zone = StringField(_l("Time zone"), validators=[InputRequired(), Length(max=64), a_time_zone])
+    shop_url = StringField(_l("Address of the shop"), validators=[Optional(), Length(max=500), without_nul])
+    help_contact = StringField(_l("Who helps"), validators=[Optional(), Length(max=200), without_nul])
+    legal_text = TextAreaField(_l("Legal text"), validators=[Optional(), Length(max=20000), without_nul])
+
+
+class PayoutMethod(FlaskForm):
+    kind = RadioField(
+        _l("How would you like to be paid?"),
+        choices=[
+            (Kind.CREDIT, _l("Shop credit")),
+            (Kind.VOUCHER, _l("Voucher codes")),
+            (Kind.PAYPAL, _l("PayPal")),
+            (Kind.BANK, _l("Bank transfer")),
+        ],
+        validators=[InputRequired(_l("Choose one."))],
+    )
+    email = EmailField(_l("PayPal address"), validators=[Optional(), Length(max=254)])
+    holder = StringField(_l("Account holder"), validators=[Optional(), Length(max=70), without_nul])
+    iban = StringField(_l("IBAN"), validators=[Optional(), Length(max=50), without_nul])
+
+
+class Rejection(FlaskForm):
+    reason = SelectField(_l("Reason"), choices=[(reason, words.REASONS[reason]) for reason in Reason])
+    told = TextAreaField(_l("What the referrer reads"), validators=[InputRequired(_l("Write what the referrer should read.")), Length(max=500), without_nul])
+    note = TextAreaField(_l("Note for colleagues"), validators=[Optional(), Length(max=500), without_nul])
+
+
+class Note(FlaskForm):
+    """A reason for colleagues; needed."""
+
+    note = TextAreaField(_l("Reason"), validators=[InputRequired(_l("Write why.")), Length(max=500), without_nul])
+
+
+class Failure(FlaskForm):
+    failure = StringField(_l("Why did the payment fail?"), validators=[InputRequired(_l("Write why the payment failed; the person reads it.")), Length(max=200), without_nul])
+
+
+class Payment(FlaskForm):
+    bank_reference = StringField(_l("Reference of the bank"), validators=[Optional(), Length(max=80), without_nul])
+
+
+class Vouchers(FlaskForm):
+    value = AmountField(_l("Each is worth"), validators=[InputRequired(_l("Write an amount.")), Length(max=20)])
+    codes = TextAreaField(_l("Codes, one a line"), validators=[InputRequired(_l("Paste at least one code.")), Length(max=400000), without_nul])
+
+
+class ApiKey(FlaskForm):
+    name = StringField(_l("What is it for?"), validators=[InputRequired(_l("Name the key.")), Length(max=60), without_nul])
+
+
+class Role(FlaskForm):
+    role = SelectField(_l("Role"), choices=[("viewer", _l("Viewer")), ("reviewer", _l("Reviewer")), ("finance", _l("Finance")), ("owner", _l("Owner"))])
+
+
+class Profile(FlaskForm):
+    name = StringField(_l("Name"), validators=[Optional(), Length(max=80), without_nul])
+
+
+class OwnCode(FlaskForm):
+    code = StringField(_l("Your own code"), validators=[InputRequired(_l("Write a code.")), Length(max=100), without_nul])
+
+
+class Only(FlaskForm):
+    """A button: nothing but the token."""
+
+
+def read_amounts(form: FlaskForm, currency: str) -> bool:
+    """Reads every amount of a form in a currency; whether all were fine."""
+    return all([field.read(currency) for field in form if isinstance(field, AmountField)])

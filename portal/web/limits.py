@@ -1,0 +1,56 @@
+"""Limits: how often one network, or one account from one network, may try what can be guessed or flooded.
+
+Counted in memory in one process, in Redis across many. No limit hangs on an account alone, so nobody can lock
+another out.
+"""
+
+from flask import Flask, request
+from flask_limiter import Limiter, RequestLimit
+from flask_limiter.util import get_remote_address
+
+from portal.config import Settings
+from portal.core.text import token_hash
+from portal.sharing import visitors
+
+limiter = Limiter(key_func=get_remote_address, strategy="moving-window")
+
+
+def network() -> str:
+    """The network that asks: a whole /48 of IPv6 is one."""
+    address = request.remote_addr or ""
+    return (visitors.network(address) or address) if ":" in address else address
+
+
+def account() -> str:
+    """The account that is tried, from this network."""
+    return f"{network()} {token_hash(request.form.get('email', '').strip().lower())[:16]}"
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Puts the limits on what others than ourselves define, and says where they are counted."""
+    app.config.update(
+        RATELIMIT_ENABLED=settings.rate_limits,
+        RATELIMIT_STORAGE_URI=settings.redis_url or "memory://",
+        RATELIMIT_HEADERS_ENABLED=False,
+        RATELIMIT_SWALLOW_ERRORS=True,  # without Redis people still get in; the door of the bank is argon2
+    )
+    limiter.init_app(app)
+    view = app.view_functions["security.login"]
+    view = limiter.limit("10 per 5 minutes", key_func=account, methods=["POST"])(view)
+    app.view_functions["security.login"] = limiter.limit("60 per 5 minutes", key_func=network, methods=["POST"])(view)
+
+
+sign_up = limiter.shared_limit("30 per hour", scope="sign-up", key_func=network, methods=["POST"])
+mail_to = limiter.shared_limit("5 per hour", scope="mail", key_func=account, methods=["POST"])
+mail_from = limiter.shared_limit("30 per hour", scope="mail-network", key_func=network, methods=["POST"])
+guesses = limiter.shared_limit(
+    "30 per minute", scope="guesses", key_func=network, deduct_when=lambda response: response.status_code >= 400
+)
+api = limiter.shared_limit("60 per minute", scope="api-key", key_func=network, deduct_when=lambda r: r.status_code == 401)
+
+
+def seconds_left(limit: RequestLimit | None) -> int:
+    """How long somebody who is over a limit should wait, in seconds."""
+    from time import time
+
+    return max(1, int(limit.reset_at - time())) if limit else 60

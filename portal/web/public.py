@@ -1,0 +1,411 @@
+"""The friend's pages, and everybody's: following a link, signing up, confirming, a new password, the terms."""
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, abort, current_app, flash, make_response, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+from flask_security import current_user, hash_password, login_user
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+
+from portal import notices, program
+from portal.accounts import one_time, users
+from portal.accounts.one_time import Purpose
+from portal.accounts.users import User
+from portal.core import clock, database, migrate
+from portal.core.text import Refusal
+from portal.delivery import worker
+from portal.rewards import rules
+from portal.rewards.rules import Beneficiary, Kind, Rule
+from portal.sharing import clicks, links
+from portal.web import access, assets, inputs, limits, shell, words
+from portal.web.door import destination
+
+blueprint = Blueprint("public", __name__)
+
+FORM_LASTS = 24 * 3600
+
+
+@blueprint.get("/")
+def home() -> ResponseReturnValue:
+    terms = words.current_terms()
+    if terms is None:
+        return render_template("public/not_set_up.html")
+    return render_template("public/home.html", offer=offer())
+
+
+@blueprint.get("/home")
+def start() -> ResponseReturnValue:
+    """Where somebody goes who has just signed in: the page they wanted, else their own."""
+    wanted = shell.inward(session.pop("wanted", ""))
+    return redirect(wanted or url_for("dashboard.home"))
+
+
+def offer() -> dict[str, Rule]:
+    """What each side gets by the terms in force, for sentences: the first usual rule for each."""
+    terms = words.current_terms()
+    found: dict[str, Rule] = {}
+    for rule in rules.of_terms(terms.id) if terms else []:
+        if not rule.threshold:
+            found.setdefault(rule.beneficiary, rule)
+    return found
+
+
+# --- follow ---------------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/r/<path:code>")
+@limits.guesses
+def follow(code: str) -> ResponseReturnValue:
+    """What the door passes on: bots, signed-in people, unknown codes, and (through GET) HEAD."""
+    person = clicks.is_person(request.method, {name.lower(): value for name, value in request.headers})
+    by = access.me().id if current_user.is_authenticated else None
+    if person:
+        found = program.follow(
+            code, access.seen(), new=access.visitor_is_new(), on=database.quick(), at=clock.now(), by=by
+        )
+    else:
+        found = links.find(code, on=database.quick())
+    if found is None:
+        return render_template("errors/404.html", code_wrong=True, typed_code=code[:64], signup_url=url_for(".sign_up")), 404
+    if person and found.owner_id != by:
+        access.keep_visitor()
+    if not person:
+        return _preview(found.code, found.owner_id)
+    response = redirect(destination(found))
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _preview(code: str, owner_id: int) -> ResponseReturnValue:
+    """The answer to previews and crawlers: what a shared link looks like, and nothing counted."""
+    return render_template("public/preview.html", sender=_sender(owner_id), offer=offer(), code=code)
+
+
+def _sender(owner_id: int) -> str:
+    owner = User.by_id(owner_id)
+    return owner.first_name or gettext("A friend")
+
+
+# --- sign up --------------------------------------------------------------------------------------------------
+
+
+@blueprint.route("/signup", methods=["GET", "POST"])
+@limits.sign_up
+def sign_up() -> ResponseReturnValue:
+    """B1 and B2: who gives what under which condition, and the form."""
+    terms = words.current_terms()
+    if terms is None:
+        return render_template("public/not_set_up.html"), 503
+    form = inputs.SignUp()
+    if request.method == "GET":
+        form.ref.data = request.args.get("ref", "")[:100]
+        _count_direct_visit(form.ref.data)
+    elif _form_is_ours() and _sign_up_is_fine(form):
+        hashed = hash_password(form.password.data)
+        with database.writing():
+            program.sign_up(
+                email=form.email.data,
+                name=form.name.data or "",
+                password=hashed,
+                seen=access.seen(),
+                carried=form.ref.data or "",
+                typed=form.code.data or "",
+                shows_name=bool(form.shows_name.data),
+                at=clock.now(),
+            )
+        access.keep_visitor()
+        session["signed_up"] = users.masked(form.email.data)
+        return redirect(url_for(".check_your_email"))
+    return _sign_up_page(form)
+
+
+def _sign_up_page(form: inputs.SignUp) -> ResponseReturnValue:
+    outcome = program.foresee(access.seen().visitor, carried=form.ref.data or "", at=clock.now())
+    owner = User.by_id(outcome.referrer_id) if outcome else None
+    facts = {
+        "form": form,
+        "offer": offer(),
+        "outcome": outcome,
+        "sender": _sender(owner.id) if owner else None,
+        "unknown_code": bool(form.ref.data) and links.find(form.ref.data, on=database.quick()) is None,
+        "own_link": current_user.is_authenticated and owner is not None and owner.id == access.me().id,
+        "form_token": _form_tokens().dumps("signup"),
+    }
+    response = make_response(render_template("public/sign_up.html", **facts), 422 if form.errors else 200)
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
+
+
+def _count_direct_visit(code: str) -> None:
+    """`/signup?ref=` opened by itself counts as `/r/` would, once: not again behind the door."""
+    if not code or not clicks.is_person(request.method, {name.lower(): value for name, value in request.headers}):
+        return
+    at, quick = clock.now(), database.quick()
+    new = access.visitor_is_new()
+    found = links.find(code, on=quick)
+    if found is None or (new and clicks.just_counted(found.link_id, access.seen(), at=at, on=quick)):
+        return
+    by = access.me().id if current_user.is_authenticated else None
+    try:
+        program.follow(code, access.seen(), new=new, on=quick, at=at, by=by)
+    except Exception:
+        current_app.logger.exception("a click could not be stored")
+    if found.owner_id != by:
+        access.keep_visitor()
+
+
+def _sign_up_is_fine(form: inputs.SignUp) -> bool:
+    if not form.validate():
+        return False
+    typed = (form.code.data or "").strip()
+    if typed and program.candidate(typed, at=clock.now()) is None:
+        form.code.errors = [gettext("We do not know this code. Check it or leave it empty.")]
+        return False
+    return True
+
+
+def _form_tokens() -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(current_app.secret_key or "", salt="form")
+
+
+def _form_is_ours() -> bool:
+    """Whether a sign-up was sent from our own page: by the session's token (the app checks it), or, where cookies
+    are off, by a token of the form and a browser that says it came from here. Aborts otherwise."""
+    protect = current_app.extensions["csrf"]
+    if request.cookies.get(current_app.config["SESSION_COOKIE_NAME"]):
+        protect.protect()
+        return True
+    origin = request.headers.get("Origin", "")
+    here = origin and urlsplit(origin).netloc == request.host
+    if not here and request.headers.get("Sec-Fetch-Site") != "same-origin":
+        protect.protect()
+    try:
+        _form_tokens().loads(request.form.get("form_token", ""), max_age=FORM_LASTS)
+    except BadSignature:
+        protect.protect()
+    return True
+
+
+@blueprint.get("/check-your-email")
+def check_your_email() -> ResponseReturnValue:
+    return render_template("public/check_your_email.html", address=session.get("signed_up"))
+
+
+# --- confirm --------------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/confirm/<secret>")
+def confirm(secret: str) -> ResponseReturnValue:
+    """The mailed page: one button. Nothing happens on GET, so mail scanners confirm nothing."""
+    return render_template("public/confirm.html", secret=secret, state=_key_state(Purpose.CONFIRM, secret), form=inputs.Only())
+
+
+@blueprint.post("/confirm/<secret>")
+@limits.guesses
+def confirmation(secret: str) -> ResponseReturnValue:
+    at = clock.now()
+    with database.writing():
+        user = program.confirm(secret, at=at)
+        number = user.id if user else None
+    if number is None:
+        return render_template("public/confirm.html", secret=secret, state=_key_state(Purpose.CONFIRM, secret), form=inputs.Only()), 410
+    login_user(User.by_id(number))
+    return redirect(url_for("dashboard.welcome"))
+
+
+def _key_state(purpose: Purpose, secret: str) -> str:
+    key = one_time.find(purpose, secret)
+    if key is None:
+        return "unknown"
+    if key.used_at is not None:
+        return "used"
+    return "open" if key.open_at(clock.now()) else "old"
+
+
+@blueprint.get("/confirm")
+def ask_again() -> ResponseReturnValue:
+    return render_template("public/ask_again.html", form=inputs.Reset())
+
+
+@blueprint.post("/confirm")
+@limits.mail_from
+@limits.mail_to
+def asked_again() -> ResponseReturnValue:
+    """Sends the confirmation again; says the same whether there is such an account or not."""
+    form = inputs.Reset()
+    if not form.validate():
+        return render_template("public/ask_again.html", form=form), 422
+    with database.writing():
+        user = users.find_by_email(form.email.data)
+        if user is not None and user.confirmed_at is None and user.password is not None:
+            at = clock.now()
+            secret = one_time.make(Purpose.CONFIRM, user.id, password=user.password, at=at)
+            notices.confirm_address(user, secret, at=at)
+    session["signed_up"] = users.masked(form.email.data)
+    return redirect(url_for(".check_your_email"))
+
+
+# --- a new password -------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/reset")
+def reset() -> ResponseReturnValue:
+    return render_template("public/reset.html", form=inputs.Reset())
+
+
+@blueprint.post("/reset")
+@limits.mail_from
+@limits.mail_to
+def reset_asked() -> ResponseReturnValue:
+    """Sends the link; says the same whether there is such an account or not."""
+    form = inputs.Reset()
+    if not form.validate():
+        return render_template("public/reset.html", form=form), 422
+    at = clock.now()
+    with database.writing():
+        user = users.find_by_email(form.email.data)
+        if user is not None and user.active and user.confirmed_at is not None:
+            notices.reset_password(user, one_time.make(Purpose.RESET, user.id, at=at), at=at)
+    return render_template("public/reset_sent.html", address=users.masked(form.email.data))
+
+
+@blueprint.get("/reset/<secret>")
+def new_password(secret: str) -> ResponseReturnValue:
+    state = _key_state(Purpose.RESET, secret)
+    return render_template("public/new_password.html", form=inputs.NewPassword(), secret=secret, state=state)
+
+
+@blueprint.post("/reset/<secret>")
+@limits.guesses
+def new_password_set(secret: str) -> ResponseReturnValue:
+    """Sets the password, once, and signs everybody else out of the account."""
+    form = inputs.NewPassword()
+    if not form.validate():
+        state = _key_state(Purpose.RESET, secret)
+        return render_template("public/new_password.html", form=form, secret=secret, state=state), 422
+    hashed, at = hash_password(form.password.data), clock.now()
+    with database.writing():
+        done = program.set_password(secret, hashed, at=at)
+    if not done:
+        state = _key_state(Purpose.RESET, secret)
+        return render_template("public/new_password.html", form=form, secret=secret, state=state), 410
+    flash(gettext("Your new password is set. Sign in with it."), "ok")
+    return redirect(url_for("security.login"))
+
+
+# --- set up ---------------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/setup/<secret>")
+def set_up(secret: str) -> ResponseReturnValue:
+    """C9: the first owner, by the one-time link that the server printed."""
+    if _key_state(Purpose.SET_UP, secret) != "open":
+        abort(404)
+    return render_template("public/set_up.html", form=inputs.SetUp(), secret=secret)
+
+
+@blueprint.post("/setup/<secret>")
+@limits.guesses
+def set_up_done(secret: str) -> ResponseReturnValue:
+    if _key_state(Purpose.SET_UP, secret) != "open":
+        abort(404)
+    form = inputs.SetUp()
+    if not form.validate() or not inputs.read_amounts(form, form.currency.data):
+        return render_template("public/set_up.html", form=form, secret=secret), 422
+    hashed, at = hash_password(form.password.data), clock.now()
+    try:
+        with database.writing():
+            if one_time.use(Purpose.SET_UP, secret, at=at) is None:
+                abort(404)
+            owner = program.add_owner(form.email.data, name=form.name.data or "", password=hashed, at=at)
+            number = owner.id
+            program.open_program(
+                usual_offer(form.referee_amount.minor, form.referrer_amount.minor, form.minimum_order.minor, form.hold_days.data),
+                by=number,
+                at=at,
+                program_name=form.program_name.data,
+                currency=form.currency.data,
+                time_zone=form.time_zone.data,
+            )
+    except Refusal as refusal:
+        form.form_errors = [words.say(refusal)]
+        return render_template("public/set_up.html", form=form, secret=secret), 409
+    login_user(User.by_id(number))
+    return redirect(url_for("admin.overview"))
+
+
+def usual_offer(referee_minor: int | None, referrer_minor: int | None, minimum_minor: int | None, hold_days: int) -> list[Rule]:
+    """The simple offer: fixed amounts for the first order above a minimum, for one side or both."""
+    sides = {Beneficiary.REFEREE: referee_minor, Beneficiary.REFERRER: referrer_minor}
+    return [
+        Rule(goal="purchase", beneficiary=side, kind=Kind.FIXED, amount_minor=minor, minimum_order_minor=minimum_minor or None,
+             hold_days=hold_days)
+        for side, minor in sides.items()
+        if minor
+    ]  # fmt: skip
+
+
+# --- to read --------------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/terms")
+def terms() -> ResponseReturnValue:
+    return render_template("public/terms.html", offer=offer())
+
+
+@blueprint.get("/privacy")
+def privacy() -> ResponseReturnValue:
+    return render_template("public/privacy.html")
+
+
+@blueprint.get("/help")
+def help() -> ResponseReturnValue:
+    return render_template("public/help.html", offer=offer())
+
+
+@blueprint.post("/theme")
+def theme() -> ResponseReturnValue:
+    """The switch of the theme, where there is no script."""
+    chosen = request.form.get("theme", "system")
+    response = redirect(shell.inward(request.form.get("next", "")) or url_for(".home"))
+    if chosen in shell.THEMES:
+        secure = current_app.config["SESSION_COOKIE_SECURE"]
+        response.set_cookie("theme", chosen, max_age=365 * 86400, samesite="Lax", secure=secure, httponly=False)
+    return response
+
+
+@blueprint.get("/robots.txt")
+def robots() -> ResponseReturnValue:
+    return current_app.response_class("User-agent: *\nDisallow: /\n", mimetype="text/plain")
+
+
+@blueprint.get("/favicon.ico")
+def favicon() -> ResponseReturnValue:
+    return redirect(assets.asset_url("img/mark.svg"))
+
+
+@blueprint.get("/setup")
+def set_up_elsewhere() -> ResponseReturnValue:
+    """Without the one-time secret: where to find it."""
+    return render_template("public/not_set_up.html")
+
+
+# --- for machines ---------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/healthz")
+def healthz() -> ResponseReturnValue:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@blueprint.get("/readyz")
+def readyz() -> ResponseReturnValue:
+    """The database answers, its schema is ours, the worker takes its turns."""
+    schema = migrate.state(database.db.engine).state
+    turn = worker.last_turn("worker") if schema == migrate.State.CURRENT else None
+    lag = int((clock.now() - turn).total_seconds()) if turn else None
+    fine = schema == migrate.State.CURRENT and lag is not None and lag < 120
+    return {"status": "ok" if fine else "not ready", "schema": schema, "worker_lag_s": lag}, 200 if fine else 503
+

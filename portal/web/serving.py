@@ -1,0 +1,64 @@
+"""Serving: the web server, and the worker's jobs in its process.
+
+SQLite is served by one process, PostgreSQL by as many as there are cores.
+"""
+
+import functools
+import logging
+import os
+from collections.abc import Callable
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from flask import Flask
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
+
+from portal import sweeps
+from portal.config import Settings
+from portal.delivery import worker
+from portal.delivery.mail import Files
+from portal.delivery.worker import Job
+
+
+def jobs(app: Flask, settings: Settings) -> list[Job]:
+    """What the worker does, and how often."""
+    way_out = Files(settings.mail_dir)
+    return [
+        Job("send mail", 1, _in(app, functools.partial(sweeps.send_mail, way_out, base_url=settings.base_url))),
+        Job("approve and release", 20, _in(app, sweeps.approve_and_release)),
+        Job("expire", 60, _in(app, sweeps.expire)),
+        Job("seal", 5, _in(app, sweeps.seal)),
+        Job("keep time", 10, _in(app, sweeps.keep_time)),
+    ]
+
+
+def _in(app: Flask, run: Callable[[], object]) -> Callable[[], None]:
+    """The same, inside the application's context."""
+
+    def inside() -> None:
+        with app.app_context():
+            run()
+
+    return inside
+
+
+def start_worker(app: Flask, settings: Settings) -> BackgroundScheduler:
+    """Starts the worker's jobs in this process's background."""
+    return worker.start(jobs(app, settings))
+
+
+def serve(settings: Settings) -> None:
+    """Serves until told to stop; what is under way is finished first."""
+    logging.getLogger("_granian").setLevel(logging.WARNING)
+    Granian(
+        "wsgi:app",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        workers=1 if settings.sqlite else (os.cpu_count() or 1),
+        blocking_threads=8,
+        respawn_failed_workers=True,
+        workers_kill_timeout=20,
+        log_level=LogLevels.warning,
+    ).serve()

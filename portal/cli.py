@@ -235,7 +235,9 @@ def _import(path: Path, form: Form) -> None:
         click.echo(str(fault), err=True)
     if taken.faulty > len(taken.faults):
         click.echo(f"… and {taken.faulty - len(taken.faults)} more lines with faults", err=True)
-    click.echo(f"{taken.made} new, {taken.known} known already, {taken.waiting} waiting for a customer, {taken.faulty} faulty.")
+    click.echo(
+        f"{taken.made} new, {taken.known} known already, {taken.waiting} waiting for a customer, {taken.faulty} faulty."
+    )
     if taken.faulty:
         sys.exit(1)
 
@@ -263,4 +265,3 @@ def check_ledger() -> None:
         if count:
             sys.exit(1)
         click.echo("The books are right: every transfer has its cause, every balance its transfers, every seal fits.")
-

@@ -118,8 +118,9 @@ def _base_url(env: Mapping[str, str], port: int) -> str:
     url = (env.get("BASE_URL") or f"http://127.0.0.1:{port}").rstrip("/")
     try:
         parts = urlsplit(url)
-        fine = parts.scheme in {"http", "https"} and parts.hostname and not (parts.path or parts.query or parts.fragment)
-        fine = fine and not re.search(r"[\s@\\]", url) and (parts.port or 1)
+        bare = not (parts.path or parts.query or parts.fragment)
+        fine = parts.scheme in {"http", "https"} and bool(parts.hostname) and bare
+        fine = fine and not re.search(r"[\s@\\]", url) and parts.port != 0
     except ValueError:
         fine = False
     if not fine:
@@ -149,7 +150,7 @@ def _secret_key(env: Mapping[str, str], instance: Path) -> str:
 
 
 def _kept_key(instance: Path, name: str, make: Callable[[], str]) -> str:
-    """A key kept in the instance folder, made once. Linked into place whole: of two processes at their first start one makes it."""
+    """A key kept in the instance folder, made once: linked into place whole, so of two first starts one makes it."""
     path = instance / name
     try:
         if not path.exists():

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from flask_security import hash_password
-
 from portal import program
 from portal.accounts import one_time, users
 from portal.accounts.one_time import Purpose
@@ -18,6 +16,7 @@ from portal.core import database
 from portal.core.database import session
 from portal.payouts import methods
 from portal.payouts.methods import Kind
+from portal.payouts.payouts import Batch
 from portal.rewards import rewards
 from portal.rewards.conversions import Customer, OrderReport, RefundReport
 from portal.rewards.rewards import Reason, Reward
@@ -42,7 +41,7 @@ class Storyteller:
 
     def __init__(self, now: datetime) -> None:
         self.now = now
-        self.password = hash_password(PASSWORD)
+        self.password = users.hashed(PASSWORD)
 
     def day(self, ago: float) -> datetime:
         return self.now - timedelta(days=ago)
@@ -50,9 +49,7 @@ class Storyteller:
     def person(self, name: str, email: str, *, ago: float, code: str = "", seen: Surroundings = users.NOWHERE) -> User:
         """Somebody signs up, with a code or without, and confirms the address an hour later."""
         with database.writing():
-            program.sign_up(
-                email=email, name=name, password=self.password, seen=seen, typed=code, at=self.day(ago)
-            )
+            program.sign_up(email=email, name=name, password=self.password, seen=seen, typed=code, at=self.day(ago))
             found = users.find_by_email(email)
             assert found is not None
             secret = one_time.make(Purpose.CONFIRM, found.id, password=self.password, at=self.day(ago))
@@ -87,8 +84,22 @@ def fill(*, at: datetime) -> None:
         olivia = program.add_owner(PEOPLE["Olivia Owens"][0], name="Olivia Owens", password=tell.password, at=then)
         program.open_program(
             [
-                Rule(goal="purchase", beneficiary="referee", kind="fixed", amount_minor=1000, minimum_order_minor=3000, hold_days=14),
-                Rule(goal="purchase", beneficiary="referrer", kind="fixed", amount_minor=1000, minimum_order_minor=3000, hold_days=14),
+                Rule(
+                    goal="purchase",
+                    beneficiary="referee",
+                    kind="fixed",
+                    amount_minor=1000,
+                    minimum_order_minor=3000,
+                    hold_days=14,
+                ),
+                Rule(
+                    goal="purchase",
+                    beneficiary="referrer",
+                    kind="fixed",
+                    amount_minor=1000,
+                    minimum_order_minor=3000,
+                    hold_days=14,
+                ),
             ],
             by=olivia.id,
             at=then,
@@ -129,16 +140,19 @@ def _friends(tell: Storyteller, *, alice: int, rita: int, finn: int, olivia: int
                 program.approve(reward.id, by=rita, at=then)
 
     # Bob, Carla and Dev ordered, waited and were paid for; a part of Dev's order came back later.
-    for user, number, amount in ((bob, "F-1001", 6400), (carla, "F-1002", 4250), (dev, "F-1003", 9800)):
+    for user, order, amount in ((bob, "F-1001", 6400), (carla, "F-1002", 4250), (dev, "F-1003", 9800)):
         ago = 50 - 5 * friends.index(user)
-        approve(tell.order(number, user, amount, ago=ago), ago=ago - 2)
+        approve(tell.order(order, user, amount, ago=ago), ago=ago - 2)
     with tell.at(20) as then:
         program.release_due(at=then)
     with tell.at(19) as then:
         batch_id = program.draw_batch(by=finn, at=then).id
-    for verb in (program.approve_batch, program.export_batch, program.pay_batch):
-        with tell.at(18) as then:
-            verb(session.get_one(program.Batch, batch_id), by=olivia, at=then)  # type: ignore[operator]
+    with tell.at(18) as then:
+        batch = session.get_one(Batch, batch_id)
+        program.approve_batch(batch, by=olivia, at=then)
+        program.export_batch(batch, by=olivia, at=then)
+    with tell.at(17) as then:
+        program.pay_batch(session.get_one(Batch, batch_id), by=finn, at=then)
     tell.refund("F-1003-R1", "F-1003", 2450, ago=12)
     # Eva is ready to pay, Femi on hold, Gus was rejected, Hana waits for a look, Ivo has not ordered.
     approve(tell.order("F-1004", eva, 5100, ago=24), ago=22)

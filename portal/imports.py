@@ -36,7 +36,9 @@ class Fault:
     message: str
 
     def __str__(self) -> str:
-        return f"line {self.line}, {self.column}: {self.message}" if self.column else f"line {self.line}: {self.message}"
+        return (
+            f"line {self.line}, {self.column}: {self.message}" if self.column else f"line {self.line}: {self.message}"
+        )
 
 
 @dataclass
@@ -65,7 +67,7 @@ class Form:
 
 
 def rows(file: TextIO, form: Form) -> Iterator[tuple[int, Row | Fault]]:
-    """The rows of a file with their line numbers, bad lines as faults. Open it as UTF-8 with `errors="surrogateescape"`.
+    """The rows of a file with their line numbers, bad lines as faults. Open it with `errors="surrogateescape"`.
 
     Raises FileRefused for columns that are not the form's.
     """
@@ -94,7 +96,9 @@ def _check_heading(heading: list[str], form: Form) -> None:
     missing, strange = form.needed - set(heading), set(heading) - form.allowed
     if missing or strange or len(heading) != len(set(heading)):
         raise FileRefused(
-            marked("The first line must name the columns. Missing: %(missing)s. Not known: %(strange)s. Columns: %(all)s."),
+            marked(
+                "The first line must name the columns. Missing: %(missing)s. Not known: %(strange)s. Columns: %(all)s."
+            ),
             missing=", ".join(sorted(missing)) or "-",
             strange=", ".join(repr(name)[:40] for name in sorted(strange)[:5]) or "-",
             all=", ".join(sorted(form.allowed)),

@@ -36,7 +36,9 @@ class Office:
     hash_key = b""
 
 
-def _mail(kind: str, user: User, about_kind: str, about_id: str, /, *, at: datetime, secret: bool = False, **facts: Any) -> None:
+def _mail(
+    kind: str, user: User, about_kind: str, about_id: str, /, *, at: datetime, secret: bool = False, **facts: Any
+) -> None:
     """Renders `templates/mail/<kind>.txt`: the first line is the subject."""
     current = terms.current()
     letter = _letters.get_template(f"{kind}.txt").render(

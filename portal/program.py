@@ -267,12 +267,12 @@ def report_customer(
     """
     if not customer.external_id or not customer.email:
         raise ReportRefused("external_id", marked("Name the customer by external_id and email."))
-    email = users.clean_email(customer.email)
-    customer = Customer(customer.external_id, email)
+    email, external_id = users.clean_email(customer.email), customer.external_id
+    customer = Customer(external_id, email)
     if signed_up_at is not None and signed_up_at > at:
         raise ReportRefused("signed_up_at", marked("This moment lies in the future."))
     conversions.lock_customer(customer)
-    by_id, by_email = users.find_by_external_id(customer.external_id), users.find_by_email(email)
+    by_id, by_email = users.find_by_external_id(external_id), users.find_by_email(email)
     if by_id is not None:
         if by_email is not None and by_email.id != by_id.id:
             raise ReportRefused("email", marked("This address belongs to another customer."))
@@ -285,9 +285,7 @@ def report_customer(
             by_email.signed_up_at = min(by_email.signed_up_at, signed_up_at)
         _apply_waiting(customer, by_email, at=at)
         return by_email, False
-    user = users.add(
-        email=email, name=name, external_id=customer.external_id, signed_up_at=signed_up_at or at, at=at
-    )
+    user = users.add(email=email, name=name, external_id=customer.external_id, signed_up_at=signed_up_at or at, at=at)
     if user is None:
         raise ReportRefused("email", marked("This customer was told by somebody else just now. Send it again."))
     links.make(user.id, at=at)
@@ -420,9 +418,7 @@ def _reward(conversion: Conversion, referral: Referral, *, at: datetime) -> None
             if worked.amount_minor:
                 outcome.append(_give(conversion, referral, rule, terms, worked, [], at=at))
             else:
-                outcome.append(
-                    {"beneficiary": rule.beneficiary, "rule_key": rule.rule_key, "why_not": worked.why_not}
-                )
+                outcome.append({"beneficiary": rule.beneficiary, "rule_key": rule.rule_key, "why_not": worked.why_not})
     conversion.outcome = outcome
 
 
@@ -485,7 +481,9 @@ def _give(
     return said | {"amount_minor": amount}
 
 
-def _within_caps(person_id: int, amount: int, steps: list[dict[str, Any]], *, at: datetime) -> tuple[int, list[dict[str, Any]]]:
+def _within_caps(
+    person_id: int, amount: int, steps: list[dict[str, Any]], *, at: datetime
+) -> tuple[int, list[dict[str, Any]]]:
     """What today's caps a month and a year leave of an amount, with the step that says so."""
     today = terms_.in_force()
     for period, cap in (("month", today.referrer_month_cap_minor), ("year", today.referrer_year_cap_minor)):
@@ -573,7 +571,8 @@ def approve_many(
     wanted: list[str], *, by: int, at: datetime, write: Callable[[], AbstractContextManager[None]]
 ) -> tuple[int, list[Refusal]]:
     """Approves rewards by their public ids, each in a `write` of its own, so that one no does not undo the others."""
-    done, refused = 0, []
+    done = 0
+    refused: list[Refusal] = []
     for name in dict.fromkeys(wanted):
         try:
             with write():
@@ -686,7 +685,9 @@ def approve_clear(*, at: datetime) -> int:
 # --- pay ------------------------------------------------------------------------------------------------------
 
 
-def choose_method(user: User, kind: methods.Kind, given: dict[str, str], *, keep: methods.Details, at: datetime) -> None:
+def choose_method(
+    user: User, kind: methods.Kind, given: dict[str, str], *, keep: methods.Details, at: datetime
+) -> None:
     """Sets how somebody is paid, and warns them by mail. Raises MethodRefused with the field's name."""
     users.lock(user.id)
     notices.method_changed(user, methods.choose(user.id, kind, given, keep=keep, at=at), at=at)

@@ -85,7 +85,7 @@ class Terms(Model):
         return clock.local_date(at, self.time_zone)
 
 
-database.append_only(Terms.__table__)
+database.append_only(Terms)
 
 
 def current() -> Terms | None:

@@ -32,7 +32,9 @@ class ApiKey(Model):
 def make(name: str, *, by: int | None, at: datetime) -> str:
     """A new key; what comes back is shown once and kept nowhere."""
     secret = PREFIX + token()
-    key = ApiKey(name=one_line(name, 60) or "key", hint=secret[:10], token_hash=token_hash(secret), made_at=at, made_by_id=by)
+    key = ApiKey(
+        name=one_line(name, 60) or "key", hint=secret[:10], token_hash=token_hash(secret), made_at=at, made_by_id=by
+    )
     session.add(key)
     session.flush()
     audit.write("api_key_made", "api_key", key.public_id, by=by, at=at, hint=key.hint)

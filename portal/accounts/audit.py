@@ -43,7 +43,7 @@ class AuditEntry(Model):
     __table_args__ = (sa.Index("ix_audit_entries_subject", "subject_kind", "subject_id"),)
 
 
-database.append_only(AuditEntry.__table__)
+database.append_only(AuditEntry)
 
 
 def note(text: str, *, by: int | None, about: int | None, at: datetime, longest: int = 500) -> int | None:
@@ -58,7 +58,14 @@ def note(text: str, *, by: int | None, about: int | None, at: datetime, longest:
 
 
 def write(
-    verb: str, subject_kind: str, subject_id: str, *, by: int | None, at: datetime, note_id: int | None = None, **details: Any
+    verb: str,
+    subject_kind: str,
+    subject_id: str,
+    *,
+    by: int | None,
+    at: datetime,
+    note_id: int | None = None,
+    **details: Any,
 ) -> None:
     """Adds one line to the audit list; `details` say what it was and what it is now."""
     session.add(

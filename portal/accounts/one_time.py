@@ -52,7 +52,9 @@ class OneTimeKey(Model):
         return self.used_at is None and self.ended_at is None and at <= self.expires_at
 
 
-def make(purpose: Purpose, user_id: int | None, *, at: datetime, password: str | None = None, carried: Any = None) -> str:
+def make(
+    purpose: Purpose, user_id: int | None, *, at: datetime, password: str | None = None, carried: Any = None
+) -> str:
     """A new secret for a link. `password` (hashed) becomes the account's when a confirmation is used."""
     secret = token()
     if purpose is not Purpose.CONFIRM:

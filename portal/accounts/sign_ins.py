@@ -64,9 +64,7 @@ def find(secret: str, *, at: datetime) -> SignIn | None:
 def see(sign_in_id: int, *, at: datetime) -> None:
     """Notes that a sign-in is in use. A write of its own, at most once a minute."""
     session.execute(
-        sa.update(SignIn)
-        .where(SignIn.id == sign_in_id, SignIn.last_seen_at < at - SEEN_EVERY)
-        .values(last_seen_at=at)
+        sa.update(SignIn).where(SignIn.id == sign_in_id, SignIn.last_seen_at < at - SEEN_EVERY).values(last_seen_at=at)
     )
 
 

@@ -11,7 +11,7 @@ from typing import Self
 import email_validator
 import sqlalchemy as sa
 from disposable_email_domains import blocklist
-from flask_security import UserMixin
+from flask_security import UserMixin, hash_password
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.accounts.roles import RoleGrant
@@ -86,12 +86,12 @@ class User(Model, UserMixin):
     grants: Mapped[list[RoleGrant]] = relationship(RoleGrant, foreign_keys=RoleGrant.user_id, lazy="selectin")
 
     @property
-    def roles(self) -> list[RoleGrant]:
+    def roles(self) -> list[RoleGrant]:  # type: ignore[override] # theirs is a column, ours follows from the grants
         """For Flask-Security, which asks each for its `name`."""
         return self.grants
 
     @property
-    def active(self) -> bool:
+    def active(self) -> bool:  # type: ignore[override] # theirs is a column, ours follows from dates
         """For Flask-Security and Flask-Login: whether this person may sign in."""
         return self.shut_out_at is None and self.erased_at is None
 
@@ -152,6 +152,12 @@ def masked(email: str) -> str:
     """An address for other eyes: `b•••@example.com`."""
     local, _, domain = email.rpartition("@")
     return f"{local[:1]}•••@{domain}"
+
+
+def hashed(password: str) -> str:
+    """A password as it is kept (argon2id). Slow on purpose: call it before a write begins."""
+    kept: str = hash_password(password)
+    return kept
 
 
 def is_disposable(email: str) -> bool:

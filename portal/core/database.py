@@ -128,8 +128,9 @@ BEGIN RAISE EXCEPTION '%% is append-only', TG_TABLE_NAME USING ERRCODE = 'restri
 """
 
 
-def append_only(table: Table) -> None:
+def append_only(model: type[Any]) -> None:
     """Declares the triggers by which a table refuses every change but INSERT, on both databases."""
+    table: Table = model.__table__
     name = table.name
     for verb in ("UPDATE", "DELETE"):
         trigger = f"CREATE TRIGGER {name}_refuses_{verb.lower()} BEFORE {verb} ON {name}"
@@ -281,7 +282,7 @@ class Quick:
         try:
             cursor = connection.cursor()
             cursor.execute(sql, values)
-            rows = cursor.fetchall() if cursor.description else []
+            rows: list[tuple[Any, ...]] = list(cursor.fetchall()) if cursor.description else []
             cursor.close()
         except BaseException:
             connection.invalidate()

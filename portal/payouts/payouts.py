@@ -16,7 +16,7 @@ from portal.accounts.users import User
 from portal.core import database
 from portal.core.database import Model, session
 from portal.core.text import Refusal, marked, one_line, public_id
-from portal.payouts import methods, vouchers
+from portal.payouts import vouchers
 from portal.payouts.methods import Kind, Method
 from portal.rewards import ledger, rewards
 from portal.rewards.ledger import Bucket, Cause, Transfer
@@ -135,18 +135,17 @@ class Line(Model):
     @property
     def about(self) -> Reward:
         """The reward that this line gives, or takes from."""
-        found = self.reward or (self.clawback and self.clawback.reward)
-        assert found is not None
-        return found
+        if self.reward is not None:
+            return self.reward
+        assert self.clawback is not None
+        return self.clawback.reward
 
 
 class Accounted(Model):
     """That a line accounts for a clawback: as its own line, or by making the reward's line smaller."""
 
     __tablename__ = "accounted_clawbacks"
-    __table_args__ = (
-        database.once("clawback_id", where="ended_at IS NULL", name="uq_accounted_clawbacks_live"),
-    )
+    __table_args__ = (database.once("clawback_id", where="ended_at IS NULL", name="uq_accounted_clawbacks_live"),)
 
     id: Mapped[int] = database.key()
     clawback_id: Mapped[int] = database.refers_to("clawbacks.id", index=False)
@@ -190,7 +189,9 @@ def standings(terms: Terms, *, at: datetime, by: int | None = None) -> list[Stan
     return [_standing(people[i], balance, chosen.get(i), terms, at=at, by=by) for i, balance in sums.items()]
 
 
-def _standing(user: User, balance: int, method: Method | None, terms: Terms, *, at: datetime, by: int | None) -> Standing:
+def _standing(
+    user: User, balance: int, method: Method | None, terms: Terms, *, at: datetime, by: int | None
+) -> Standing:
     why: Why | None = None
     missing = max(0, terms.minimum_payout_minor - balance)
     if user.suspended_at or user.erased_at:
@@ -283,7 +284,9 @@ def _new_batch(terms: Terms, *, by: int, at: datetime) -> Batch:
     return batch
 
 
-def _new_payout(batch: Batch, standing: Standing, lines: list[Line], amount: int, terms: Terms, *, at: datetime) -> None:
+def _new_payout(
+    batch: Batch, standing: Standing, lines: list[Line], amount: int, terms: Terms, *, at: datetime
+) -> None:
     assert standing.method is not None
     payout = Payout(
         reference=_reference("PO", Payout, terms, at=at),
@@ -355,9 +358,7 @@ def lock_batch(batch_id: int) -> Batch:
     """The batch with everybody in it locked, read after the lock."""
     users.lock(*session.scalars(sa.select(Payout.user_id).where(Payout.batch_id == batch_id)))
     database.lock(Batch, [batch_id])
-    return session.scalars(
-        sa.select(Batch).where(Batch.id == batch_id).execution_options(populate_existing=True)
-    ).one()
+    return session.scalars(sa.select(Batch).where(Batch.id == batch_id).execution_options(populate_existing=True)).one()
 
 
 def drawn_of(user_id: int) -> list[Reward]:

@@ -48,7 +48,10 @@ def add(codes: Iterable[str], *, value_minor: int, currency: str, at: datetime) 
 def pool(currency: str) -> dict[int, int]:
     """How many free vouchers there are of each value."""
     query = sa.select(Voucher.value_minor, sa.func.count()).where(Voucher.payout_id.is_(None))
-    return {value: count for value, count in session.execute(query.where(Voucher.currency == currency).group_by(Voucher.value_minor))}
+    return {
+        value: count
+        for value, count in session.execute(query.where(Voucher.currency == currency).group_by(Voucher.value_minor))
+    }
 
 
 def choose(amount_minor: int, currency: str) -> list[Voucher] | None:

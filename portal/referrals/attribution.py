@@ -66,7 +66,13 @@ class Attribution:
 
 
 def decide(
-    *, typed: Candidate | None, touches: list[Candidate], touch: Touch, window_days: int, at: datetime, shop: bool = False
+    *,
+    typed: Candidate | None,
+    touches: list[Candidate],
+    touch: Touch,
+    window_days: int,
+    at: datetime,
+    shop: bool = False,
 ) -> Attribution | None:
     """Decides. `typed` is a code the friend (or the `shop`) named; `touches` are the visitor's, in any order.
 

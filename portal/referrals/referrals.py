@@ -60,9 +60,7 @@ def of_referee(user_id: int) -> Referral | None:
 
 def find_of_referrer(wanted: str, *, referrer_id: int) -> Referral | None:
     """A referral by its public id, if it is this referrer's."""
-    return session.scalar(
-        sa.select(Referral).where(Referral.public_id == wanted, Referral.referrer_id == referrer_id)
-    )
+    return session.scalar(sa.select(Referral).where(Referral.public_id == wanted, Referral.referrer_id == referrer_id))
 
 
 def find(wanted: str) -> Referral | None:

@@ -49,7 +49,7 @@ def _causes() -> Iterator[str]:
                 yield f"transfer {transfer_id} has no cause: its {cause} is gone"
             elif moved != expected:
                 yield f"transfer {transfer_id} moved {moved}, its {cause} {cause_id} says {expected}"
-    always = [
+    always: list[tuple[Cause, type[Any], Any]] = [
         (Cause.REWARD, Reward, sa.true()),
         (Cause.DECISION, Decision, Decision.amount_minor > 0),
         (Cause.CLAWBACK, Clawback, sa.true()),
@@ -65,7 +65,7 @@ def _causes() -> Iterator[str]:
 
 def _rewards() -> Iterator[str]:
     """Where each reward's money lies against its state, its refunds and its lines."""
-    lies: dict[int, dict[str, int]] = {}
+    lies: dict[int | None, dict[str, int]] = {}
     sums = sa.select(
         Transfer.reward_id, Transfer.from_bucket, Transfer.to_bucket, sa.func.sum(Transfer.amount_minor)
     ).group_by(Transfer.reward_id, Transfer.from_bucket, Transfer.to_bucket)
@@ -77,12 +77,12 @@ def _rewards() -> Iterator[str]:
     taken_query = sa.select(Clawback.reward_id, sa.func.sum(Clawback.amount_minor)).group_by(Clawback.reward_id)
     taken = {number: int(amount) for number, amount in session.execute(taken_query)}
     query = sa.select(Reward.id, Reward.public_id, Reward.state, Reward.amount_minor, Reward.released_at)
-    for number, name, state, amount, released_at in session.execute(query.order_by(Reward.id)):
-        left = amount - taken.get(number, 0)
+    for number, name, state, given, released_at in session.execute(query.order_by(Reward.id)):
+        rest = given - taken.get(number, 0)
         standing = lines.get(number, {})
-        expected = _expected(state, left, released_at, standing)
+        expected = _expected(state, rest, released_at, standing)
         actual = {bucket: lies.get(number, {}).get(bucket, 0) for bucket in BUCKETS}
-        if left < 0:
+        if rest < 0:
             yield f"reward {name} ({number}): more was taken back than given"
         if actual != expected:
             yield f"reward {name} ({number}) is {state}: expected {_said(expected)}, booked {_said(actual)}"

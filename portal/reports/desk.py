@@ -9,15 +9,14 @@ from sqlalchemy.orm import joinedload
 from portal.accounts.audit import AuditEntry, Note
 from portal.accounts.users import User
 from portal.core.database import session
-from portal.payouts.payouts import Batch
-from portal.payouts.payouts import State as PayoutState
-from portal.payouts.payouts import Payout
 from portal.delivery.outbox import Message
 from portal.delivery.outbox import State as MailState
+from portal.payouts.payouts import Batch, Payout
+from portal.payouts.payouts import State as PayoutState
 from portal.referrals.referrals import Referral
 from portal.rewards import signals
 from portal.rewards.conversions import Conversion, Disagreement, Refund
-from portal.rewards.rewards import Reward, State
+from portal.rewards.rewards import Decision, Reward, State
 from portal.rewards.signals import Assessment, Signal
 
 PAGE = 50
@@ -55,7 +54,9 @@ def _with_evidence(shown: list[Reward]) -> list[Case]:
     numbers = {reward.referral_id for reward in shown}
     assessed = signals.assessments(numbers)
     raised: dict[int, list[Signal]] = {}
-    for signal in session.scalars(sa.select(Signal).where(Signal.referral_id.in_(numbers)).order_by(Signal.weight.desc())):
+    for signal in session.scalars(
+        sa.select(Signal).where(Signal.referral_id.in_(numbers)).order_by(Signal.weight.desc())
+    ):
         raised.setdefault(signal.referral_id, []).append(signal)
     return [Case(reward, assessed[reward.referral_id], raised.get(reward.referral_id, [])) for reward in shown]
 
@@ -74,6 +75,12 @@ def signals_of(referral: Referral) -> list[Signal]:
 def assessment_of(referral: Referral) -> Assessment:
     """How a referral is assessed."""
     return signals.assessments({referral.id})[referral.id]
+
+
+def note_of(decision: Decision) -> str:
+    """What a decision's maker wrote for colleagues; empty if nothing."""
+    note = session.get(Note, decision.note_id) if decision.note_id else None
+    return note.text if note else ""
 
 
 def pending_count() -> int:
@@ -127,7 +134,9 @@ class History:
     note: str
 
 
-def history(*, before: int | None = None, subject: tuple[str, str] | None = None, most: int = PAGE) -> tuple[list[History], int | None]:
+def history(
+    *, before: int | None = None, subject: tuple[str, str] | None = None, most: int = PAGE
+) -> tuple[list[History], int | None]:
     """The audit list, the newest first, and the key of the next page if there is one."""
     query = (
         sa.select(AuditEntry, User, Note.text)

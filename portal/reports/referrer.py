@@ -11,12 +11,13 @@ from sqlalchemy.orm import joinedload
 
 from portal.core.database import session
 from portal.payouts.payouts import Payout
+from portal.referrals.attribution import How
 from portal.referrals.referrals import Referral
 from portal.reports import status
 from portal.reports.status import Status
 from portal.rewards import ledger, rewards
 from portal.rewards.ledger import Bucket
-from portal.rewards.rewards import Reward, State
+from portal.rewards.rewards import Clawback, Reward, State
 from portal.sharing.clicks import Click
 from portal.sharing.links import Link
 
@@ -73,7 +74,9 @@ class Friend:
     rewards: list[Reward]
 
 
-def friends(user_id: int, *, at: datetime, before: int | None = None, most: int = PAGE) -> tuple[list[Friend], int | None]:
+def friends(
+    user_id: int, *, at: datetime, before: int | None = None, most: int = PAGE
+) -> tuple[list[Friend], int | None]:
     """A person's friends, the newest first, and the key of the next page if there is one."""
     query = sa.select(Referral).options(joinedload(Referral.referee)).where(Referral.referrer_id == user_id)
     if before is not None:
@@ -110,7 +113,8 @@ class Event:
 
 def story(referral: Referral, *, of: int) -> list[Event]:
     """What happened with a friend, oldest first, as far as the person with row number `of` may know it."""
-    events = [Event(referral.touched_at, "clicked"), Event(referral.joined_at, "joined")]
+    came = {How.CODE: "code_typed", How.SHOP: "code_told"}.get(How(referral.how), "clicked")
+    events = [Event(referral.touched_at, came), Event(referral.joined_at, "joined")]
     if referral.referee.confirmed_at:
         events.append(Event(referral.referee.confirmed_at, "confirmed"))
     if referral.expired_at:
@@ -149,6 +153,30 @@ def rewards_of(user_id: int, *, before: int | None = None, most: int = PAGE) -> 
         query = query.where(Reward.id < before)
     found = list(session.scalars(query.order_by(Reward.id.desc()).limit(most + 1)).unique())
     return found[:most], found[most - 1].id if len(found) > most else None
+
+
+@dataclass(frozen=True)
+class Earned:
+    """A reward as its person reads it: where it stands, what refunds left of it, and the words of a rejection."""
+
+    reward: Reward
+    status: Status
+    left_minor: int
+    told: str
+
+
+def earned(listed: list[Reward]) -> list[Earned]:
+    """Rewards with what there is to say about each."""
+    taken = sa.select(Clawback.reward_id, sa.func.sum(Clawback.amount_minor)).group_by(Clawback.reward_id)
+    back = dict(session.execute(taken.where(Clawback.reward_id.in_([reward.id for reward in listed]))).tuples().all())
+    return [
+        Earned(reward, status.of_reward(reward), reward.amount_minor - int(back.get(reward.id, 0)), _told(reward))
+        for reward in listed
+    ]
+
+
+def _told(reward: Reward) -> str:
+    return rewards.told(rewards.decisions(reward.id)[-1]) if reward.state == State.REJECTED else ""
 
 
 def payouts_of(user_id: int) -> list[Payout]:

@@ -51,8 +51,8 @@ def add(name: str, *, label: str, has_amount: bool, source: str = SHOP) -> Goal:
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name, re.ASCII):
         raise GoalRefused(marked("Name a goal with small letters, digits and underscores."))
     label = one_line(label, 80) or name
-    made = database.insert_once(Goal, name=name, label=label, source=source, has_amount=has_amount)
-    return made or find(name)
+    database.insert_once(Goal, name=name, label=label, source=source, has_amount=has_amount)
+    return session.scalars(sa.select(Goal).where(Goal.name == name)).one()
 
 
 def add_usual() -> None:

@@ -79,8 +79,8 @@ class Seal(Model):
     hash: Mapped[str] = mapped_column(sa.String(64))
 
 
-database.append_only(Transfer.__table__)
-database.append_only(Seal.__table__)
+database.append_only(Transfer)
+database.append_only(Seal)
 
 Balances = dict[Bucket, int]
 
@@ -186,7 +186,10 @@ def broken_seals() -> Iterator[str]:
     """Names every place where the chain of seals does not fit what it seals, the first one first."""
     last = ""
     query = sa.select(Seal, Transfer).outerjoin(Transfer, Transfer.id == Seal.transfer_id).order_by(Seal.number)
-    for expected, (found, transfer) in enumerate(session.execute(query.execution_options(yield_per=1000)), start=1):
+    rows = session.execute(query.execution_options(yield_per=1000))
+    for expected, row in enumerate(rows, start=1):
+        found: Seal = row[0]
+        transfer: Transfer | None = row[1]
         if found.number != expected:
             yield f"seal {expected} is missing"
             return

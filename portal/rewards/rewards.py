@@ -152,7 +152,7 @@ class Clawback(Model):
     reward: Mapped[Reward] = relationship(Reward)
 
 
-database.append_only(Decision.__table__)
+database.append_only(Decision)
 
 
 # --- made -----------------------------------------------------------------------------------------------------
@@ -410,7 +410,9 @@ def _decide(reward: Reward, verdict: Verdict, *, by: int | None, at: datetime, *
     return decision
 
 
-def _move(reward: Reward, amount: int, left_: Bucket, entered: Bucket, cause: Cause, cause_id: int, *, at: datetime) -> None:
+def _move(
+    reward: Reward, amount: int, left_: Bucket, entered: Bucket, cause: Cause, cause_id: int, *, at: datetime
+) -> None:
     ledger.move(
         reward.person_id, amount, reward.currency, left_, entered,
         cause=cause, cause_id=cause_id, reward_id=reward.id, at=at,

@@ -56,7 +56,9 @@ class Rule(Model):
         database.rule("amount_minor > 0", "amount_positive"),
         database.rule("share_bp BETWEEN 1 AND 10000", "share_within_the_whole"),
         database.rule("hold_days BETWEEN 0 AND 365", "hold_span"),
-        database.whole("amount_minor", "share_bp", "most_minor", "minimum_order_minor", "threshold", "months", "hold_days"),
+        database.whole(
+            "amount_minor", "share_bp", "most_minor", "minimum_order_minor", "threshold", "months", "hold_days"
+        ),
     )
 
     id: Mapped[int] = database.key()
@@ -126,19 +128,19 @@ def work_out(rule: Rule, terms: Terms, facts: Facts) -> Computation:
     if rule.threshold:
         steps.append({"step": "milestone", "threshold": rule.threshold})
     if rule.kind == Kind.FIXED:
-        amount = tier["amount_minor"] if tier else rule.amount_minor
+        amount: int = tier["amount_minor"] if tier else rule.amount_minor or 0
         steps.append({"step": "fixed", "amount_minor": amount})
     else:
-        share_bp = tier["share_bp"] if tier else rule.share_bp
+        share_bp: int = tier["share_bp"] if tier else rule.share_bp or 0
         amount = money.share(facts.order_minor or 0, share_bp)
-        steps.append(
-            {"step": "share", "share_bp": share_bp, "order_minor": facts.order_minor, "amount_minor": amount}
-        )
+        steps.append({"step": "share", "share_bp": share_bp, "order_minor": facts.order_minor, "amount_minor": amount})
         if rule.most_minor is not None and amount > rule.most_minor:
             amount = rule.most_minor
             steps.append({"step": "most", "amount_minor": amount})
     if rule.minimum_order_minor:
-        steps.append({"step": "minimum_met", "minimum_minor": rule.minimum_order_minor, "order_minor": facts.order_minor})
+        steps.append(
+            {"step": "minimum_met", "minimum_minor": rule.minimum_order_minor, "order_minor": facts.order_minor}
+        )
     return Computation(amount, steps, why_not=None if amount > 0 else "rounds_to_nothing")
 
 
@@ -200,7 +202,11 @@ def _check(rule: Rule) -> None:
         raise RuleRefused(marked("A hold lasts from 0 to 365 days."))
     wanted = "amount_minor" if rule.kind == Kind.FIXED else "share_bp"
     for tier in rule.tiers or []:
-        if set(tier) != {"from", wanted} or tier["from"] < 2 or not 0 < tier[wanted] <= (money.LARGEST_MINOR if rule.kind == Kind.FIXED else 10_000):
+        if (
+            set(tier) != {"from", wanted}
+            or tier["from"] < 2
+            or not 0 < tier[wanted] <= (money.LARGEST_MINOR if rule.kind == Kind.FIXED else 10_000)
+        ):
             raise RuleRefused(marked("A tier begins at the 2nd reward or later and gives more than nothing."))
 
 

@@ -126,9 +126,7 @@ def _sign_ups_near(referee: User, *, at: datetime) -> int:
 
 
 def _raise(referral: Referral, kind: Kind, *, at: datetime, value: str = "") -> None:
-    database.insert_once(
-        Signal, referral_id=referral.id, kind=kind, weight=WEIGHTS[kind], value=value, raised_at=at
-    )
+    database.insert_once(Signal, referral_id=referral.id, kind=kind, weight=WEIGHTS[kind], value=value, raised_at=at)
 
 
 def of_referral(referral_id: int) -> list[Signal]:
@@ -143,8 +141,7 @@ def assessments(referral_ids: set[int]) -> dict[int, Assessment]:
     query = sa.select(Signal.referral_id, sa.func.sum(Signal.weight)).where(Signal.referral_id.in_(referral_ids))
     weights = {number: int(weight) for number, weight in session.execute(query.group_by(Signal.referral_id))}
     return {
-        number: assessed(weights.get(number, 0)) if number in looked_at else Assessment.CHECK
-        for number in referral_ids
+        number: assessed(weights.get(number, 0)) if number in looked_at else Assessment.CHECK for number in referral_ids
     }
 
 

@@ -83,7 +83,10 @@ def is_person(method: str, headers: Mapping[str, str]) -> bool:
     purpose = headers.get("sec-purpose", "") + headers.get("purpose", "") + headers.get("x-moz", "")
     if any(word in purpose.lower() for word in ("prefetch", "preview", "prerender")):
         return False
-    if headers.get("sec-fetch-mode", "navigate") != "navigate" or headers.get("sec-fetch-dest", "document") != "document":
+    if (
+        headers.get("sec-fetch-mode", "navigate") != "navigate"
+        or headers.get("sec-fetch-dest", "document") != "document"
+    ):
         return False
     description = headers.get("user-agent", "").strip()
     return bool(description) and not is_robot(description)

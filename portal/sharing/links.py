@@ -130,7 +130,14 @@ def main_link(owner_id: int) -> Link:
     return found
 
 
-def make(owner_id: int, *, at: datetime, label: str = "", destination: str | None = None, allowed: frozenset[str] = frozenset()) -> Link:
+def make(
+    owner_id: int,
+    *,
+    at: datetime,
+    label: str = "",
+    destination: str | None = None,
+    allowed: frozenset[str] = frozenset(),
+) -> Link:
     """A new link with a generated code. `allowed` are the host names it may lead to. Raises DestinationRefused."""
     link = Link(
         owner_id=owner_id,
@@ -165,9 +172,7 @@ def take_code(link: Link, wanted: str, *, at: datetime) -> None:
 
 
 def _take(link_id: int, text: str, *, at: datetime) -> bool:
-    session.execute(
-        sa.update(Code).where(Code.link_id == link_id, Code.retired_at.is_(None)).values(retired_at=at)
-    )
+    session.execute(sa.update(Code).where(Code.link_id == link_id, Code.retired_at.is_(None)).values(retired_at=at))
     return database.insert_once(Code, folded=text.lower(), text=text, link_id=link_id, made_at=at) is not None
 
 
@@ -176,7 +181,9 @@ def clean_destination(address: str, allowed: frozenset[str]) -> str:
 
     Raises DestinationRefused.
     """
-    refused = DestinationRefused(marked("Links may lead only to these sites: %(hosts)s."), hosts=", ".join(sorted(allowed)) or "-")
+    refused = DestinationRefused(
+        marked("Links may lead only to these sites: %(hosts)s."), hosts=", ".join(sorted(allowed)) or "-"
+    )
     if len(address) > 500 or re.search(r"[\s\\\x00-\x1f\x7f]", address):
         raise refused
     try:

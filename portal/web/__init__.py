@@ -6,7 +6,21 @@ from flask_wtf import CSRFProtect
 
 from portal.config import Settings
 from portal.core.database import Quick
-from portal.web import access, account, admin, api, assets, dashboard, errors, headers, limits, mailbox, public, shell, words
+from portal.web import (
+    access,
+    account,
+    admin,
+    api,
+    assets,
+    dashboard,
+    errors,
+    headers,
+    limits,
+    mailbox,
+    public,
+    shell,
+    words,
+)
 from portal.web.door import Door
 
 LANGUAGES = ("en",)

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, cast
+from typing import Any
 
 from flask import Flask, abort, current_app, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import user_logged_in, user_logged_out
 from flask_security import Security, SQLAlchemyUserDatastore, current_user
 from flask_security.forms import LoginForm
-from werkzeug.local import LocalProxy
 
 from portal.accounts import sign_ins
 from portal.accounts.roles import RoleGrant
@@ -22,7 +21,7 @@ from portal.web.door import Browsers
 TOKEN = "sign_in"
 
 
-class SignInForm(LoginForm):  # type: ignore[misc]
+class SignInForm(LoginForm):
     """Flask-Security's, without *remember me*: a sign-in lasts as long as its row."""
 
     remember = None
@@ -31,6 +30,7 @@ class SignInForm(LoginForm):  # type: ignore[misc]
 def install(app: Flask, settings: Settings) -> None:
     """Lets Flask-Security sign people in, and makes every sign-in a row."""
     app.config.update(
+        SECURITY_STATIC_FOLDER=None,
         SECURITY_REGISTERABLE=False,
         SECURITY_CONFIRMABLE=False,  # our own pages: its GET would confirm for any mail scanner
         SECURITY_RECOVERABLE=False,  # our own: single use, a newer link ends the older ones
@@ -56,7 +56,8 @@ def install(app: Flask, settings: Settings) -> None:
         SECURITY_MSG_GENERIC_AUTHN_FAILED=("That e-mail and password do not match.", "error"),
         SECURITY_FLASH_MESSAGES=False,
     )
-    Security(app, SQLAlchemyUserDatastore(db, User, RoleGrant), login_form=SignInForm)
+    store = SQLAlchemyUserDatastore(db, User, RoleGrant)  # type: ignore[arg-type] # roles are rows of grants
+    Security(app, store, login_form=SignInForm)
     app.login_manager.user_loader(_load)  # type: ignore[attr-defined]
     app.extensions["browsers"] = Browsers(settings)
     user_logged_in.connect(_signed_in, app)
@@ -81,7 +82,8 @@ def visitor_is_new() -> bool:
 
 def me() -> User:
     """Who is signed in, as themselves and not as Flask-Login's proxy."""
-    return cast(User, cast("LocalProxy[User]", current_user)._get_current_object())
+    user: User = current_user._get_current_object()
+    return user
 
 
 def signed_in(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
@@ -174,5 +176,3 @@ def keep_visitor() -> None:
     """Says that this browser is to be known again: it followed a link, signed up or signed in."""
     seen()
     g.keep_visitor = True
-
-

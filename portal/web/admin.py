@@ -64,9 +64,14 @@ def overview() -> ResponseReturnValue:
 def rewards() -> ResponseReturnValue:
     cases, later = desk.queue(after=page_key("after"))
     return render_template(
-        "admin/rewards.html", cases=cases, later=later, pending=desk.pending_count(), rejection=inputs.Rejection(formdata=None),
-        told=TOLD, note=inputs.Note(formdata=None),
-    )  # fmt: skip
+        "admin/rewards.html",
+        cases=cases,
+        later=later,
+        pending=desk.pending_count(),
+        rejection=inputs.Rejection(formdata=None),
+        told=TOLD,
+        note=inputs.Note(formdata=None),
+    )
 
 
 def _reward(wanted: str) -> Reward:
@@ -161,6 +166,7 @@ def referral(wanted: str) -> ResponseReturnValue:
         referral=found,
         cases=[(case, status.of_reward(case.reward), rewards_.decisions(case.reward.id)) for case in cases],
         conversions=desk.conversions_of(found),
+        weighed=[(other, clock.parse(other["at"])) for other in found.weighed],
         signals=desk.signals_of(found),
         assessment=desk.assessment_of(found),
         told=TOLD,
@@ -168,6 +174,8 @@ def referral(wanted: str) -> ResponseReturnValue:
         note=inputs.Note(formdata=None),
         name_of=_name_of,
         words_of=rewards_.told,
+        note_of=desk.note_of,
+        clawbacks_of=rewards_.clawbacks,
     )
 
 
@@ -241,6 +249,8 @@ def batch(wanted: str) -> ResponseReturnValue:
         batch=found,
         total=payouts.total(found),
         second=payouts.needs_second_person(found, terms.in_force()),
+        lines_of=payouts.shown_lines,
+        history=desk.history(subject=("batch", found.public_id))[0],
         name_of=_name_of,
         payment=inputs.Payment(formdata=None),
         failure=inputs.Failure(formdata=None),
@@ -297,7 +307,9 @@ def batch_payment(wanted: str) -> ResponseReturnValue:
         flash(gettext("Use at most 80 characters for the reference."), "bad")
         return redirect(url_for(".batch", wanted=wanted))
     return act(
-        lambda: story.pay_batch(found, by=access.me().id, bank_reference=form.bank_reference.data or "", at=clock.now()),
+        lambda: story.pay_batch(
+            found, by=access.me().id, bank_reference=form.bank_reference.data or "", at=clock.now()
+        ),
         done=gettext("Marked as paid."),
         back=url_for(".batch", wanted=wanted),
     )
@@ -308,9 +320,7 @@ def batch_payment(wanted: str) -> ResponseReturnValue:
 def payout_payment(wanted: str) -> ResponseReturnValue:
     found = _payout(wanted)
     back = url_for(".batch", wanted=found.batch.public_id)
-    return act(
-        lambda: story.pay(found, by=access.me().id, at=clock.now()), done=gettext("Marked as paid."), back=back
-    )
+    return act(lambda: story.pay(found, by=access.me().id, at=clock.now()), done=gettext("Marked as paid."), back=back)
 
 
 @blueprint.post("/payouts/lines/<wanted>/failure")
@@ -469,11 +479,23 @@ def publish() -> ResponseReturnValue:
         return _program_page(form), 422
     kept = [rules.copied(rule) for rule in rules.of_terms(current.id) if not _is_simple(rule)]
     keys = {rule.beneficiary: rule.rule_key for rule in rules.of_terms(current.id) if _is_simple(rule)}
-    offered = usual_offer(form.referee_amount.minor, form.referrer_amount.minor, form.minimum_order.minor, form.hold_days.data)
+    offered = usual_offer(
+        form.referee_amount.minor, form.referrer_amount.minor, form.minimum_order.minor, form.hold_days.data
+    )
     for rule in offered:
         if rule.beneficiary in keys:
             rule.rule_key = keys[rule.beneficiary]
-    plain = ("program_name", "state", "touch", "window_days", "goal_days", "time_zone", "shop_url", "help_contact", "legal_text")
+    plain = (
+        "program_name",
+        "state",
+        "touch",
+        "window_days",
+        "goal_days",
+        "time_zone",
+        "shop_url",
+        "help_contact",
+        "legal_text",
+    )
     return act(
         lambda: story.open_program(
             kept + offered, by=access.me().id, at=clock.now(),
@@ -538,4 +560,3 @@ def outbox_list() -> ResponseReturnValue:
 def audit_list() -> ResponseReturnValue:
     listed, older = desk.history(before=page_key("before"))
     return render_template("admin/audit.html", history=listed, older=older)
-

@@ -109,7 +109,10 @@ def told(model: type[Any]) -> Any:
 @blueprint.errorhandler(ValidationError)
 def _invalid(error: ValidationError) -> ResponseReturnValue:
     errors = [
-        {"field": ".".join(str(part) for part in one["loc"]) or "body", "message": one["msg"].removeprefix("Value error, ")}
+        {
+            "field": ".".join(str(part) for part in one["loc"]) or "body",
+            "message": one["msg"].removeprefix("Value error, "),
+        }
         for one in error.errors(include_url=False, include_context=False, include_input=False)
     ]
     return problems.answer(422, "Some fields cannot be taken. Nothing was stored.", errors=errors[:50])
@@ -142,7 +145,11 @@ def customers() -> ResponseReturnValue:
     at = clock.now()
     with database.writing():
         user, new = program.report_customer(
-            Customer(body.external_id, body.email), name=body.name, code=body.code, signed_up_at=body.signed_up_at, at=at
+            Customer(body.external_id, body.email),
+            name=body.name,
+            code=body.code,
+            signed_up_at=body.signed_up_at,
+            at=at,
         )
         referral = referrals.of_referee(user.id)
         said = {
@@ -233,7 +240,11 @@ def balance(wanted: str) -> ResponseReturnValue:
         return problems.answer(404, "There is no such user.")
     currency = terms.in_force().currency
     sums = ledger.balances(user.id, currency)
-    return {"user": user.public_id, "currency": currency, **{f"{name}_minor": sums[name] for name in ledger.Bucket if name != "program"}}
+    return {
+        "user": user.public_id,
+        "currency": currency,
+        **{f"{name}_minor": sums[name] for name in ledger.Bucket if name != "program"},
+    }
 
 
 def _page(model: type[Any], said: Callable[[Any], dict[str, Any]]) -> ResponseReturnValue:
@@ -242,7 +253,9 @@ def _page(model: type[Any], said: Callable[[Any], dict[str, Any]]) -> ResponseRe
         return problems.answer(422, errors=[{"field": "limit", "message": f"Write a number from 1 to {MOST}."}])
     after = lists.position(model, cursor) if cursor else 0
     if after is None:
-        return problems.answer(422, errors=[{"field": "cursor", "message": "Use the next_cursor of an earlier answer."}])
+        return problems.answer(
+            422, errors=[{"field": "cursor", "message": "Use the next_cursor of an earlier answer."}]
+        )
     found, more = lists.after(model, after, most=int(limit))
     return jsonify(data=[said(one) for one in found], next_cursor=found[-1].public_id if more else None)
 
@@ -308,4 +321,3 @@ def _payout(payout: Payout) -> dict[str, Any]:
         "state": payout.state,
         "ended_at": _iso(payout.ended_at),
     }
-

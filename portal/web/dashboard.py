@@ -14,7 +14,7 @@ from portal.referrals import referrals
 from portal.reports import referrer, status
 from portal.sharing import links, pictures
 from portal.web import access, inputs, words
-from portal.web.public import offer
+from portal.web.public import offer, url_of
 
 blueprint = Blueprint("dashboard", __name__)
 
@@ -33,6 +33,7 @@ def home() -> ResponseReturnValue:
         numbers=referrer.numbers(user.id),
         friends=friends,
         gift=gift(user.id),
+        method=methods.in_force(user.id),
     )
 
 
@@ -52,17 +53,16 @@ def gift(user_id: int) -> dict[str, object] | None:
     if referral is None:
         return None
     mine = [reward for reward in referrer.rewards_of(user_id)[0] if reward.referral_id == referral.id]
-    return {"referral": referral, "rewards": [(reward, status.of_reward(reward)) for reward in mine]}
+    return {
+        "referral": referral,
+        "status": status.of_friend(referral, [], at=clock.now()),
+        "offer": offer(referral.terms),
+        "rewards": referrer.earned(mine),
+    }
 
 
 def my_code(user_id: int) -> str:
     return links.current_code(links.main_link(user_id).id)
-
-
-def url_of(code: str) -> str:
-    """The full address that a referrer shares."""
-    settings: Settings = current_app.extensions["settings"]
-    return f"{settings.base_url}/r/{code}"
 
 
 @blueprint.get("/links/<code>/qr.<kind>")
@@ -97,13 +97,13 @@ def friend(wanted: str) -> ResponseReturnValue:
     if referral is None:
         abort(404)
     story = referrer.story(referral, of=user.id)
-    rewards = [event.reward for event in story if event.kind == "reward_made"]
+    rewards = [event.reward for event in story if event.kind == "reward_made" and event.reward]
     return render_template(
         "dashboard/friend.html",
         referral=referral,
         story=story,
-        rewards=[(reward, status.of_reward(reward)) for reward in rewards if reward],
-        status=status.of_friend(referral, [reward for reward in rewards if reward], at=clock.now()),
+        rewards=referrer.earned(rewards),
+        status=status.of_friend(referral, rewards, at=clock.now()),
     )
 
 
@@ -114,7 +114,7 @@ def rewards() -> ResponseReturnValue:
     listed, older = referrer.rewards_of(user.id, before=page_key("before"))
     return render_template(
         "dashboard/rewards.html",
-        rewards=[(reward, status.of_reward(reward)) for reward in listed],
+        rewards=referrer.earned(listed),
         older=older,
         credits=referrer.credits(user.id, terms.in_force().currency),
         method=methods.in_force(user.id),
@@ -177,5 +177,3 @@ def page_key(name: str) -> int | None:
     """The key of a page of a list, as it stands in the address; anything else is the first page."""
     text = request.args.get(name, "")
     return int(text) if re.fullmatch(r"[0-9]{1,18}", text, re.ASCII) else None
-
-

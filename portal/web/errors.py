@@ -3,7 +3,7 @@
 import logging
 import secrets
 
-from flask import Flask, Response, g, render_template, request
+from flask import Flask, g, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
@@ -50,7 +50,11 @@ def _csrf(_error: CSRFError) -> ResponseReturnValue:
     """A form without its token: what was typed is offered again, but only if it came from a page of ours."""
     typed: list[tuple[str, str]] = []
     if request.headers.get("Sec-Fetch-Site") == "same-origin":
-        typed = [(name, value) for name, value in request.form.items(multi=True) if name != "csrf_token" and "password" not in name]
+        typed = [
+            (name, value)
+            for name, value in request.form.items(multi=True)
+            if name != "csrf_token" and "password" not in name
+        ]
     if request.path.startswith("/api/"):
         return problems.answer(400, "The CSRF token is missing.")
     return render_template("errors/419.html", typed=typed, action=request.path if typed else None), 400
@@ -58,10 +62,8 @@ def _csrf(_error: CSRFError) -> ResponseReturnValue:
 
 def _too_many(error: RateLimitExceeded) -> ResponseReturnValue:
     seconds = limits.seconds_left(limits.limiter.current_limit)
-    answer = page(429, seconds=seconds)
-    response = Response(answer[0], 429) if isinstance(answer, tuple) else answer
-    if isinstance(response, Response):
-        response.headers["Retry-After"] = str(seconds)
+    response = make_response(page(429, seconds=seconds))
+    response.headers["Retry-After"] = str(seconds)
     return response
 
 
@@ -74,10 +76,8 @@ def _unavailable(error: Exception) -> ResponseReturnValue:
     """The database is locked, away or full: said plainly, and nothing was changed."""
     _let_go()
     log.error("database unavailable: %s", type(error).__name__)
-    answer = page(503, request_id=_reference())
-    response = Response(answer[0], 503) if isinstance(answer, tuple) else answer
-    if isinstance(response, Response):
-        response.headers["Retry-After"] = "5"
+    response = make_response(page(503, request_id=_reference()))
+    response.headers["Retry-After"] = "5"
     return response
 
 
@@ -98,5 +98,3 @@ def _let_go() -> None:
 
 def _reference() -> str:
     return secrets.token_hex(4)
-
-

@@ -66,7 +66,7 @@ class AmountField(StringField):
         try:
             self.minor = money.parse_major(text, currency)
         except money.BadAmount as bad:
-            self.errors = [*self.errors, str(bad)]
+            self.errors = [str(bad)]
             return False
         return True
 
@@ -87,7 +87,10 @@ class SignUp(FlaskForm):
     """B2: the friend's form. `ref` is the code that travels where there is no cookie, `code` one that was typed."""
 
     ref = HiddenField(validators=[Optional(), Length(max=100)])
-    email = EmailField(_l("E-mail"), validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), Length(max=254), an_address])
+    email = EmailField(
+        _l("E-mail"),
+        validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), Length(max=254), an_address],
+    )
     password = _password(_l("Password"))
     name = StringField(_l("First name"), validators=[Optional(), Length(max=80), without_nul])
     shows_name = BooleanField(_l("Show my first name to the friend who invited me"), default=True)
@@ -96,7 +99,10 @@ class SignUp(FlaskForm):
 
 
 class Reset(FlaskForm):
-    email = EmailField(_l("E-mail"), validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), Length(max=254), an_address])
+    email = EmailField(
+        _l("E-mail"),
+        validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), Length(max=254), an_address],
+    )
 
 
 class NewPassword(FlaskForm):
@@ -106,16 +112,26 @@ class NewPassword(FlaskForm):
 class SetUp(FlaskForm):
     """C9: the first owner and the program's offer."""
 
-    email = EmailField(_l("Your e-mail"), validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), Length(max=254), an_address])
+    email = EmailField(
+        _l("Your e-mail"),
+        validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), Length(max=254), an_address],
+    )
     name = StringField(_l("Your name"), validators=[Optional(), Length(max=80), without_nul])
     password = _password(_l("Password"))
-    program_name = StringField(_l("Program name"), validators=[InputRequired(_l("Name the program; friends read it.")), Length(max=80), without_nul])
+    program_name = StringField(
+        _l("Program name"),
+        validators=[InputRequired(_l("Name the program; friends read it.")), Length(max=80), without_nul],
+    )
     currency = StringField(_l("Currency"), default="EUR", validators=[InputRequired(), a_currency])
-    time_zone = StringField(_l("Time zone"), default="Europe/Berlin", validators=[InputRequired(), Length(max=64), a_time_zone])
+    time_zone = StringField(
+        _l("Time zone"), default="Europe/Berlin", validators=[InputRequired(), Length(max=64), a_time_zone]
+    )
     referee_amount = AmountField(_l("A friend gets"), default="10", validators=[Optional(), Length(max=20)])
     referrer_amount = AmountField(_l("The referrer gets"), default="10", validators=[Optional(), Length(max=20)])
     minimum_order = AmountField(_l("For a first order of at least"), validators=[Optional(), Length(max=20)])
-    hold_days = IntegerField(_l("Days on hold after the order"), default=30, validators=[InputRequired(), NumberRange(0, 365)])
+    hold_days = IntegerField(
+        _l("Days on hold after the order"), default=30, validators=[InputRequired(), NumberRange(0, 365)]
+    )
 
 
 class Program(FlaskForm):
@@ -127,12 +143,18 @@ class Program(FlaskForm):
     referrer_amount = AmountField(_l("The referrer gets"), validators=[Optional(), Length(max=20)])
     minimum_order = AmountField(_l("For a first order of at least"), validators=[Optional(), Length(max=20)])
     hold_days = IntegerField(_l("Days on hold after the order"), validators=[InputRequired(), NumberRange(0, 365)])
-    touch = RadioField(_l("Which click earns the friend"), choices=[("last", _l("The last one")), ("first", _l("The first one"))])
+    touch = RadioField(
+        _l("Which click earns the friend"), choices=[("last", _l("The last one")), ("first", _l("The first one"))]
+    )
     window_days = IntegerField(_l("Days that a click counts"), validators=[InputRequired(), NumberRange(1, 365)])
-    goal_days = IntegerField(_l("Days a friend has to reach the goal"), validators=[InputRequired(), NumberRange(1, 3650)])
+    goal_days = IntegerField(
+        _l("Days a friend has to reach the goal"), validators=[InputRequired(), NumberRange(1, 3650)]
+    )
     minimum_payout = AmountField(_l("Smallest payout"), validators=[InputRequired(), Length(max=20)])
     auto_approve_below = AmountField(_l("Approve Clear rewards below"), validators=[Optional(), Length(max=20)])
-    second_person_above = AmountField(_l("A second person approves batches above"), validators=[Optional(), Length(max=20)])
+    second_person_above = AmountField(
+        _l("A second person approves batches above"), validators=[Optional(), Length(max=20)]
+    )
     time_zone = StringField(_l("Time zone"), validators=[InputRequired(), Length(max=64), a_time_zone])
     shop_url = StringField(_l("Address of the shop"), validators=[Optional(), Length(max=500), without_nul])
     help_contact = StringField(_l("Who helps"), validators=[Optional(), Length(max=200), without_nul])
@@ -157,7 +179,10 @@ class PayoutMethod(FlaskForm):
 
 class Rejection(FlaskForm):
     reason = SelectField(_l("Reason"), choices=[(reason, words.REASONS[reason]) for reason in Reason])
-    told = TextAreaField(_l("What the referrer reads"), validators=[InputRequired(_l("Write what the referrer should read.")), Length(max=500), without_nul])
+    told = TextAreaField(
+        _l("What the referrer reads"),
+        validators=[InputRequired(_l("Write what the referrer should read.")), Length(max=500), without_nul],
+    )
     note = TextAreaField(_l("Note for colleagues"), validators=[Optional(), Length(max=500), without_nul])
 
 
@@ -168,7 +193,14 @@ class Note(FlaskForm):
 
 
 class Failure(FlaskForm):
-    failure = StringField(_l("Why did the payment fail?"), validators=[InputRequired(_l("Write why the payment failed; the person reads it.")), Length(max=200), without_nul])
+    failure = StringField(
+        _l("Why did the payment fail?"),
+        validators=[
+            InputRequired(_l("Write why the payment failed; the person reads it.")),
+            Length(max=200),
+            without_nul,
+        ],
+    )
 
 
 class Payment(FlaskForm):
@@ -177,15 +209,28 @@ class Payment(FlaskForm):
 
 class Vouchers(FlaskForm):
     value = AmountField(_l("Each is worth"), validators=[InputRequired(_l("Write an amount.")), Length(max=20)])
-    codes = TextAreaField(_l("Codes, one a line"), validators=[InputRequired(_l("Paste at least one code.")), Length(max=400000), without_nul])
+    codes = TextAreaField(
+        _l("Codes, one a line"),
+        validators=[InputRequired(_l("Paste at least one code.")), Length(max=400000), without_nul],
+    )
 
 
 class ApiKey(FlaskForm):
-    name = StringField(_l("What is it for?"), validators=[InputRequired(_l("Name the key.")), Length(max=60), without_nul])
+    name = StringField(
+        _l("What is it for?"), validators=[InputRequired(_l("Name the key.")), Length(max=60), without_nul]
+    )
 
 
 class Role(FlaskForm):
-    role = SelectField(_l("Role"), choices=[("viewer", _l("Viewer")), ("reviewer", _l("Reviewer")), ("finance", _l("Finance")), ("owner", _l("Owner"))])
+    role = SelectField(
+        _l("Role"),
+        choices=[
+            ("viewer", _l("Viewer")),
+            ("reviewer", _l("Reviewer")),
+            ("finance", _l("Finance")),
+            ("owner", _l("Owner")),
+        ],
+    )
 
 
 class Profile(FlaskForm):
@@ -193,7 +238,9 @@ class Profile(FlaskForm):
 
 
 class OwnCode(FlaskForm):
-    code = StringField(_l("Your own code"), validators=[InputRequired(_l("Write a code.")), Length(max=100), without_nul])
+    code = StringField(
+        _l("Your own code"), validators=[InputRequired(_l("Write a code.")), Length(max=100), without_nul]
+    )
 
 
 class Only(FlaskForm):

@@ -4,11 +4,14 @@ Counted in memory in one process, in Redis across many. No limit hangs on an acc
 another out.
 """
 
+from typing import Any
+
 from flask import Flask, request
 from flask_limiter import Limiter, RequestLimit
 from flask_limiter.util import get_remote_address
 
 from portal.config import Settings
+from portal.core import clock
 from portal.core.text import token_hash
 from portal.sharing import visitors
 
@@ -35,9 +38,10 @@ def install(app: Flask, settings: Settings) -> None:
         RATELIMIT_SWALLOW_ERRORS=True,  # without Redis people still get in; the door of the bank is argon2
     )
     limiter.init_app(app)
-    view = app.view_functions["security.login"]
-    view = limiter.limit("10 per 5 minutes", key_func=account, methods=["POST"])(view)
-    app.view_functions["security.login"] = limiter.limit("60 per 5 minutes", key_func=network, methods=["POST"])(view)
+    for how_often, key in (("10 per 5 minutes", account), ("60 per 5 minutes", network)):
+        limit = limiter.limit(how_often, key_func=key, methods=["POST"])
+        guarded: Any = limit(app.view_functions["security.login"])
+        app.view_functions["security.login"] = guarded
 
 
 sign_up = limiter.shared_limit("30 per hour", scope="sign-up", key_func=network, methods=["POST"])
@@ -46,11 +50,11 @@ mail_from = limiter.shared_limit("30 per hour", scope="mail-network", key_func=n
 guesses = limiter.shared_limit(
     "30 per minute", scope="guesses", key_func=network, deduct_when=lambda response: response.status_code >= 400
 )
-api = limiter.shared_limit("60 per minute", scope="api-key", key_func=network, deduct_when=lambda r: r.status_code == 401)
+api = limiter.shared_limit(
+    "60 per minute", scope="api-key", key_func=network, deduct_when=lambda r: r.status_code == 401
+)
 
 
 def seconds_left(limit: RequestLimit | None) -> int:
     """How long somebody who is over a limit should wait, in seconds."""
-    from time import time
-
-    return max(1, int(limit.reset_at - time())) if limit else 60
+    return max(1, int(limit.reset_at - clock.now().timestamp())) if limit else 60

@@ -2,22 +2,35 @@
 
 from urllib.parse import urlsplit
 
-from flask import Blueprint, abort, current_app, flash, make_response, redirect, render_template, request, session, url_for
+from flask import (
+    Blueprint,
+    abort,
+    current_app,
+    flash,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
-from flask_security import current_user, hash_password, login_user
+from flask_security import current_user, login_user
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from portal import notices, program
 from portal.accounts import one_time, users
 from portal.accounts.one_time import Purpose
 from portal.accounts.users import User
+from portal.config import Settings
 from portal.core import clock, database, migrate
 from portal.core.text import Refusal
 from portal.delivery import worker
 from portal.rewards import rules
 from portal.rewards.rules import Beneficiary, Kind, Rule
 from portal.sharing import clicks, links
+from portal.terms import Terms
 from portal.web import access, assets, inputs, limits, shell, words
 from portal.web.door import destination
 
@@ -41,9 +54,15 @@ def start() -> ResponseReturnValue:
     return redirect(wanted or url_for("dashboard.home"))
 
 
-def offer() -> dict[str, Rule]:
-    """What each side gets by the terms in force, for sentences: the first usual rule for each."""
-    terms = words.current_terms()
+def url_of(code: str) -> str:
+    """The full address that a referrer shares."""
+    settings: Settings = current_app.extensions["settings"]
+    return f"{settings.base_url}/r/{code}"
+
+
+def offer(terms: Terms | None = None) -> dict[str, Rule]:
+    """What each side gets by a version of the terms (or the one in force): the first usual rule for each."""
+    terms = terms or words.current_terms()
     found: dict[str, Rule] = {}
     for rule in rules.of_terms(terms.id) if terms else []:
         if not rule.threshold:
@@ -67,7 +86,9 @@ def follow(code: str) -> ResponseReturnValue:
     else:
         found = links.find(code, on=database.quick())
     if found is None:
-        return render_template("errors/404.html", code_wrong=True, typed_code=code[:64], signup_url=url_for(".sign_up")), 404
+        return render_template(
+            "errors/404.html", code_wrong=True, typed_code=code[:64], signup_url=url_for(".sign_up")
+        ), 404
     if person and found.owner_id != by:
         access.keep_visitor()
     if not person:
@@ -79,7 +100,7 @@ def follow(code: str) -> ResponseReturnValue:
 
 def _preview(code: str, owner_id: int) -> ResponseReturnValue:
     """The answer to previews and crawlers: what a shared link looks like, and nothing counted."""
-    return render_template("public/preview.html", sender=_sender(owner_id), offer=offer(), code=code)
+    return render_template("public/preview.html", sender=_sender(owner_id), offer=offer(), code=code, url=url_of(code))
 
 
 def _sender(owner_id: int) -> str:
@@ -102,7 +123,7 @@ def sign_up() -> ResponseReturnValue:
         form.ref.data = request.args.get("ref", "")[:100]
         _count_direct_visit(form.ref.data)
     elif _form_is_ours() and _sign_up_is_fine(form):
-        hashed = hash_password(form.password.data)
+        hashed = users.hashed(form.password.data)
         with database.writing():
             program.sign_up(
                 email=form.email.data,
@@ -129,6 +150,7 @@ def _sign_up_page(form: inputs.SignUp) -> ResponseReturnValue:
         "outcome": outcome,
         "sender": _sender(owner.id) if owner else None,
         "unknown_code": bool(form.ref.data) and links.find(form.ref.data, on=database.quick()) is None,
+        "url": url_of(outcome.code) if outcome else None,
         "own_link": current_user.is_authenticated and owner is not None and owner.id == access.me().id,
         "form_token": _form_tokens().dumps("signup"),
     }
@@ -198,7 +220,9 @@ def check_your_email() -> ResponseReturnValue:
 @blueprint.get("/confirm/<secret>")
 def confirm(secret: str) -> ResponseReturnValue:
     """The mailed page: one button. Nothing happens on GET, so mail scanners confirm nothing."""
-    return render_template("public/confirm.html", secret=secret, state=_key_state(Purpose.CONFIRM, secret), form=inputs.Only())
+    return render_template(
+        "public/confirm.html", secret=secret, state=_key_state(Purpose.CONFIRM, secret), form=inputs.Only()
+    )
 
 
 @blueprint.post("/confirm/<secret>")
@@ -209,7 +233,9 @@ def confirmation(secret: str) -> ResponseReturnValue:
         user = program.confirm(secret, at=at)
         number = user.id if user else None
     if number is None:
-        return render_template("public/confirm.html", secret=secret, state=_key_state(Purpose.CONFIRM, secret), form=inputs.Only()), 410
+        return render_template(
+            "public/confirm.html", secret=secret, state=_key_state(Purpose.CONFIRM, secret), form=inputs.Only()
+        ), 410
     login_user(User.by_id(number))
     return redirect(url_for("dashboard.welcome"))
 
@@ -284,7 +310,7 @@ def new_password_set(secret: str) -> ResponseReturnValue:
     if not form.validate():
         state = _key_state(Purpose.RESET, secret)
         return render_template("public/new_password.html", form=form, secret=secret, state=state), 422
-    hashed, at = hash_password(form.password.data), clock.now()
+    hashed, at = users.hashed(form.password.data), clock.now()
     with database.writing():
         done = program.set_password(secret, hashed, at=at)
     if not done:
@@ -313,7 +339,7 @@ def set_up_done(secret: str) -> ResponseReturnValue:
     form = inputs.SetUp()
     if not form.validate() or not inputs.read_amounts(form, form.currency.data):
         return render_template("public/set_up.html", form=form, secret=secret), 422
-    hashed, at = hash_password(form.password.data), clock.now()
+    hashed, at = users.hashed(form.password.data), clock.now()
     try:
         with database.writing():
             if one_time.use(Purpose.SET_UP, secret, at=at) is None:
@@ -321,7 +347,9 @@ def set_up_done(secret: str) -> ResponseReturnValue:
             owner = program.add_owner(form.email.data, name=form.name.data or "", password=hashed, at=at)
             number = owner.id
             program.open_program(
-                usual_offer(form.referee_amount.minor, form.referrer_amount.minor, form.minimum_order.minor, form.hold_days.data),
+                usual_offer(
+                    form.referee_amount.minor, form.referrer_amount.minor, form.minimum_order.minor, form.hold_days.data
+                ),
                 by=number,
                 at=at,
                 program_name=form.program_name.data,
@@ -335,12 +363,14 @@ def set_up_done(secret: str) -> ResponseReturnValue:
     return redirect(url_for("admin.overview"))
 
 
-def usual_offer(referee_minor: int | None, referrer_minor: int | None, minimum_minor: int | None, hold_days: int) -> list[Rule]:
+def usual_offer(
+    referee_minor: int | None, referrer_minor: int | None, minimum_minor: int | None, hold_days: int
+) -> list[Rule]:
     """The simple offer: fixed amounts for the first order above a minimum, for one side or both."""
     sides = {Beneficiary.REFEREE: referee_minor, Beneficiary.REFERRER: referrer_minor}
     return [
-        Rule(goal="purchase", beneficiary=side, kind=Kind.FIXED, amount_minor=minor, minimum_order_minor=minimum_minor or None,
-             hold_days=hold_days)
+        Rule(goal="purchase", beneficiary=side, kind=Kind.FIXED, amount_minor=minor, hold_days=hold_days,
+             minimum_order_minor=minimum_minor or None)
         for side, minor in sides.items()
         if minor
     ]  # fmt: skip
@@ -351,7 +381,8 @@ def usual_offer(referee_minor: int | None, referrer_minor: int | None, minimum_m
 
 @blueprint.get("/terms")
 def terms() -> ResponseReturnValue:
-    return render_template("public/terms.html", offer=offer())
+    found = words.current_terms()
+    return render_template("public/terms.html", rules=rules.of_terms(found.id) if found else [])
 
 
 @blueprint.get("/privacy")
@@ -408,4 +439,3 @@ def readyz() -> ResponseReturnValue:
     lag = int((clock.now() - turn).total_seconds()) if turn else None
     fine = schema == migrate.State.CURRENT and lag is not None and lag < 120
     return {"status": "ok" if fine else "not ready", "schema": schema, "worker_lag_s": lag}, 200 if fine else 503
-

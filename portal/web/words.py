@@ -73,11 +73,19 @@ def computation(steps: list[dict[str, Any]], currency: str) -> str:
             said.append(gettext("%(amount)s fixed", amount=shown))
         elif step["step"] == "share":
             order = amount(step["order_minor"] or 0, currency)
-            said.append(gettext("%(share)s of %(order)s = %(amount)s", share=share(step["share_bp"]), order=order, amount=shown))
+            said.append(
+                gettext("%(share)s of %(order)s = %(amount)s", share=share(step["share_bp"]), order=order, amount=shown)
+            )
         elif step["step"] == "most":
             said.append(gettext("at most %(amount)s", amount=shown))
         elif step["step"] == "tier":
-            said.append(gettext("from the %(start)s. reward on (this is the %(ordinal)s.)", start=step["from"], ordinal=step["ordinal"]))
+            said.append(
+                gettext(
+                    "from the %(start)s. reward on (this is the %(ordinal)s.)",
+                    start=step["from"],
+                    ordinal=step["ordinal"],
+                )
+            )
         elif step["step"] == "milestone":
             said.append(gettext("bonus for %(count)s friends", count=step["threshold"]))
         elif step["step"] == "minimum_met":

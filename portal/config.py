@@ -33,6 +33,8 @@ class Settings:
     trusted_proxies: int = 0
     host: str = "127.0.0.1"
     port: int = 8000
+    workers: int = 1
+    """How many processes serve; SQLite is served by one."""
     demo: bool = False
     rate_limits: bool = True
     extra_hosts: tuple[str, ...] = field(default=())
@@ -92,6 +94,7 @@ class Settings:
             trusted_proxies=_whole(env, "TRUSTED_PROXIES", 0, 0, 10),
             host="127.0.0.1" if demo else host,
             port=port,
+            workers=1 if demo else _workers(env, database_url),
             demo=demo,
         )
 
@@ -112,6 +115,17 @@ def _database_url(url: str, instance: Path) -> str:
     if url in {"sqlite:///", "sqlite:///:memory:"}:
         raise BadSetting("DATABASE_URL: a database in memory would forget every reward; name a file.")
     return url
+
+
+def _workers(env: Mapping[str, str], database_url: str) -> int:
+    """As many processes as there are cores; one for SQLite, whose writers would only wait for each other."""
+    if not database_url.startswith("sqlite"):
+        return _whole(env, "WORKERS", min(64, os.cpu_count() or 1), 1, 64)
+    if _whole(env, "WORKERS", 1, 1, 64) > 1:
+        raise BadSetting(
+            "WORKERS: SQLite is served by one process; name a PostgreSQL in DATABASE_URL, or leave it out."
+        )
+    return 1
 
 
 def _base_url(env: Mapping[str, str], port: int) -> str:

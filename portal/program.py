@@ -51,6 +51,20 @@ def open_program(offer: list[Rule], *, by: int | None, at: datetime, **settings:
     return published
 
 
+def change_program(
+    *, by: int, at: datetime, add: Rule | None = None, drop: str | None = None, **settings: Any
+) -> Terms:
+    """Publishes the terms in force with something changed: settings, a rule added, or (by `rule_key`) one dropped."""
+    offer = [rules.copied(rule) for rule in rules.of_terms(terms_.in_force().id) if rule.rule_key != drop]
+    return open_program([*offer, add] if add else offer, by=by, at=at, **settings)
+
+
+def add_goal(name: str, *, label: str, has_amount: bool, by: int, at: datetime) -> None:
+    """Adds a goal, such as a trial that a friend starts. Raises GoalRefused."""
+    goals.add(name, label=label, has_amount=has_amount)
+    audit.write("goal_added", "goal", name, by=by, at=at)
+
+
 def add_owner(email: str, *, name: str, password: str | None, at: datetime) -> User:
     """Makes somebody an owner, new or there before; the operator vouches for the address.
 
@@ -379,10 +393,7 @@ def _apply(conversion: Conversion, customer: User, *, at: datetime) -> None:
 
 
 def _in_good_standing(referral: Referral) -> bool:
-    return not any(
-        person.suspended_at or person.erased_at or person.shut_out_at
-        for person in (User.by_id(referral.referrer_id), User.by_id(referral.referee_id))
-    )
+    return all(User.by_id(number).in_good_standing for number in (referral.referrer_id, referral.referee_id))
 
 
 def _reward(conversion: Conversion, referral: Referral, *, at: datetime) -> None:
@@ -599,7 +610,16 @@ def undo(reward_id: int, *, by: int, note: str, at: datetime) -> Reward:
     if not payouts.withdraw(reward, at=at):
         raise rewards.DecisionRefused(marked("Its payout is out already. From here on only refunds take back."))
     rewards.undo(reward, by=by, note=note, at=at)
+    _catch_up(reward, at=at)
     return reward
+
+
+def _catch_up(reward: Reward, *, at: datetime) -> None:
+    """What was given back of the order while the reward was rejected counts again with the reward."""
+    given_back = conversions.refunds_for(reward.conversion)
+    if given_back:
+        rewards.take_back(reward, given_back[-1], *conversions.refunded(reward.conversion), at=at)
+        rewards.reverse(reward, at=at)
 
 
 def _locked(reward_id: int) -> Reward:

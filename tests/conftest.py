@@ -7,6 +7,7 @@ only. After every test that used `app` the invariants are checked, unless it say
 import contextvars
 import os
 import shutil
+import tempfile
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,16 +89,13 @@ def make_settings(folder: Path, database_url: str, **more: Any) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A folder that all of xdist's workers share."""
-    base = tmp_path_factory.getbasetemp()
-    return base if worker_id == "master" else base.parent
+def maybe_postgres(testrun_uid: str) -> Iterator[Postgres | str]:
+    """The server that all of xdist's workers share, or why there is none.
 
-
-@pytest.fixture(scope="session")
-def maybe_postgres(shared_folder: Path) -> Iterator[Postgres | str]:
-    """The server, or why there is none."""
-    found = open_server(shared_folder / "pgdata")
+    Not in pytest's own folder: root's server runs as another user, and each pytest that starts closes that folder
+    to others, also under the servers of those that run.
+    """
+    found = open_server(Path(tempfile.gettempdir()) / f"portal-tests-{testrun_uid}")
     yield found
     if isinstance(found, Postgres):
         found.close()

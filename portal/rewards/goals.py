@@ -46,13 +46,12 @@ def listed() -> list[Goal]:
     return list(session.scalars(sa.select(Goal).order_by(Goal.id)))
 
 
-def add(name: str, *, label: str, has_amount: bool, source: str = SHOP) -> Goal:
-    """Adds a goal, or gives the one of that name. Raises GoalRefused for a name that is not a plain word."""
+def add(name: str, *, label: str, has_amount: bool, source: str = SHOP) -> None:
+    """Adds a goal; one of that name stays as it is. Raises GoalRefused for a name that is not a plain word."""
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name, re.ASCII):
         raise GoalRefused(marked("Name a goal with small letters, digits and underscores."))
     label = one_line(label, 80) or name
     database.insert_once(Goal, name=name, label=label, source=source, has_amount=has_amount)
-    return session.scalars(sa.select(Goal).where(Goal.name == name)).one()
 
 
 def add_usual() -> None:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, aliased, mapped_column, relationship
 
 from portal.accounts import audit, users
 from portal.accounts.users import User
@@ -359,8 +359,10 @@ def undo(reward: Reward, *, by: int, note: str, at: datetime) -> Decision:
 
 
 def release(reward: Reward, *, at: datetime) -> bool:
-    """Makes an approved reward ready to pay once its hold has passed; whether it did."""
+    """Makes an approved reward ready to pay once its hold has passed and both sides take part; whether it did."""
     if reward.state != State.APPROVED or reward.released_at is not None or reward.hold_until > at:
+        return False
+    if not (reward.referral.referrer.in_good_standing and reward.referral.referee.in_good_standing):
         return False
     approval = decisions(reward.id)[-1]
     _move(reward, left(reward), Bucket.APPROVED, Bucket.PAYABLE, Cause.RELEASE, approval.id, at=at)
@@ -456,18 +458,17 @@ def reverse(reward: Reward, *, at: datetime) -> None:
 
 
 def due_for_release(*, at: datetime, most: int = 500) -> list[int]:
-    """Row numbers of approved rewards whose hold has passed and whose owners are in good standing."""
+    """Row numbers of approved rewards whose hold has passed and whose two sides are in good standing."""
     query = (
         sa.select(Reward.id)
-        .join(User, User.id == Reward.person_id)
-        .where(
-            Reward.state == State.APPROVED,
-            Reward.released_at.is_(None),
-            Reward.hold_until <= at,
-            User.suspended_at.is_(None),
-            User.erased_at.is_(None),
-        )
+        .join(Referral, Referral.id == Reward.referral_id)
+        .where(Reward.state == State.APPROVED, Reward.released_at.is_(None), Reward.hold_until <= at)
     )
+    for side in (Referral.referrer_id, Referral.referee_id):
+        person = aliased(User)
+        query = query.join(person, person.id == side).where(
+            person.suspended_at.is_(None), person.shut_out_at.is_(None), person.erased_at.is_(None)
+        )
     return list(session.scalars(query.order_by(Reward.id).limit(most)))
 
 

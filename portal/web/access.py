@@ -20,6 +20,8 @@ from portal.web.door import Browsers
 
 TOKEN = "sign_in"
 
+WITHOUT_A_USER = {"assets.show", "public.healthz", None}
+
 
 class SignInForm(LoginForm):
     """Flask-Security's, without *remember me*: a sign-in lasts as long as its row."""
@@ -34,6 +36,7 @@ def install(app: Flask, settings: Settings) -> None:
         SECURITY_REGISTERABLE=False,
         SECURITY_CONFIRMABLE=False,  # our own pages: its GET would confirm for any mail scanner
         SECURITY_RECOVERABLE=False,  # our own: single use, a newer link ends the older ones
+        SECURITY_JOIN_USER_ROLES=False,  # `roles` follows from the grants, which are loaded with their person
         SECURITY_TRACKABLE=False,
         SECURITY_LOGOUT_METHODS=["POST"],
         SECURITY_PASSWORD_HASH="argon2",
@@ -139,6 +142,8 @@ def _load(uniquifier: str) -> User | None:
 
 def note_sign_in_in_use() -> None:
     """Writes down that the sign-in is in use, in a write of its own; run before a page is read."""
+    if request.endpoint in WITHOUT_A_USER:
+        return
     current_user.is_authenticated  # noqa: B018 - loads the user, and so says whether there is something to note
     number = g.pop("seen_sign_in", None)
     if number is not None:

@@ -1,11 +1,14 @@
 """Inputs: the forms people fill in. Each field says what is wrong with it in words; nothing typed is lost."""
 
+import re
 from typing import Any
 
+from flask_babel import gettext
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
+    DateField,
     EmailField,
     Field,
     HiddenField,
@@ -45,6 +48,12 @@ def a_currency(_form: FlaskForm, field: Field) -> None:
     field.data = (field.data or "").strip().upper()
     if not money.is_currency(field.data):
         raise ValidationError(_l("Write a currency's three letters, such as EUR."))
+
+
+def a_web_address(_form: FlaskForm, field: Field) -> None:
+    """An address of a site, by https or http."""
+    if field.data and not re.fullmatch(r"https?://[^\s\\<>\"'@]+", field.data):
+        raise ValidationError(_l("Write an address such as https://shop.example.com."))
 
 
 def a_time_zone(_form: FlaskForm, field: Field) -> None:
@@ -139,14 +148,12 @@ class Program(FlaskForm):
 
     program_name = StringField(_l("Program name"), validators=[InputRequired(), Length(max=80), without_nul])
     state = SelectField(_l("State"), choices=[("live", _l("Live")), ("paused", _l("Paused")), ("ended", _l("Ended"))])
-    referee_amount = AmountField(_l("A friend gets"), validators=[Optional(), Length(max=20)])
-    referrer_amount = AmountField(_l("The referrer gets"), validators=[Optional(), Length(max=20)])
-    minimum_order = AmountField(_l("For a first order of at least"), validators=[Optional(), Length(max=20)])
-    hold_days = IntegerField(_l("Days on hold after the order"), validators=[InputRequired(), NumberRange(0, 365)])
+    goal = SelectField(_l("What a friend must do to count"))
     touch = RadioField(
         _l("Which click earns the friend"), choices=[("last", _l("The last one")), ("first", _l("The first one"))]
     )
     window_days = IntegerField(_l("Days that a click counts"), validators=[InputRequired(), NumberRange(1, 365)])
+    claim_days = IntegerField(_l("Days to name who invited you"), validators=[InputRequired(), NumberRange(0, 365)])
     goal_days = IntegerField(
         _l("Days a friend has to reach the goal"), validators=[InputRequired(), NumberRange(1, 3650)]
     )
@@ -155,10 +162,85 @@ class Program(FlaskForm):
     second_person_above = AmountField(
         _l("A second person approves batches above"), validators=[Optional(), Length(max=20)]
     )
+    referrer_month_cap = AmountField(_l("Most that a referrer gets a month"), validators=[Optional(), Length(max=20)])
+    referrer_year_cap = AmountField(_l("Most that a referrer gets a year"), validators=[Optional(), Length(max=20)])
+    budget_month = AmountField(_l("Budget a month"), validators=[Optional(), Length(max=20)])
     time_zone = StringField(_l("Time zone"), validators=[InputRequired(), Length(max=64), a_time_zone])
-    shop_url = StringField(_l("Address of the shop"), validators=[Optional(), Length(max=500), without_nul])
+    shop_url = StringField(
+        _l("Address of the shop"), validators=[Optional(), Length(max=500), without_nul, a_web_address]
+    )
     help_contact = StringField(_l("Who helps"), validators=[Optional(), Length(max=200), without_nul])
     legal_text = TextAreaField(_l("Legal text"), validators=[Optional(), Length(max=20000), without_nul])
+
+
+class OfferedRule(FlaskForm):
+    """A rule to be added to the offer."""
+
+    goal = SelectField(_l("For"))
+    beneficiary = SelectField(
+        _l("Who gets it"), choices=[("referrer", _l("The referrer")), ("referee", _l("The friend"))]
+    )
+    kind = SelectField(_l("How much"), choices=[("fixed", _l("A fixed amount")), ("share", _l("A share of the order"))])
+    amount = AmountField(_l("Fixed amount"), validators=[Optional(), Length(max=20)])
+    share = StringField(_l("Share in per cent"), validators=[Optional(), Length(max=10), without_nul])
+    most = AmountField(_l("A share gives at most"), validators=[Optional(), Length(max=20)])
+    minimum_order = AmountField(_l("For an order of at least"), validators=[Optional(), Length(max=20)])
+    often = SelectField(_l("How often"), choices=[("first", _l("For the first one")), ("every", _l("For every one"))])
+    months = IntegerField(_l("Every one, for so many months"), validators=[Optional(), NumberRange(1, 120)])
+    hold_days = IntegerField(_l("Days on hold"), default=30, validators=[InputRequired(), NumberRange(0, 365)])
+    tiers = TextAreaField(_l("Steps"), validators=[Optional(), Length(max=500), without_nul])
+    threshold = IntegerField(
+        _l("Only once, when so many friends count"), validators=[Optional(), NumberRange(1, 100000)]
+    )
+    starts_on = DateField(_l("From"), validators=[Optional()])
+    ends_on = DateField(_l("Until, with this day"), validators=[Optional()])
+
+
+class Goal(FlaskForm):
+    name = StringField(
+        _l("Name for machines"), validators=[InputRequired(_l("Name the goal.")), Length(max=32), without_nul]
+    )
+    label = StringField(
+        _l("Name for people"), validators=[InputRequired(_l("Name the goal.")), Length(max=80), without_nul]
+    )
+    has_amount = BooleanField(_l("It is an order with an amount"))
+
+
+class NotAMeasure(ValueError):
+    """A share or a step that cannot be read; `field` names where it stood."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def basis_points(text: str, field: str) -> int:
+    """A share as people type it (`10`, `2.5`) in basis points. Raises NotAMeasure."""
+    found = re.fullmatch(r"([0-9]{1,3})(?:\.([0-9]{1,2}))?", text.strip().removesuffix("%").strip(), re.ASCII)
+    points = int(found[1]) * 100 + int((found[2] or "").ljust(2, "0")) if found else 0
+    if not 0 < points <= 10_000:
+        raise NotAMeasure(field, gettext("Write a share such as 10 or 2.5, at most 100."))
+    return points
+
+
+def tiers(text: str, currency: str | None) -> list[dict[str, int]]:
+    """Steps as people type them, one a line: `5: 15.00` is 15.00 from the 5th reward on; without a currency shares.
+
+    Raises NotAMeasure.
+    """
+    steps: list[dict[str, int]] = []
+    for line in filter(None, (line.strip() for line in text.splitlines())):
+        start, _, worth = line.partition(":")
+        if not re.fullmatch(r"[0-9]{1,6}", start.strip(), re.ASCII):
+            raise NotAMeasure("tiers", gettext("Write a step a line, such as 5: 15.00."))
+        if currency is None:
+            steps.append({"from": int(start), "share_bp": basis_points(worth, "tiers")})
+            continue
+        try:
+            steps.append({"from": int(start), "amount_minor": money.parse_major(worth, currency)})
+        except money.BadAmount as bad:
+            raise NotAMeasure("tiers", str(bad)) from bad
+    return steps
 
 
 class PayoutMethod(FlaskForm):

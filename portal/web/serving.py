@@ -4,8 +4,10 @@ SQLite is served by one process, PostgreSQL by as many as there are cores.
 """
 
 import functools
-import logging
+import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable
 
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -50,15 +52,30 @@ def start_worker(app: Flask, settings: Settings) -> BackgroundScheduler:
 
 def serve(settings: Settings) -> None:
     """Serves until told to stop; what is under way is finished first."""
-    logging.getLogger("_granian").setLevel(logging.WARNING)
+    # New processes, not forks: a fork would take the worker's threads, connections and SQLite's locks along as they
+    # happened to stand (sqlite.org/howtocorrupt.html, "Carrying an open database connection across a fork").
+    multiprocessing.set_start_method("spawn", force=True)
     Granian(
         "wsgi:app",
         address=settings.host,
         port=settings.port,
         interface=Interfaces.WSGI,
-        workers=1 if settings.sqlite else (os.cpu_count() or 1),
+        workers=settings.workers,
         blocking_threads=8,
         respawn_failed_workers=True,
         workers_kill_timeout=20,
-        log_level=LogLevels.warning,
+        log_level=LogLevels.error,
     ).serve()
+
+
+def end_with_parent() -> None:
+    """Has a server's process end when the one that started it is gone: it would go on answering beside the next."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True, name="end with parent").start()

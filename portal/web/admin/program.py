@@ -1,0 +1,157 @@
+"""The program at the desk: the terms in force, the rules of the offer, the goals; each change is a new version."""
+
+from typing import Any
+
+from flask import flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+
+from portal import program as story
+from portal import terms
+from portal.core import clock, database, money
+from portal.core.text import Refusal
+from portal.rewards import goals, rules
+from portal.rewards.rules import Kind, Rule
+from portal.web import access, inputs, words
+from portal.web.acting import act
+from portal.web.admin.room import blueprint, name_of
+
+PLAIN = (
+    "program_name", "state", "touch", "goal", "window_days", "claim_days", "goal_days", "time_zone", "shop_url",
+    "help_contact", "legal_text",
+)  # fmt: skip
+AMOUNTS = {
+    "minimum_payout": "minimum_payout_minor",
+    "auto_approve_below": "auto_approve_below_minor",
+    "second_person_above": "second_person_above_minor",
+    "referrer_month_cap": "referrer_month_cap_minor",
+    "referrer_year_cap": "referrer_year_cap_minor",
+    "budget_month": "budget_month_minor",
+}
+"""Field of the form -> column of the terms, for amounts of money."""
+
+
+@blueprint.get("/program")
+@access.needs("read")
+def program() -> ResponseReturnValue:
+    return _page()
+
+
+def _page(
+    form: inputs.Program | None = None, rule: inputs.OfferedRule | None = None, goal: inputs.Goal | None = None
+) -> str:
+    current = terms.in_force()
+    return render_template(
+        "admin/program.html",
+        form=form or _filled(inputs.Program(formdata=None, data=_as_typed(current))),
+        rule=_filled(rule or inputs.OfferedRule(formdata=None)),
+        goal=goal or inputs.Goal(formdata=None),
+        goals=goals.listed(),
+        version=current.version,
+        rules=rules.of_terms(current.id),
+        published_by=name_of(current.published_by_id) if current.published_by_id else "",
+        only=inputs.Only(),
+    )
+
+
+def _filled(form: Any) -> Any:
+    """The form with today's goals to choose from."""
+    form.goal.choices = [(goal.name, goal.label) for goal in goals.listed()]
+    return form
+
+
+def _as_typed(current: terms.Terms) -> dict[str, object]:
+    """The terms in force as somebody would type them."""
+    typed: dict[str, object] = {name: getattr(current, name) for name in PLAIN}
+    for name, column in AMOUNTS.items():
+        minor = getattr(current, column)
+        typed[name] = "" if minor is None else money.plain(minor, current.currency)
+    return typed
+
+
+@blueprint.post("/program")
+@access.needs("own")
+def publish() -> ResponseReturnValue:
+    """Publishes a new version; referrals that are there keep the rules they came with."""
+    form = _filled(inputs.Program())
+    if not form.validate() or not inputs.read_amounts(form, terms.in_force().currency):
+        return _page(form), 422
+    changed = {name: form[name].data for name in PLAIN}
+    changed |= {column: form[name].minor for name, column in AMOUNTS.items()}
+    return act(
+        lambda: story.change_program(by=access.me().id, at=clock.now(), **changed),
+        done=gettext("Saved. New sign-ups use this from now; referrals that are there keep the rules they came with."),
+        back=url_for(".program"),
+    )
+
+
+@blueprint.post("/program/rules")
+@access.needs("own")
+def add_rule() -> ResponseReturnValue:
+    """Adds a rule to the offer, in a new version."""
+    form = _filled(inputs.OfferedRule())
+    if not form.validate() or not inputs.read_amounts(form, terms.in_force().currency):
+        return _page(rule=form), 422
+    try:
+        with database.writing():
+            story.change_program(add=_rule(form, terms.in_force().currency), by=access.me().id, at=clock.now())
+    except inputs.NotAMeasure as wrong:
+        form[wrong.field].errors = [str(wrong)]
+        return _page(rule=form), 422
+    except Refusal as refusal:
+        form.form_errors = [words.say(refusal)]
+        return _page(rule=form), 422
+    flash(gettext("The rule is in force for new sign-ups from now on."), "ok")
+    return redirect(url_for(".program"))
+
+
+def _rule(form: inputs.OfferedRule, currency: str) -> Rule:
+    """The rule that a form describes. Raises NotAMeasure for a share or tier that cannot be read."""
+    fixed = form.kind.data == Kind.FIXED
+    return Rule(
+        goal=form.goal.data,
+        beneficiary=form.beneficiary.data,
+        kind=form.kind.data,
+        amount_minor=form.amount.minor if fixed else None,
+        share_bp=None if fixed else inputs.basis_points(form.share.data or "", "share"),
+        most_minor=None if fixed else form.most.minor,
+        minimum_order_minor=form.minimum_order.minor or None,
+        often=form.often.data,
+        months=form.months.data,
+        hold_days=form.hold_days.data,
+        threshold=form.threshold.data,
+        tiers=inputs.tiers(form.tiers.data or "", currency if fixed else None),
+        starts_on=form.starts_on.data,
+        ends_on=form.ends_on.data,
+    )
+
+
+@blueprint.post("/program/rules/<rule_key>/removal")
+@access.needs("own")
+def remove_rule(rule_key: str) -> ResponseReturnValue:
+    """Takes a rule out of the offer, in a new version."""
+    return act(
+        lambda: story.change_program(drop=rule_key, by=access.me().id, at=clock.now()),
+        done=gettext("The rule is gone for new sign-ups; friends who came under it keep it."),
+        back=url_for(".program"),
+    )
+
+
+@blueprint.post("/program/goals")
+@access.needs("own")
+def add_goal() -> ResponseReturnValue:
+    """Adds something a friend can do that may be worth a reward."""
+    form = inputs.Goal()
+    if not form.validate():
+        return _page(goal=form), 422
+    try:
+        with database.writing():
+            story.add_goal(
+                form.name.data, label=form.label.data, has_amount=bool(form.has_amount.data), by=access.me().id,
+                at=clock.now(),
+            )  # fmt: skip
+    except Refusal as refusal:
+        form.name.errors = [words.say(refusal)]
+        return _page(goal=form), 422
+    flash(gettext("The goal is there. Add a rule for it next."), "ok")
+    return redirect(url_for(".program"))

@@ -1,0 +1,65 @@
+"""Records: API keys for developers, the outbox, the audit list."""
+
+from flask import current_app, render_template, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+
+from portal.accounts import api_keys
+from portal.config import Settings
+from portal.core import clock, database
+from portal.delivery import outbox
+from portal.reports import desk
+from portal.web import access, inputs
+from portal.web.acting import act
+from portal.web.admin.room import blueprint
+from portal.web.dashboard import page_key
+
+
+@blueprint.get("/developers")
+@access.needs("own")
+def developers() -> ResponseReturnValue:
+    settings: Settings = current_app.extensions["settings"]
+    return render_template(
+        "admin/developers.html", keys=api_keys.listed(), form=inputs.ApiKey(formdata=None), base_url=settings.base_url,
+        secret=None, only=inputs.Only(),
+    )  # fmt: skip
+
+
+@blueprint.post("/developers/keys")
+@access.needs("own")
+def make_key() -> ResponseReturnValue:
+    """Makes an API key and shows it, this once."""
+    form = inputs.ApiKey()
+    secret = None
+    if form.validate():
+        with database.writing():
+            secret = api_keys.make(form.name.data, by=access.me().id, at=clock.now())
+    settings: Settings = current_app.extensions["settings"]
+    page = render_template(
+        "admin/developers.html", keys=api_keys.listed(), form=form, base_url=settings.base_url, secret=secret,
+        only=inputs.Only(),
+    )  # fmt: skip
+    return page, 200 if secret else 422
+
+
+@blueprint.post("/developers/keys/<wanted>/revocation")
+@access.needs("own")
+def revoke_key(wanted: str) -> ResponseReturnValue:
+    return act(
+        lambda: api_keys.revoke(wanted, by=access.me().id, at=clock.now()),
+        done=gettext("The key is revoked."),
+        back=url_for(".developers"),
+    )
+
+
+@blueprint.get("/outbox")
+@access.needs("read")
+def outbox_list() -> ResponseReturnValue:
+    return render_template("admin/outbox.html", messages=outbox.listed(outbox.State))
+
+
+@blueprint.get("/audit")
+@access.needs("read")
+def audit_list() -> ResponseReturnValue:
+    listed, older = desk.history(before=page_key("before"))
+    return render_template("admin/audit.html", history=listed, older=older)

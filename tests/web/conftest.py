@@ -1,0 +1,60 @@
+"""What the web tests stand on: noon of 1 September 2026, the scene of that day, and browsers."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+import time_machine
+from flask import Flask
+
+from portal.core.clock import now
+from tests.factories import NOON, Scene
+from tests.web.client import Browser
+
+
+@pytest.fixture(autouse=True)
+def clock() -> Iterator[time_machine.Traveller]:
+    """The clock of requests, at the moment at which the scene begins; it runs on by itself."""
+    with time_machine.travel(NOON) as traveller:
+        yield traveller
+
+
+class WebScene(Scene):
+    """The scene whose clock is the one by which requests are answered: `later` moves both."""
+
+    clock: time_machine.Traveller
+
+    @property
+    def at(self) -> datetime:
+        return now()
+
+    @at.setter
+    def at(self, moment: datetime) -> None:
+        self.clock.move_to(moment)
+
+
+@pytest.fixture
+def scene(app: Flask, clock: time_machine.Traveller) -> Scene:
+    """A program that pays 20.00 for a friend's first order, at noon of 1 September 2026, which is now."""
+    WebScene.clock = clock
+    return WebScene(app)
+
+
+@pytest.fixture
+def browser(app: Flask) -> Browser:
+    """Somebody's browser, not signed in."""
+    return Browser(app)
+
+
+@pytest.fixture
+def browser_of(app: Flask) -> Callable[..., Browser]:
+    """Makes the browser of a person who signs in: `browser_of(scene.alice)`."""
+
+    def make(person: Any, **given: Any) -> Browser:
+        email = person.email
+        made = Browser(app, **given)
+        made.sign_in(email)
+        return made
+
+    return make

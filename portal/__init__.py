@@ -31,6 +31,7 @@ def create_app(settings: Settings) -> Flask:
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=timedelta(days=30),
         WTF_CSRF_TIME_LIMIT=None,
+        WTF_CSRF_SSL_STRICT=False,  # it shuts out browsers that send no Referer; the gate looks at Origin instead
     )
     database.db.init_app(app)
     with app.app_context():

@@ -281,6 +281,7 @@ def report_customer(
     """
     if not customer.external_id or not customer.email:
         raise ReportRefused("external_id", marked("Name the customer by external_id and email."))
+    conversions.check_id("external_id", customer.external_id)
     email, external_id = users.clean_email(customer.email), customer.external_id
     customer = Customer(external_id, email)
     if signed_up_at is not None and signed_up_at > at:

@@ -19,7 +19,7 @@ from flask.testing import FlaskClient
 
 from portal import create_app
 from portal.config import Settings
-from portal.core import database
+from portal.core import database, migrate
 from tests import cases, invariants
 from tests.factories import Scene
 from tests.postgres import Postgres, open_server
@@ -66,7 +66,7 @@ def make_schema(settings: Settings) -> None:
     """Gives an empty database its tables. The one place where the tests decide how."""
     app = create_app(settings)
     with app.app_context():
-        database.metadata.create_all(database.db.engine)
+        migrate.upgrade(database.db.engine)
         close(app)
 
 

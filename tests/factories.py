@@ -21,7 +21,7 @@ from portal.accounts.users import NOWHERE, Surroundings, User
 from portal.core import database
 from portal.core.database import session
 from portal.delivery.outbox import Message
-from portal.payouts import methods
+from portal.payouts import methods, payouts
 from portal.payouts.methods import Details
 from portal.payouts.payouts import Batch, Payout
 from portal.program import Refunded, Reported
@@ -342,6 +342,12 @@ class Scene:
     def pay_batch(self, batch: Batch, *, by: User | None = None) -> int:
         who = (by or self.finn).id
         return self.do(lambda: program.pay_batch(batch, by=who, at=self.at))
+
+    def payout_of(self, reward: Reward) -> Payout:
+        """The payout in which a reward stands."""
+        line = payouts.live_line(reward.id)
+        assert line is not None
+        return line.payout
 
     def paid_reward(self) -> Reward:
         """Alice's reward for Bob's first order, paid."""

@@ -39,10 +39,11 @@ def parse(text: str) -> datetime:
     Raises ValueError for anything else, a moment without an offset included: guessing a zone would move
     windows and holds by hours.
     """
+    if not text.isprintable():
+        raise ValueError("a moment holds digits and signs only")  # Python 3.11 reads over a NUL at the end
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError("a moment needs an offset, like 2026-11-03T10:41:00Z")
-    try:
-        return at.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("a moment outside the calendar") from error
+    if not 1900 <= at.year < 9999:
+        raise ValueError("a moment outside the calendar")  # its day in some time zone would not exist
+    return at.astimezone(UTC)

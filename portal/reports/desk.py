@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import aliased, joinedload
 
 from portal.accounts.audit import AuditEntry, Note
 from portal.accounts.users import User
@@ -127,11 +127,12 @@ def batches(*, most: int = 100) -> list[Batch]:
 
 @dataclass(frozen=True)
 class History:
-    """One line of the audit list, with who acted and what they wrote."""
+    """One line of the audit list, with who acted, what they wrote, and what it is about where that has a page."""
 
     entry: AuditEntry
     actor: User | None
     note: str
+    about: User | Referral | Reward | Payout | None
 
 
 def history(
@@ -147,8 +148,27 @@ def history(
         query = query.where(AuditEntry.subject_kind == subject[0], AuditEntry.subject_id == subject[1])
     if before is not None:
         query = query.where(AuditEntry.id < before)
-    found = [History(*row) for row in session.execute(query.order_by(AuditEntry.id.desc()).limit(most + 1))]
-    return found[:most], found[most - 1].entry.id if len(found) > most else None
+    found = list(session.execute(query.order_by(AuditEntry.id.desc()).limit(most + 1)))
+    about = _subjects([entry for entry, _, _ in found[:most]])
+    lines = [
+        History(entry, actor, note or "", about.get((entry.subject_kind, entry.subject_id)))
+        for entry, actor, note in found[:most]
+    ]
+    return lines, lines[-1].entry.id if len(found) > most else None
+
+
+def _subjects(entries: list[AuditEntry]) -> dict[tuple[str, str], User | Referral | Reward | Payout]:
+    """What these lines are about, by kind and public id; one query a kind."""
+    found: dict[tuple[str, str], User | Referral | Reward | Payout] = {}
+    kinds: tuple[tuple[str, type[User | Referral | Reward | Payout]], ...] = (
+        ("user", User), ("referral", Referral), ("reward", Reward), ("payout", Payout),
+    )  # fmt: skip
+    for kind, model in kinds:
+        wanted = {entry.subject_id for entry in entries if entry.subject_kind == kind}
+        if wanted:
+            for one in session.scalars(sa.select(model).where(model.public_id.in_(wanted))):
+                found[kind, one.public_id] = one
+    return found
 
 
 @dataclass(frozen=True)
@@ -157,7 +177,9 @@ class Attention:
 
     pending: int
     oldest_pending_at: datetime | None
+    open_batches: int
     failed_payouts: int
+    """Payouts that came back and whose person stands in no later one that was not cancelled."""
     mail_given_up: int
     waiting_orders: int
     waiting_refunds: int
@@ -172,10 +194,17 @@ def attention() -> Attention:
     def many(model: type, *where: sa.ColumnElement[bool]) -> int:
         return session.scalar(sa.select(sa.func.count()).select_from(model).where(*where)) or 0
 
+    later = aliased(Payout)
+    tried_again = (
+        sa.select(later.id)
+        .where(later.user_id == Payout.user_id, later.id > Payout.id, later.state != PayoutState.CANCELLED)
+        .exists()
+    )
     return Attention(
         pending=count,
         oldest_pending_at=oldest,
-        failed_payouts=many(Payout, Payout.state == PayoutState.FAILED),
+        open_batches=many(Batch, Batch.settled_at.is_(None)),
+        failed_payouts=many(Payout, Payout.state == PayoutState.FAILED, ~tried_again),
         mail_given_up=many(Message, Message.state == MailState.GIVEN_UP),
         waiting_orders=many(Conversion, Conversion.applied_at.is_(None)),
         waiting_refunds=many(Refund, Refund.conversion_id.is_(None)),

@@ -168,9 +168,10 @@ class Earned:
 def earned(listed: list[Reward]) -> list[Earned]:
     """Rewards with what there is to say about each."""
     taken = sa.select(Clawback.reward_id, sa.func.sum(Clawback.amount_minor)).group_by(Clawback.reward_id)
-    back = dict(session.execute(taken.where(Clawback.reward_id.in_([reward.id for reward in listed]))).tuples().all())
+    wanted = taken.where(Clawback.reward_id.in_([reward.id for reward in listed]))
+    back = {number: int(amount) for number, amount in session.execute(wanted)}
     return [
-        Earned(reward, status.of_reward(reward), reward.amount_minor - int(back.get(reward.id, 0)), _told(reward))
+        Earned(reward, status.of_reward(reward), reward.amount_minor - back.get(reward.id, 0), _told(reward))
         for reward in listed
     ]
 

@@ -145,11 +145,11 @@ def check(report: OrderReport, *, currency: str, at: datetime) -> Goal:
         raise ReportRefused("goal", marked("There is no goal “%(goal)s”."), goal=report.goal)
     if goal.source != report.source:
         raise ReportRefused("goal", marked("The goal “%(goal)s” is not reported by this source."), goal=report.goal)
-    _check_id("external_id", report.external_id)
+    check_id("external_id", report.external_id)
     if not report.customer.names:
         raise ReportRefused("customer", marked("Name the customer by external_id or email."))
     if report.customer.external_id:
-        _check_id("customer.external_id", report.customer.external_id)
+        check_id("customer.external_id", report.customer.external_id)
     if goal.has_amount and report.amount_minor is None:
         raise ReportRefused("amount_minor", marked("This goal needs an amount."))
     if report.amount_minor is not None:
@@ -167,8 +167,8 @@ def check(report: OrderReport, *, currency: str, at: datetime) -> Goal:
 
 def check_refund(report: RefundReport) -> None:
     """Raises ReportRefused for a refund that cannot be taken, with the field's name."""
-    _check_id("external_id", report.external_id)
-    _check_id("conversion_external_id", report.conversion_external_id)
+    check_id("external_id", report.external_id)
+    check_id("conversion_external_id", report.conversion_external_id)
     if report.amount_minor is not None:
         _check_amount(report.amount_minor)
 
@@ -180,7 +180,8 @@ def _check_amount(amount_minor: int) -> None:
         )
 
 
-def _check_id(field: str, value: str) -> None:
+def check_id(field: str, value: str) -> None:
+    """Raises ReportRefused for an outside id that cannot be kept as it is: empty, long, invisible, spaces around."""
     if not 0 < len(value) <= LONGEST_ID or value != value.strip() or not value.isprintable():
         raise ReportRefused(field, marked("Write 1 to %(most)s visible characters."), most=LONGEST_ID)
 

@@ -20,6 +20,8 @@ PORTAL = "portal"
 SHOP = "shop"
 """One source: the API, CSV files, the command and the admin's form."""
 
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
+
 
 class GoalRefused(Refusal):
     """A goal that cannot be had."""
@@ -39,6 +41,8 @@ class Goal(Model):
 
 
 def find(name: str) -> Goal | None:
+    if not _NAME.fullmatch(name):
+        return None
     return session.scalar(sa.select(Goal).where(Goal.name == name))
 
 
@@ -48,7 +52,7 @@ def listed() -> list[Goal]:
 
 def add(name: str, *, label: str, has_amount: bool, source: str = SHOP) -> None:
     """Adds a goal; one of that name stays as it is. Raises GoalRefused for a name that is not a plain word."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name, re.ASCII):
+    if not _NAME.fullmatch(name):
         raise GoalRefused(marked("Name a goal with small letters, digits and underscores."))
     label = one_line(label, 80) or name
     database.insert_once(Goal, name=name, label=label, source=source, has_amount=has_amount)

@@ -14,6 +14,7 @@ from portal.web import (
     assets,
     dashboard,
     errors,
+    gate,
     headers,
     limits,
     mailbox,
@@ -25,14 +26,12 @@ from portal.web.door import Door
 
 LANGUAGES = ("en",)
 
-WITHOUT_TOKEN = ("/api/",)
-"""The one list of what may be posted without a CSRF token: these bring a key of their own instead of a cookie."""
-
 
 def create_web(app: Flask, settings: Settings, quick: Quick) -> None:
     """Gives the application its pages, its API and its manners."""
     Babel(app, locale_selector=lambda: request.accept_languages.best_match(LANGUAGES) or "en")
     protect = CSRFProtect(app)
+    gate.install(app)
     for room in (public, account, dashboard, admin, api):
         app.register_blueprint(room.blueprint)
     if settings.demo:

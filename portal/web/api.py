@@ -101,7 +101,7 @@ def told(model: type[Any]) -> Any:
     """The body of this request as a model. Raises ValidationError, or BadRequest for what is not JSON."""
     try:
         given = request.get_json(force=True, silent=False)
-    except UnicodeDecodeError as error:
+    except (UnicodeDecodeError, RecursionError) as error:
         raise BadRequest from error
     return model.model_validate(given)
 

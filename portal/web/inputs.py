@@ -19,6 +19,7 @@ from wtforms import (
     StringField,
     TextAreaField,
 )
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, ValidationError
 
 from portal.accounts import users
@@ -28,6 +29,11 @@ from portal.rewards.rewards import Reason
 from portal.web import words
 
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 128
+
+
+def _of(words: dict[str, Any]) -> list[SelectChoice]:
+    """What can be chosen, as WTForms wants it: value -> words."""
+    return [SelectChoice(value=str(value), label=label) for value, label in words.items()]
 
 
 def without_nul(_form: FlaskForm, field: Field) -> None:
@@ -147,10 +153,10 @@ class Program(FlaskForm):
     """The terms as the owner edits them; a version is published when it is saved."""
 
     program_name = StringField(_l("Program name"), validators=[InputRequired(), Length(max=80), without_nul])
-    state = SelectField(_l("State"), choices=[("live", _l("Live")), ("paused", _l("Paused")), ("ended", _l("Ended"))])
+    state = SelectField(_l("State"), choices=_of({"live": _l("Live"), "paused": _l("Paused"), "ended": _l("Ended")}))
     goal = SelectField(_l("What a friend must do to count"))
     touch = RadioField(
-        _l("Which click earns the friend"), choices=[("last", _l("The last one")), ("first", _l("The first one"))]
+        _l("Which click earns the friend"), choices=_of({"last": _l("The last one"), "first": _l("The first one")})
     )
     window_days = IntegerField(_l("Days that a click counts"), validators=[InputRequired(), NumberRange(1, 365)])
     claim_days = IntegerField(_l("Days to name who invited you"), validators=[InputRequired(), NumberRange(0, 365)])
@@ -176,16 +182,18 @@ class Program(FlaskForm):
 class OfferedRule(FlaskForm):
     """A rule to be added to the offer."""
 
-    goal = SelectField(_l("For"))
+    goal = SelectField(_l("For"), id="rule-goal")
     beneficiary = SelectField(
-        _l("Who gets it"), choices=[("referrer", _l("The referrer")), ("referee", _l("The friend"))]
+        _l("Who gets it"), choices=_of({"referrer": _l("The referrer"), "referee": _l("The friend")})
     )
-    kind = SelectField(_l("How much"), choices=[("fixed", _l("A fixed amount")), ("share", _l("A share of the order"))])
+    kind = SelectField(
+        _l("How much"), choices=_of({"fixed": _l("A fixed amount"), "share": _l("A share of the order")})
+    )
     amount = AmountField(_l("Fixed amount"), validators=[Optional(), Length(max=20)])
     share = StringField(_l("Share in per cent"), validators=[Optional(), Length(max=10), without_nul])
     most = AmountField(_l("A share gives at most"), validators=[Optional(), Length(max=20)])
     minimum_order = AmountField(_l("For an order of at least"), validators=[Optional(), Length(max=20)])
-    often = SelectField(_l("How often"), choices=[("first", _l("For the first one")), ("every", _l("For every one"))])
+    often = SelectField(_l("How often"), choices=_of({"first": _l("For the first one"), "every": _l("For every one")}))
     months = IntegerField(_l("Every one, for so many months"), validators=[Optional(), NumberRange(1, 120)])
     hold_days = IntegerField(_l("Days on hold"), default=30, validators=[InputRequired(), NumberRange(0, 365)])
     tiers = TextAreaField(_l("Steps"), validators=[Optional(), Length(max=500), without_nul])
@@ -246,12 +254,14 @@ def tiers(text: str, currency: str | None) -> list[dict[str, int]]:
 class PayoutMethod(FlaskForm):
     kind = RadioField(
         _l("How would you like to be paid?"),
-        choices=[
-            (Kind.CREDIT, _l("Shop credit")),
-            (Kind.VOUCHER, _l("Voucher codes")),
-            (Kind.PAYPAL, _l("PayPal")),
-            (Kind.BANK, _l("Bank transfer")),
-        ],
+        choices=_of(
+            {
+                Kind.CREDIT: _l("Shop credit"),
+                Kind.VOUCHER: _l("Voucher codes"),
+                Kind.PAYPAL: _l("PayPal"),
+                Kind.BANK: _l("Bank transfer"),
+            }
+        ),
         validators=[InputRequired(_l("Choose one."))],
     )
     email = EmailField(_l("PayPal address"), validators=[Optional(), Length(max=254)])
@@ -260,7 +270,7 @@ class PayoutMethod(FlaskForm):
 
 
 class Rejection(FlaskForm):
-    reason = SelectField(_l("Reason"), choices=[(reason, words.REASONS[reason]) for reason in Reason])
+    reason = SelectField(_l("Reason"), choices=_of({reason: words.REASONS[reason] for reason in Reason}))
     told = TextAreaField(
         _l("What the referrer reads"),
         validators=[InputRequired(_l("Write what the referrer should read.")), Length(max=500), without_nul],
@@ -306,12 +316,14 @@ class ApiKey(FlaskForm):
 class Role(FlaskForm):
     role = SelectField(
         _l("Role"),
-        choices=[
-            ("viewer", _l("Viewer")),
-            ("reviewer", _l("Reviewer")),
-            ("finance", _l("Finance")),
-            ("owner", _l("Owner")),
-        ],
+        choices=_of(
+            {
+                "viewer": _l("Viewer"),
+                "reviewer": _l("Reviewer"),
+                "finance": _l("Finance"),
+                "owner": _l("Owner"),
+            }
+        ),
     )
 
 

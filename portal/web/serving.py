@@ -55,8 +55,13 @@ def serve(settings: Settings) -> None:
     # New processes, not forks: a fork would take the worker's threads, connections and SQLite's locks along as they
     # happened to stand (sqlite.org/howtocorrupt.html, "Carrying an open database connection across a fork").
     multiprocessing.set_start_method("spawn", force=True)
-    Granian(
-        "wsgi:app",
+    server("wsgi:app", settings).serve()
+
+
+def server(app: str, settings: Settings) -> Granian:
+    """The web server for an application named `module:name`; the benches serve their bare one by it too."""
+    return Granian(
+        app,
         address=settings.host,
         port=settings.port,
         interface=Interfaces.WSGI,
@@ -65,7 +70,7 @@ def serve(settings: Settings) -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=20,
         log_level=LogLevels.error,
-    ).serve()
+    )
 
 
 def end_with_parent() -> None:

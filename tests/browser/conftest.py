@@ -16,6 +16,9 @@ from tests.conftest import close, missing
 
 CHROMIUM = "/usr/bin/chromium"
 
+DESCRIPTION = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36"
+"""What the browser says of itself; without it Chromium says *Headless*, and the portal takes it for the robot it is."""
+
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
@@ -66,7 +69,9 @@ class People:
 
     def page(self) -> Page:
         """A page in a fresh browser profile."""
-        context = self.browser.new_context(base_url=self.address, java_script_enabled=self.script, locale="en-GB")
+        context = self.browser.new_context(
+            base_url=self.address, java_script_enabled=self.script, locale="en-GB", user_agent=DESCRIPTION
+        )
         context.set_default_timeout(10_000)
         self.contexts.append(context)
         return context.new_page()
@@ -92,5 +97,3 @@ def people(request: pytest.FixtureRequest, browser: Browser, live: str) -> Itera
     opened = People(browser, live, script=request.param == "with script")
     yield opened
     opened.close()
-
-

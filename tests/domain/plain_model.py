@@ -84,7 +84,7 @@ class Plain:
 
     def suspend(self, name: str) -> None:
         self.people[name]["suspended"] = True
-        for payout in self._payouts():
+        for payout in self.payouts():
             if payout["person"] == name and payout["state"] == "preparing":
                 self._end(payout, "cancelled")
 
@@ -152,7 +152,7 @@ class Plain:
                 self._take_back(order)
 
     def _reward(self, order: Thing, friend: Thing) -> None:
-        if friend["referrer"] is None or friend["suspended"] or self.people[friend["referrer"]]["suspended"]:
+        if friend["referrer"] is None or not self._take_part(order):
             return
         offer = [rule for rule in self.offers[friend["version"]] if rule["goal"] == order["goal"]]
         usual = [rule for rule in offer if "threshold" not in rule]
@@ -195,6 +195,10 @@ class Plain:
                 "ready": False, "hold": order["occurred"] + rule["hold"] * DAY, "month": (self.at.year, self.at.month),
                 "stands_in": None, "out": {},
             })  # fmt: skip
+
+    def _take_part(self, order: Thing) -> bool:
+        """Whether neither side is suspended."""
+        return not any(self.people[self._person(order, side)]["suspended"] for side in ("referrer", "referee"))
 
     def _person(self, order: Thing, side: str) -> str:
         name: str = order["customer"]
@@ -258,24 +262,24 @@ class Plain:
     # --- decisions --------------------------------------------------------------------------------------------
 
     def approve(self, r: Thing, by: str) -> None:
-        if r["state"] != "pending" or self.people[r["person"]]["suspended"] or self._own(r, by):
+        if r["state"] != "pending" or self.people[r["person"]]["suspended"] or self.is_own(r, by):
             raise No
         r["state"] = "approved"
-        r["ready"] = r["hold"] <= self.at
+        r["ready"] = r["hold"] <= self.at and self._take_part(r["order"])
 
     def reject(self, r: Thing, by: str) -> None:
-        if r["state"] != "pending" or self._own(r, by):
+        if r["state"] != "pending" or self.is_own(r, by):
             raise No
         r["state"] = "rejected"
 
     def undo(self, r: Thing, by: str) -> None:
-        sent = any(payout["number"] in r["out"] and payout["state"] != "preparing" for payout in self._payouts())
-        if r["state"] not in ("approved", "rejected") or sent or self._own(r, by):
+        sent = any(payout["number"] in r["out"] and payout["state"] != "preparing" for payout in self.payouts())
+        if r["state"] not in ("approved", "rejected") or sent or self.is_own(r, by):
             raise No
         if r["state"] == "rejected" and "threshold" in r["rule"]:
             if any(other["state"] in LIVE for other in self._given(r["person"], r["rule"]["key"])):
                 raise No  # the bonus was earned again since
-        for payout in self._payouts():
+        for payout in self.payouts():
             if payout["number"] in r["out"]:
                 self._leave(r, payout)
                 self._sum_up(payout)
@@ -283,22 +287,21 @@ class Plain:
         self._take_back(r["order"])
         self._reverse(r)
 
-    def _own(self, r: Thing, by: str) -> bool:
+    def is_own(self, r: Thing, by: str) -> bool:
         friend = r["order"]["customer"]
         return by in (r["person"], friend, self.people[friend]["referrer"], r["order"]["recorder"])
 
     def approve_clear(self) -> None:
         below = self.today["auto_below"]
         for r in self.rewards:
-            friend = self.people[r["order"]["customer"]]
-            good = not friend["suspended"] and not self.people[friend["referrer"]]["suspended"]
-            if below is not None and r["state"] == "pending" and r["hold"] <= self.at and r["amount"] < below and good:
+            due = r["state"] == "pending" and r["hold"] <= self.at and self._take_part(r["order"])
+            if below is not None and r["amount"] < below and due:
                 r["state"], r["ready"] = "approved", True
 
     def release(self) -> list[Thing]:
         """Those made ready to pay."""
         held = [r for r in self.rewards if r["state"] == "approved" and not r["ready"]]
-        due = [r for r in held if r["hold"] <= self.at and not self.people[r["person"]]["suspended"]]
+        due = [r for r in held if r["hold"] <= self.at and self._take_part(r["order"])]
         for r in due:
             r["ready"] = True
         return due
@@ -427,7 +430,7 @@ class Plain:
         if not states & {"preparing", "sent"}:
             batch["state"] = ("partly_paid" if "failed" in states else "paid") if "paid" in states else "cancelled"
 
-    def _payouts(self) -> list[Thing]:
+    def payouts(self) -> list[Thing]:
         return [payout for batch in self.batches for payout in batch["payouts"]]
 
     # --- where money lies -------------------------------------------------------------------------------------
@@ -435,7 +438,7 @@ class Plain:
     def lies(self, r: Thing) -> dict[str, int]:
         """Where the money of one reward lies."""
         buckets = dict.fromkeys(("pending", "approved", "payable", "in_payout", "paid"), 0)
-        paid = {payout["number"] for payout in self._payouts() if payout["state"] == "paid"}
+        paid = {payout["number"] for payout in self.payouts() if payout["state"] == "paid"}
         for number, amount in r["out"].items():
             buckets["paid" if number in paid else "in_payout"] += amount
         left = r["amount"] - r["taken"]

@@ -1,6 +1,7 @@
 """What the web tests stand on: noon of 1 September 2026, the scene of that day, and browsers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from flask import Flask
 from portal.core.clock import now
 from tests.factories import NOON, Scene
 from tests.web.client import Browser
+from tests.web.tables import SEEN, changes, contents
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +60,29 @@ def browser_of(app: Flask) -> Callable[..., Browser]:
         return made
 
     return make
+
+
+Tried = Callable[..., Iterator[AbstractContextManager[Any]]]
+
+
+@pytest.fixture
+def each(subtests: pytest.Subtests) -> Tried:
+    """Goes through wrong values one after the other, each a test of its own: none may change anything.
+
+    `for tried in each(values): with tried as value: …`; `but`: tables or columns that may change all the same.
+    """
+
+    def one_by_one(values: Iterable[Any], *, but: Iterable[str] = ()) -> Iterator[AbstractContextManager[Any]]:
+        before, allowed = contents(), frozenset({*SEEN, *but})
+
+        @contextmanager
+        def tried(value: Any) -> Iterator[Any]:
+            with subtests.test(repr(value)[:60]):
+                yield value
+                found = changes(before, contents(), but=allowed)
+                assert not found, f"changed: {found}"
+
+        for value in values:
+            yield tried(value)
+
+    return one_by_one

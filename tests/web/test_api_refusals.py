@@ -20,20 +20,6 @@ def shop(app, scene):
     return made
 
 
-@pytest.fixture
-def each(subtests):
-    """Goes through wrong values, one after the other: nothing may change by any of them."""
-
-    def one_by_one(wrong):
-        before = Unchanged(*SEEN)
-        with before:
-            for value in wrong:
-                with subtests.test(repr(value)[:60]):
-                    yield value
-
-    return one_by_one
-
-
 AMOUNTS = [
     0, -5, "NaN", "1_000", "1,50", 1.5, 10.0, 1e3, float("nan"), float("inf"), True, False, 10**29, 10**12, "1000",
     "١٢٣", "", [1000], {"minor": 1000},
@@ -42,9 +28,10 @@ AMOUNTS = [
 
 @pytest.mark.case(60)
 def test_an_amount_that_is_none_is_422_and_earns_nothing(shop, each):
-    for amount in each(AMOUNTS):
-        assert fields(shop.order(amount_minor=amount)) == {"amount_minor"}
-        assert fields(shop.refund(amount_minor=amount, conversion_external_id="o-0")) == {"amount_minor"}
+    for tried in each(AMOUNTS):
+        with tried as amount:
+            assert fields(shop.order(amount_minor=amount)) == {"amount_minor"}
+            assert fields(shop.refund(amount_minor=amount, conversion_external_id="o-0")) == {"amount_minor"}
 
 
 @pytest.mark.case(60)
@@ -55,8 +42,9 @@ def test_the_largest_amount_is_taken_and_a_purchase_without_one_is_422(shop):
 
 
 def test_another_currency_is_422(shop, each):
-    for currency in each(["USD", "eur", "EURO", "EU", "", "€", 978, ["EUR"], "E\x00R", "E\ud800R"]):
-        assert fields(shop.order(currency=currency)) == {"currency"}
+    for tried in each(["USD", "eur", "EURO", "EU", "", "€", 978, ["EUR"], "E\x00R", "E\ud800R"]):
+        with tried as currency:
+            assert fields(shop.order(currency=currency)) == {"currency"}
 
 
 MOMENTS = [
@@ -67,42 +55,46 @@ MOMENTS = [
 
 
 def test_a_moment_that_is_none_is_422(shop, each):
-    for moment in each(MOMENTS):
-        assert fields(shop.order(occurred_at=moment)) == {"occurred_at"}
-        assert fields(shop.customer("c-9", "new@example.com", signed_up_at=moment)) == {"signed_up_at"}
+    for tried in each(MOMENTS):
+        with tried as moment:
+            assert fields(shop.order(occurred_at=moment)) == {"occurred_at"}
+            assert fields(shop.customer("c-9", "new@example.com", signed_up_at=moment)) == {"signed_up_at"}
 
 
 def test_an_outside_id_that_cannot_be_kept_is_422(shop, each):
     whole = {"goal": "purchase", "external_id": "o-1", "customer": {"external_id": "c-1"}, "amount_minor": 100}
     refund = {"external_id": "r-1", "conversion_external_id": "o-0"}
     person = {"external_id": "c-9", "email": "new@example.com"}
-    for wrong in each([NUL, SURROGATE, LONG, "", "  ", "o\n1", " o-1 ", 17, ["o-1"], {}, None, True]):
-        assert fields(shop.post("conversions", **whole | {"external_id": wrong})) == {"external_id"}
-        assert fields(shop.post("refunds", **refund | {"external_id": wrong})) == {"external_id"}
-        assert fields(shop.post("customers", **person | {"external_id": wrong})) == {"external_id"}
-        named = fields(shop.post("refunds", **refund | {"conversion_external_id": wrong}))
-        assert named == {"conversion_external_id"}
-        named = fields(shop.post("conversions", **whole | {"customer": {"external_id": wrong}}))
-        assert named <= {"customer.external_id", "customer"}
+    for tried in each([NUL, SURROGATE, LONG, "", "  ", "o\n1", " o-1 ", 17, ["o-1"], {}, None, True]):
+        with tried as wrong:
+            assert fields(shop.post("conversions", **whole | {"external_id": wrong})) == {"external_id"}
+            assert fields(shop.post("refunds", **refund | {"external_id": wrong})) == {"external_id"}
+            assert fields(shop.post("customers", **person | {"external_id": wrong})) == {"external_id"}
+            named = fields(shop.post("refunds", **refund | {"conversion_external_id": wrong}))
+            assert named == {"conversion_external_id"}
+            named = fields(shop.post("conversions", **whole | {"customer": {"external_id": wrong}}))
+            assert named <= {"customer.external_id", "customer"}
 
 
 ADDRESSES = [
     "bob.example.com", "a@example.com,b@example.com", "a\x00@example.com", "", "a\ud800@example.com",
     "a" * 5000 + "@example.com", "a@example.com\nBcc: b@x", ["a@example.com"], "a b@example.com",
-    "Bob <bob@example.com>", 5, "a@" + "b." * 120 + "com", "a@\u2024com", "@", "a@localhost",
+    "Bob <bob@example.com>", 5, "a@" + "b." * 125 + "com", "a@\u2024com", "@", "a@localhost",
 ]  # fmt: skip
 
 
 def test_an_address_that_is_none_is_422(shop, each):
-    for wrong in each(ADDRESSES):
-        assert fields(shop.customer("c-9", wrong)) == {"email"}
-        assert fields(shop.order(customer={"email": wrong})) <= {"customer.email", "email"}
+    for tried in each(ADDRESSES):
+        with tried as wrong:
+            assert fields(shop.customer("c-9", wrong)) == {"email"}
+            assert fields(shop.order(customer={"email": wrong})) <= {"customer.email", "email"}
 
 
 def test_a_name_or_a_code_that_is_no_text_is_422(shop, each):
-    for name in each([SURROGATE, LONG, 5, ["Bob"], None]):
-        assert fields(shop.customer("c-9", "new@example.com", name=name)) == {"name"}
-        assert fields(shop.customer("c-9", "new@example.com", code=name)) == {"code"}
+    for tried in each([SURROGATE, LONG, 5, ["Bob"], None]):
+        with tried as name:
+            assert fields(shop.customer("c-9", "new@example.com", name=name)) == {"name"}
+            assert fields(shop.customer("c-9", "new@example.com", code=name)) == {"code"}
 
 
 def test_a_name_is_kept_without_what_cannot_be_seen(shop):
@@ -112,15 +104,17 @@ def test_a_name_is_kept_without_what_cannot_be_seen(shop):
 
 def test_a_goal_that_the_shop_does_not_report_is_422(shop, each):
     body = {"external_id": "o-1", "customer": {"external_id": "c-1"}, "amount_minor": 100}
-    for goal in each(["", "signup", "unknown", NUL, SURROGATE, LONG, 5, None, ["purchase"]]):
-        assert fields(shop.post("conversions", **body, goal=goal)) == {"goal"}
+    for tried in each(["", "signup", "unknown", NUL, SURROGATE, LONG, 5, None, ["purchase"]]):
+        with tried as goal:
+            assert fields(shop.post("conversions", **body, goal=goal)) == {"goal"}
 
 
 def test_an_order_of_nobody_is_422(shop, each):
     body = {"external_id": "o-1", "goal": "purchase", "amount_minor": 100}
-    for customer in each([{}, [], "c-1", None, {"external_id": None}, {"id": "c-1"}]):
-        named = fields(shop.post("conversions", **body, customer=customer))
-        assert all(name.startswith("customer") for name in named)
+    for tried in each([{}, [], "c-1", None, {"external_id": None}, {"id": "c-1"}]):
+        with tried as customer:
+            named = fields(shop.post("conversions", **body, customer=customer))
+            assert all(name.startswith("customer") for name in named)
 
 
 def test_a_field_that_nobody_knows_is_422(shop):
@@ -145,10 +139,11 @@ BODIES = [
 
 
 def test_a_body_that_is_not_an_object_is_400_or_422(shop, each):
-    for body in each(BODIES):
-        for what in ("customers", "conversions", "refunds"):
-            answer = shop.send(what, body)
-            assert (answer.status_code, answer.content_type) in {(400, PROBLEM), (422, PROBLEM)}
+    for tried in each(BODIES):
+        with tried as body:
+            for what in ("customers", "conversions", "refunds"):
+                answer = shop.send(what, body)
+                assert (answer.status_code, answer.content_type) in {(400, PROBLEM), (422, PROBLEM)}
 
 
 def test_the_last_of_doubled_names_counts_as_json_has_it(shop):

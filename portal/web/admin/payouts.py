@@ -2,7 +2,7 @@
 
 from flask import Response, abort, current_app, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext
+from flask_babel import gettext, ngettext
 
 from portal import program as story
 from portal import terms
@@ -59,7 +59,7 @@ def add_vouchers() -> ResponseReturnValue:
         new = story.add_vouchers(
             form.codes.data.splitlines(), value_minor=form.value.minor, currency=currency, by=access.me().id, at=at
         )
-    flash(gettext("%(count)s new codes are in the pool.", count=new), "ok")
+    flash(ngettext("%(num)s new code is in the pool.", "%(num)s new codes are in the pool.", new), "ok")
     return redirect(url_for(".payout_list"))
 
 

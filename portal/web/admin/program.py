@@ -56,7 +56,7 @@ def _page(
 
 def _filled(form: Any) -> Any:
     """The form with today's goals to choose from."""
-    form.goal.choices = [(goal.name, goal.label) for goal in goals.listed()]
+    form.goal.choices = {goal.name: goal.label for goal in goals.listed()}
     return form
 
 

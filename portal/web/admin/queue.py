@@ -2,7 +2,7 @@
 
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext
+from flask_babel import gettext, ngettext
 
 from portal import program as story
 from portal.core import clock, database
@@ -45,6 +45,12 @@ def _reward(wanted: str) -> Reward:
     return rewards_.find(wanted) or abort(404)
 
 
+def _told(form: inputs.Rejection) -> str:
+    """What the referrer reads. A ready text that was left as it stood follows the reason that was chosen."""
+    text = " ".join((form.told.data or "").split())
+    return TOLD[Reason(form.reason.data)] if text in TOLD.values() else text
+
+
 def _back(reward: Reward) -> str:
     """Back to the queue, or to the page of the referral from which it was asked."""
     if request.form.get("from") == "referral":
@@ -75,7 +81,7 @@ def rejection(wanted: str) -> ResponseReturnValue:
         return redirect(back)
     return act(
         lambda: story.reject(
-            number, by=access.me().id, reason=Reason(form.reason.data), told=form.told.data, note=form.note.data or "",
+            number, by=access.me().id, reason=Reason(form.reason.data), told=_told(form), note=form.note.data or "",
             at=clock.now(),
         ),
         done=gettext("Rejected the reward for %(name)s.", name=name),
@@ -102,12 +108,12 @@ def undo(wanted: str) -> ResponseReturnValue:
 @access.needs("decide")
 def approvals() -> ResponseReturnValue:
     """Approves many; each that cannot be is told, the others stand."""
-    wanted = [one for one in request.form.getlist("reward") if len(one) <= 16][:1000]
+    wanted = [one for one in request.form.getlist("reward") if len(one) <= 16 and one.isalnum()][:1000]
     done, refused = story.approve_many(wanted, by=access.me().id, at=clock.now(), write=database.writing)
     for refusal in refused[:5]:
         flash(words.say(refusal), "bad")
     if done:
-        flash(gettext("Approved %(count)s rewards.", count=done), "ok")
+        flash(ngettext("Approved %(num)s reward.", "Approved %(num)s rewards.", done), "ok")
     elif not refused:
         flash(gettext("Select at least one reward."), "bad")
     return redirect(url_for(".rewards"))

@@ -1,0 +1,1 @@
+"""Benches: `python tests/bench/<name>.py` prints figures. Not collected as tests; the goals stand in docs/figures.md."""

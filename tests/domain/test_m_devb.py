@@ -1,0 +1,589 @@
+"""The portal against a plain model of its rules: random sign-ups, orders, refunds, decisions and payouts, step by step.
+
+After every step each person's balances, each reward's state and each payout are what `plain_model` says; every few
+steps the transfers are sealed and the books are checked. `PORTAL_TEST_LONG=1` walks a million steps and prints the
+seed of each walk, which `PORTAL_TEST_SEED` walks again.
+"""
+
+import os
+import random
+import re
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from sqlalchemy import event
+
+from portal import program
+from portal.accounts.users import NOWHERE, User
+from portal.core import database
+from portal.core.database import session
+from portal.core.text import Refusal
+from portal.payouts.methods import Kind
+from portal.payouts.payouts import Batch, Payout
+from portal.reports import books
+from portal.rewards import ledger, rules
+from portal.rewards.conversions import Customer, OrderReport, RefundReport
+from portal.rewards.rewards import Reason
+from portal.rewards.rules import Often, Rule
+from tests import invariants
+from tests.conftest import close
+from tests.domain.plain_model import No, Plain, Thing
+from tests.factories import IBAN, NOON, Scene
+from tests.postgres import Postgres
+
+LONG = os.environ.get("PORTAL_TEST_LONG") == "1"
+STEPS_A_WALK = 100
+WALKS_A_PART = {"sqlite": 25, "postgresql": 4}
+PARTS = {"sqlite": 4, "postgresql": 1}
+LEAST = {"sqlite": 10_000, "postgresql": 300}
+LONG_STEPS = {"sqlite": 1_000_000, "postgresql": 20_000}
+
+STAFF = ("Olivia", "Rita", "Finn")
+NAMES = ("Alice", "Bob", "Carol", "Mallory", "Dora", *STAFF)
+AT_FIRST = dict.fromkeys(STAFF) | {"Alice": None, "Bob": "Alice"}
+"""Who is there when a walk begins: person -> referrer."""
+BUCKETS = ("pending", "approved", "payable", "in_payout", "paid")
+
+OFFERS: list[list[Thing]] = [
+    [
+        {"key": "first", "goal": "purchase", "side": "referrer", "amount": 2000, "minimum": 3000, "hold": 7,
+         "tiers": [{"from": 2, "amount": 2500}, {"from": 4, "amount": 2600}]},
+        {"key": "share", "goal": "purchase", "side": "referrer", "share": 1000, "most": 1500, "every": True, "hold": 3},
+        {"key": "gift", "goal": "purchase", "side": "referee", "amount": 700, "hold": 0},
+        {"key": "hello", "goal": "signup", "side": "referee", "amount": 300, "hold": 0},
+        {"key": "bonus", "goal": "purchase", "side": "referrer", "amount": 1500, "threshold": 2, "hold": 3},
+    ],
+    [
+        {"key": "share", "goal": "purchase", "side": "referrer", "share": 333, "minimum": 3000, "every": True,
+         "hold": 1, "tiers": [{"from": 4, "share": 1250}]},
+        {"key": "gift", "goal": "purchase", "side": "referee", "share": 150, "every": True, "hold": 1},
+        {"key": "penny", "goal": "purchase", "side": "referee", "amount": 7, "every": True, "hold": 0},
+        {"key": "hello", "goal": "signup", "side": "referrer", "amount": 3, "hold": 0},
+        {"key": "bonus", "goal": "purchase", "side": "referrer", "amount": 1900, "threshold": 2, "hold": 3},
+    ],
+]  # fmt: skip
+"""What two versions of the terms offer, in the plain model's words."""
+
+SETTINGS: list[Thing] = [
+    {"minimum": 2000, "auto_below": 400, "second_above": 4000, "month_cap": 9000, "goal_days": 90},
+    {"minimum": 500, "auto_below": None, "second_above": None, "month_cap": None, "goal_days": 20},
+]
+
+
+def offered(version: int) -> list[Rule]:
+    """The rules of a version, for the portal."""
+    return [
+        Rule(
+            rule_key=plain["key"], goal=plain["goal"], beneficiary=plain["side"],
+            kind=rules.Kind.SHARE if "share" in plain else rules.Kind.FIXED,
+            amount_minor=plain.get("amount"), share_bp=plain.get("share"), most_minor=plain.get("most"),
+            minimum_order_minor=plain.get("minimum"), often=Often.EVERY if plain.get("every") else Often.FIRST,
+            hold_days=plain["hold"], threshold=plain.get("threshold"),
+            tiers=[{"share_bp" if k == "share" else "amount_minor" if k == "amount" else k: v for k, v in tier.items()}
+                   for tier in plain.get("tiers", [])],
+        )
+        for plain in OFFERS[version]
+    ]  # fmt: skip
+
+
+def settings_of(version: int) -> Thing:
+    """The settings of a version, for the portal."""
+    today = SETTINGS[version]
+    return {
+        "minimum_payout_minor": today["minimum"], "auto_approve_below_minor": today["auto_below"],
+        "second_person_above_minor": today["second_above"], "referrer_month_cap_minor": today["month_cap"],
+        "goal_days": today["goal_days"],
+    }  # fmt: skip
+
+
+# --- the world ------------------------------------------------------------------------------------------------
+
+
+class World:
+    """One app on a database that is put back to its beginning for every walk; and what was done in all walks."""
+
+    def __init__(self, app: Flask, postgres: Postgres | None, folder: Path) -> None:
+        self.app, self.postgres = app, postgres
+        self.done: Counter[str] = Counter()
+        engine = database.db.engine
+        if postgres is None:
+            for each in database.db.engines.values():
+                # Nothing here outlives the machine, and a walk is hundreds of commits.
+                event.listen(each, "connect", lambda connection, _record: connection.execute("PRAGMA synchronous=OFF"))
+        scene = Scene(app, *offered(0), **settings_of(0))
+        self.keep, self.start = scene.keep, scene.at
+        self.ids = {user.name: user.id for user in (scene.olivia, scene.rita, scene.finn, scene.alice, scene.bob)}
+        assert list(self.ids) == list(AT_FIRST)
+        for user in (scene.olivia, scene.rita, scene.finn, scene.alice, scene.bob):
+            scene.method(user, Kind.BANK if user is scene.alice else Kind.CREDIT)
+        close(app)
+        self.here = str(engine.url.database)
+        self.beginning = f"{self.here}_beginning" if postgres else str(folder / "beginning.db")
+        if postgres:
+            postgres.create(self.beginning, template=self.here)
+        else:
+            shutil.copy(self.here, self.beginning)
+
+    def begin_again(self) -> None:
+        """Everything is as it was after the set-up."""
+        close(self.app)
+        if self.postgres:
+            self.postgres.create(self.here, template=self.beginning)
+            return
+        for left in (f"{self.here}-wal", f"{self.here}-shm"):
+            Path(left).unlink(missing_ok=True)
+        shutil.copy(self.beginning, self.here)
+
+    def end(self) -> None:
+        if self.postgres:
+            close(self.app)
+            self.postgres.drop(self.beginning)
+
+    @property
+    def steps(self) -> int:
+        return self.done["steps"]
+
+
+@pytest.fixture
+def world(app: Flask, database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    made = World(app, request.getfixturevalue("postgres") if database_kind == "postgresql" else None, tmp_path)
+    yield made
+    made.end()
+
+
+# --- the walk -------------------------------------------------------------------------------------------------
+
+names = st.sampled_from(NAMES)
+anything = st.integers(0, 59)
+who = st.sampled_from(["Rita", "Rita", "Olivia", *NAMES])
+spans = st.sampled_from([timedelta(hours=1), timedelta(days=1), timedelta(days=3), timedelta(days=8), timedelta(days=30)])
+ago = st.sampled_from([timedelta(0), timedelta(0), timedelta(hours=2), timedelta(days=40), -timedelta(hours=1)])
+
+
+class Walk(RuleBasedStateMachine):
+    """Each rule does one thing to the portal and to the model, and both must agree on whether it may be done."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        world.begin_again()
+        self.world, self.ids = world, dict(world.ids)
+        self.plain = Plain(OFFERS, SETTINGS, at=world.start)
+        self.secrets: dict[str, list[str]] = {}
+        for name, referrer in AT_FIRST.items():
+            self.plain.sign_up(name, referrer)
+            self.plain.confirm(name, 0)
+            self.secrets[name] = ["used-up"]
+            self.plain.choose_method(name, "bank" if name == "Alice" else "credit")
+        self.reward_ids: dict[int, int] = {}
+        self.batch_ids: list[int] = []
+        self.payout_ids: list[int] = []
+        self.compare()
+
+    def both(self, what: str, ours: Callable[[], Any], plain: Callable[[], Any]) -> tuple[Any, Any]:
+        """One step: done by both or refused by both; afterwards the same things are so."""
+        self.world.done["steps"] += 1
+        try:
+            expected, refused = plain(), False
+        except No:
+            expected, refused = None, True
+        try:
+            with database.writing():
+                got = ours()
+        except Refusal as refusal:
+            assert refused, f"{what}: the portal refuses ({refusal}), the rules do not"
+            self.world.done[f"{what} refused"] += 1
+            got = None
+        else:
+            assert not refused, f"{what}: the rules refuse, the portal did it"
+            self.world.done[what] += 1
+        self.compare()
+        if self.world.steps % 10 == 0:
+            self.check_books()
+        return got, expected
+
+    def compare(self) -> None:
+        """Balances, rewards and payouts against the model's."""
+        ours = {(row.number, row.person_id, row.rule_key): row for row in session.execute(REWARDS)}
+        told = {}
+        for index, r in enumerate(self.plain.rewards):
+            key = (self.number(r["order"]), self.id_of(r["person"]), r["rule"]["key"])
+            told[key] = (r["amount"], r["state"], r["ready"])
+            if key in ours:
+                self.reward_ids[index] = ours[key].id
+        assert {key: (row.amount_minor, row.state, row.ready) for key, row in ours.items()} == told
+        sums: dict[int, Counter[str]] = {}
+        for user_id, left, entered, amount in session.execute(SUMS):
+            sums.setdefault(user_id, Counter())[entered] += int(amount)
+            sums[user_id][left] -= int(amount)
+        for name in self.plain.people:
+            balance = sums.get(self.id_of(name), Counter())
+            assert {bucket: balance[bucket] for bucket in BUCKETS} == self.plain.balance(name), name
+        ended = ("failed", "cancelled")
+        made = [(row.user_id, row.state, row.state in ended or row.amount_minor) for row in session.execute(PAYOUTS)]
+        assert made == [
+            (self.id_of(p["person"]), p["state"], p["state"] in ended or p["amount"]) for p in self.plain.payouts()
+        ]
+        session.rollback()
+
+    def check_books(self) -> None:
+        with database.writing():
+            ledger.seal()
+        assert list(books.faults()) == []
+        session.rollback()
+
+    def id_of(self, name: str) -> int:
+        if name not in self.ids:
+            self.ids[name] = session.scalars(sa.text("SELECT id FROM users WHERE email = :e"), {"e": email(name)}).one()
+        return self.ids[name]
+
+    def user(self, name: str) -> User:
+        return User.by_id(self.id_of(name))
+
+    def somebody(self, which: int) -> str:
+        return list(self.plain.people)[which % len(self.plain.people)]
+
+    def number(self, order: Thing) -> str:
+        """An order's outside id; a sign-up's is made of the person's."""
+        return f"of {self.id_of(order['customer'])}" if order["goal"] == "signup" else str(order["number"])
+
+    # --- people -----------------------------------------------------------------------------------------------
+
+    @rule(name=names, code_of=names, way=st.sampled_from(["typed", "carried", "none"]))
+    def sign_up(self, name: str, code_of: str, way: str) -> None:
+        code = self.code(code_of)
+        credited = None if way == "none" else code_of
+        _, mailed = self.both(
+            "sign_up",
+            lambda: program.sign_up(
+                email=email(name), name=name, password="!", seen=NOWHERE, at=self.plain.at,
+                typed=code if way == "typed" else "", carried=code if way == "carried" else "",
+            ),
+            lambda: self.plain.sign_up(name, credited),
+        )  # fmt: skip
+        if mailed:
+            text = session.scalars(LATEST_KEY, {"to": email(name)}).one()
+            session.rollback()
+            found = re.search(r"/confirm/(\S+)", text)
+            assert found
+            self.secrets.setdefault(name, []).append(found[1])
+
+    @rule(which=anything, key=anything)
+    def confirm(self, which: int, key: int) -> None:
+        waiting = [name for name in self.secrets if not self.plain.people[name]["confirmed"]]
+        name = (waiting or list(self.secrets))[which % len(waiting or self.secrets)]
+        number = key % len(self.secrets[name])
+        secret = self.secrets[name][number]
+        got, good = self.both(
+            "confirm",
+            lambda: program.confirm(secret, at=self.plain.at),
+            lambda: self.plain.confirm(name, number),
+        )
+        assert (got is not None) == good
+
+    @rule(name=names, code_of=st.sampled_from([None, *NAMES]), before=ago)
+    def report_customer(self, name: str, code_of: str | None, before: timedelta) -> None:
+        code, when = self.code(code_of), self.plain.at - before
+        self.both(
+            "report_customer",
+            lambda: program.report_customer(
+                Customer(f"c-{name}", email(name)), name=name, code=code, signed_up_at=when, at=self.plain.at
+            ),
+            lambda: self.plain.report_customer(name, code_of, when),
+        )
+
+    def code(self, name: str | None) -> str:
+        """Somebody's code, or one that nobody has."""
+        if name not in self.plain.people:
+            return "" if name is None else "nobody-has-it"
+        query = "SELECT c.text FROM codes c JOIN links l ON l.id = c.link_id WHERE l.owner_id = :id"
+        found = session.scalars(sa.text(query), {"id": self.id_of(name)}).one()
+        session.rollback()
+        return str(found)
+
+    @rule(which=anything, back=st.booleans())
+    def suspend(self, which: int, back: bool) -> None:
+        """Suspends somebody, or readmits one of those who are."""
+        by = self.ids["Olivia"]
+        out = [name for name, person in self.plain.people.items() if person["suspended"]]
+        if out and (back or len(out) > 1):
+            name = out[which % len(out)]
+            self.both(
+                "readmit",
+                lambda: program.readmit(self.user(name), by=by, note="Seen.", at=self.plain.at),
+                lambda: self.plain.readmit(name),
+            )
+        else:
+            name = self.somebody(which)
+            self.both(
+                "suspend",
+                lambda: program.suspend(self.user(name), by=by, note="Seen.", at=self.plain.at),
+                lambda: self.plain.suspend(name),
+            )
+
+    @rule(which=anything, kind=st.sampled_from(Kind))
+    def choose_method(self, which: int, kind: Kind) -> None:
+        name = self.somebody(which)
+        given = {"holder": name, "iban": IBAN, "email": email(name)}
+        self.both(
+            "choose_method",
+            lambda: program.choose_method(self.user(name), kind, given, keep=self.world.keep, at=self.plain.at),
+            lambda: self.plain.choose_method(name, kind),
+        )
+
+    @rule(what=st.sampled_from(["publish", 1, 100, 500, 1000, 2000]), many=st.integers(1, 5))
+    def change_the_program(self, what: Any, many: int) -> None:
+        """The other terms are published, or the pool gets so many vouchers of a value."""
+        by = self.ids["Finn"]
+        if what == "publish":
+            version = 1 - self.plain.version
+            self.both(
+                "publish",
+                lambda: program.open_program(offered(version), by=by, at=self.plain.at, **settings_of(version)),
+                lambda: setattr(self.plain, "version", version),
+            )
+            return
+        texts = [f"V{self.world.steps}-{number}" for number in range(many)]
+        self.both(
+            "add_vouchers",
+            lambda: program.add_vouchers(texts, value_minor=what, currency="EUR", by=by, at=self.plain.at),
+            lambda: self.plain.pool.extend([what] * many),
+        )
+
+    # --- orders -----------------------------------------------------------------------------------------------
+
+    @rule(
+        number=st.integers(0, 11), name=names, by=st.sampled_from(["email", "email", "id"]), before=ago,
+        amount=st.sampled_from([1, 33, 2999, 3000, 6400, 12_345, 20_000]),
+        recorder=st.sampled_from([None, None, None, *STAFF]),
+    )  # fmt: skip
+    def order(self, number: int, name: str, by: str, amount: int, before: timedelta, recorder: str | None) -> None:
+        self.report_order(f"o{number}", name, by, amount, self.plain.at - before, recorder)
+
+    @rule(which=anything, amount=st.sampled_from([3000, 6400, 9999, 12_345]))
+    def order_of_a_friend(self, which: int, amount: int) -> None:
+        friends = [name for name, person in self.plain.people.items() if person["referrer"]]
+        name = friends[which % len(friends)]
+        self.report_order(f"f{len(self.plain.orders)}", name, "email", amount, self.plain.at, None)
+
+    @rule(which=anything, by=st.sampled_from(["email", "id"]))
+    def repeat_an_order(self, which: int, by: str) -> None:
+        known = self.purchases()
+        if known:
+            told = known[which % len(known)]
+            self.report_order(told["number"], told["customer"], by, told["amount"], told["occurred"], told["recorder"])
+
+    def report_order(self, number: str, name: str, by: str, amount: int, occurred: Any, recorder: str | None) -> None:
+        customer = Customer(email=email(name)) if by == "email" else Customer(external_id=f"c-{name}")
+        recorded_by = self.ids[recorder] if recorder else None
+        report = OrderReport("purchase", number, customer, occurred, amount, "EUR", recorded_by=recorded_by)
+        got, expected = self.both(
+            "order",
+            lambda: program.convert(report, at=self.plain.at).answer,
+            lambda: self.plain.order(number, name, by, amount, occurred=occurred, recorder=recorder),
+        )
+        assert got == expected
+        self.world.done[f"order {expected}"] += 1
+
+    @rule(number=anything, order=st.integers(0, 11), amount=st.sampled_from([None, 1, 33, 1500, 3000, 6399, 99_999]))
+    def refund(self, number: int, order: int, amount: int | None) -> None:
+        self.report_refund(f"r{number % 20}", f"o{order}", amount)
+
+    @rule(which=anything, tenths=st.sampled_from([1, 3, 5, 9, 10]))
+    def refund_a_known_order(self, which: int, tenths: int) -> None:
+        known = self.purchases()
+        if known:
+            told = known[which % len(known)]
+            self.report_refund(f"k{len(self.plain.refunds)}", told["number"], max(1, told["amount"] * tenths // 10))
+
+    def report_refund(self, number: str, order: str, amount: int | None) -> None:
+        got, expected = self.both(
+            "refund",
+            lambda: program.refund(RefundReport(number, order, amount), at=self.plain.at).answer,
+            lambda: self.plain.refund(number, order, amount),
+        )
+        assert got == expected
+        self.world.done[f"refund {expected}"] += 1
+
+    def purchases(self) -> list[Thing]:
+        return [order for order in self.plain.orders.values() if order["goal"] == "purchase"]
+
+    # --- decisions --------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.plain.rewards)
+    @rule(which=anything, verb=st.sampled_from(["approve", "reject", "undo", "undo"]), by=who)
+    def decide(self, which: int, verb: str, by: str) -> None:
+        if by in self.plain.people:
+            self.decide_on(which % len(self.plain.rewards), verb, by)
+
+    @precondition(lambda self: any(r["state"] == "pending" for r in self.plain.rewards))
+    @rule()
+    def approve_what_waits(self) -> None:
+        """Rita and Olivia work through the queue."""
+        for index, r in enumerate(self.plain.rewards):
+            if r["state"] == "pending":
+                self.decide_on(index, "approve", "Olivia" if self.plain.is_own(r, "Rita") else "Rita")
+
+    def decide_on(self, index: int, verb: str, by: str) -> None:
+        number, r = self.reward_ids[index], self.plain.rewards[index]
+        facts: Thing = {
+            "approve": {},
+            "reject": {"reason": Reason.OTHER, "told": "Not this time."},
+            "undo": {"note": "A mistake."},
+        }[verb]
+        self.both(
+            verb,
+            lambda: getattr(program, verb)(number, by=self.id_of(by), at=self.plain.at, **facts),
+            lambda: getattr(self.plain, verb)(r, by),
+        )
+
+    # --- time -------------------------------------------------------------------------------------------------
+
+    @rule(span=spans)
+    def wait(self, span: timedelta) -> None:
+        """Time passes, and the worker has its turn."""
+        self.plain.at += span
+        self.both("approve_clear", lambda: program.approve_clear(at=self.plain.at), self.plain.approve_clear)
+        self.both("release", lambda: program.release_due(at=self.plain.at), self.plain.release)
+
+    # --- payouts ----------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: any(self.plain.balance(name)["payable"] >= 500 for name in self.plain.people))
+    @rule(by=st.sampled_from(["Finn", "Olivia"]))
+    def draw(self, by: str) -> None:
+        batch, _ = self.both(
+            "draw", lambda: program.draw_batch(by=self.ids[by], at=self.plain.at).id, lambda: self.plain.draw(by)
+        )
+        if batch is not None:
+            self.batch_ids.append(batch)
+            self.payout_ids = [row.id for row in session.execute(PAYOUTS)]
+            session.rollback()
+
+    @precondition(lambda self: self.plain.batches)
+    @rule(
+        which=anything, by=st.sampled_from(["Finn", "Olivia"]),
+        verb=st.sampled_from(["approve_batch", "export_batch", "cancel_batch", "pay_batch"]),
+    )  # fmt: skip
+    def batch(self, which: int, verb: str, by: str) -> None:
+        self.on_batch(which % len(self.plain.batches), verb, by)
+
+    @precondition(lambda self: self.plain.batches and self.plain.batches[-1]["state"] in ("draft", "approved"))
+    @rule(paid=st.booleans())
+    def send_the_latest_batch(self, paid: bool) -> None:
+        """A colleague approves it and takes its file out; it may all be paid at once."""
+        latest = len(self.plain.batches) - 1
+        by = "Finn" if self.plain.batches[latest]["by"] == "Olivia" else "Olivia"
+        self.on_batch(latest, "approve_batch", by)
+        self.on_batch(latest, "export_batch", by)
+        if paid:
+            self.on_batch(latest, "pay_batch", by)
+
+    def on_batch(self, index: int, verb: str, by: str) -> None:
+        number, batch = self.batch_ids[index], self.plain.batches[index]
+        got, expected = self.both(
+            verb,
+            lambda: getattr(program, verb)(session.get_one(Batch, number), by=self.ids[by], at=self.plain.at),
+            lambda: getattr(self.plain, verb)(batch, *([by] if verb == "approve_batch" else [])),
+        )
+        assert got == expected
+
+    @precondition(lambda self: self.payout_ids)
+    @rule(which=anything, verb=st.sampled_from(["pay", "fail"]))
+    def payout(self, which: int, verb: str) -> None:
+        index = which % len(self.payout_ids)
+        number, payout = self.payout_ids[index], self.plain.payouts()[index]
+        facts: Thing = {"failure": "Account closed."} if verb == "fail" else {}
+        got, expected = self.both(
+            verb,
+            lambda: getattr(program, verb)(
+                session.get_one(Payout, number), by=self.ids["Finn"], at=self.plain.at, **facts
+            ),
+            lambda: getattr(self.plain, verb)(payout),
+        )
+        assert got == expected
+
+    def teardown(self) -> None:
+        if session.info.get("writing") is None and sys.exc_info()[0] is None:
+            self.check_books()
+            found = list(invariants.faults())
+            session.rollback()
+            assert found == []
+
+
+def email(name: str) -> str:
+    return f"{name.lower()}@example.com"
+
+
+LATEST_KEY = sa.text("SELECT text FROM outbox WHERE kind = 'confirm' AND \"to\" = :to ORDER BY id DESC LIMIT 1")
+REWARDS = sa.text("""
+    SELECT r.id, r.person_id, r.rule_key, r.amount_minor, r.state, r.released_at IS NOT NULL AS ready,
+           CASE WHEN c.goal = 'signup' THEN 'of ' || c.customer_id ELSE c.external_id END AS number
+    FROM rewards r JOIN conversions c ON c.id = r.conversion_id
+""").columns(ready=sa.Boolean)
+SUMS = sa.text("SELECT user_id, from_bucket, to_bucket, sum(amount_minor) FROM transfers GROUP BY 1, 2, 3")
+PAYOUTS = sa.text("SELECT id, user_id, state, amount_minor FROM payouts ORDER BY id")
+
+
+# --- the tests ------------------------------------------------------------------------------------------------
+
+
+def walk(world: World, number: int, *, walks: int) -> None:
+    """So many walks from one seed."""
+    machine = seed(number)(lambda: Walk(world))
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=walks,
+            stateful_step_count=STEPS_A_WALK,
+            deadline=None,  # a step's time says nothing on a busy machine
+            database=None,  # a seed says it all
+            phases=(Phase.generate,),
+            suppress_health_check=list(HealthCheck),  # long walks with much data are what is wanted here
+            print_blob=False,
+        ),
+    )
+
+
+HAPPENS = """sign_up confirm report_customer suspend readmit choose_method add_vouchers publish order refund approve
+    reject undo approve_clear release draw approve_batch export_batch cancel_batch pay_batch pay fail""".split()
+REFUSED = """report_customer order approve reject undo draw approve_batch export_batch cancel_batch pay_batch pay
+    fail""".split()
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("part", range(max(PARTS.values())))
+@pytest.mark.both_databases
+def test_the_portal_does_what_the_rules_say(part: int, world: World, database_kind: str) -> None:
+    if part >= PARTS[database_kind]:
+        return
+    walks, least = WALKS_A_PART[database_kind], LEAST[database_kind] // PARTS[database_kind]
+    walk(world, 1000 + part, walks=walks)
+    print(dict(world.done))
+    assert world.steps >= least
+    if database_kind == "sqlite":
+        never = [f"{what} refused" for what in REFUSED] + HAPPENS
+        assert [what for what in never if not world.done[what]] == []
+
+
+@pytest.mark.skipif(not LONG, reason="PORTAL_TEST_LONG=1 walks a million steps, for hours")
+@pytest.mark.timeout(0)
+@pytest.mark.both_databases
+def test_the_portal_does_what_the_rules_say_a_million_times(
+    world: World, database_kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = os.environ.get("PORTAL_TEST_SEED")
+    while world.steps < (1 if given else LONG_STEPS[database_kind]):
+        number = int(given) if given else random.SystemRandom().randrange(10**9)
+        with capsys.disabled():
+            print(f"\n{database_kind}: {world.steps} steps so far; seed {number}", flush=True)
+        walk(world, number, walks=WALKS_A_PART[database_kind])

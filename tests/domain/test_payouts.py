@@ -1,0 +1,467 @@
+"""Payouts: who is in a batch and who is told why not; what goes back, goes back once."""
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from portal import terms
+from portal.accounts.roles import Role
+from portal.accounts.users import User
+from portal.core.database import session
+from portal.payouts import files, methods, payouts, vouchers
+from portal.payouts.methods import Kind, MethodRefused
+from portal.payouts.payouts import BatchState, Line, PayoutRefused, State, Why
+from portal.payouts.vouchers import Voucher
+from portal.rewards.rewards import State as RewardState
+from tests.factories import EVERY, IBAN, Scene, fixed
+
+pytestmark = pytest.mark.both_databases
+
+
+def earns(scene: Scene, person: User, amount_minor: int, friend: str) -> None:
+    """A person gets an amount by a friend's order, ready to pay."""
+    scene.publish(fixed(amount_minor, hold_days=0))
+    scene.order(scene.friend(friend, of=person))
+    scene.approve(scene.rewards(person)[-1])
+
+
+def left_out(scene: Scene, by: User | None = None) -> dict[str, Why | None]:
+    standings = payouts.standings(terms.in_force(), at=scene.at, by=by.id if by else None)
+    return {standing.user.name: standing.why for standing in standings}
+
+
+# --- who is ready ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.case(83)
+@pytest.mark.parametrize(("amount_minor", "missing"), [(1999, 1), (2000, 0), (2001, 0)])
+def test_a_balance_is_in_at_the_minimum_and_a_cent_below_is_told_what_is_missing(
+    scene: Scene, amount_minor: int, missing: int
+) -> None:
+    scene.method(scene.alice, Kind.CREDIT)
+    earns(scene, scene.alice, amount_minor, "Bob")
+    (standing,) = payouts.standings(terms.in_force(), at=scene.at)
+    assert (standing.why, standing.missing_minor) == (Why.BELOW_MINIMUM if missing else None, missing)
+    if missing:
+        with pytest.raises(PayoutRefused, match="Nobody is ready"):
+            scene.batch()
+        assert scene.balance(scene.alice) == {"payable": amount_minor}
+    else:
+        assert [payout.amount_minor for payout in scene.batch().payouts] == [amount_minor]
+
+
+@pytest.mark.case(84)
+def test_without_a_method_somebody_is_left_out_with_the_reason_and_loses_nothing(scene: Scene) -> None:
+    earns(scene, scene.alice, 2000, "Bob")
+    assert left_out(scene) == {"Alice": Why.NO_METHOD}
+    with pytest.raises(PayoutRefused):
+        scene.batch()
+    scene.method(scene.alice, Kind.CREDIT)
+    assert [payout.amount_minor for payout in scene.batch().payouts] == [2000]
+
+
+def test_everybody_left_out_is_told_why(scene: Scene) -> None:
+    for number, name in enumerate(("Alice", "Mallory", "Carol", "Vera", "Finn")):
+        person = scene.finn if name == "Finn" else scene.person(name)
+        earns(scene, person, 2000 + number, f"Friend of {name}")
+    everybody = {user.name: user for user in session.scalars(sa.select(User))}
+    for name in ("Mallory", "Carol", "Finn"):
+        scene.method(everybody[name], Kind.CREDIT)
+    scene.method(everybody["Vera"], Kind.VOUCHER)
+    scene.suspend(everybody["Mallory"])
+    assert left_out(scene, by=scene.finn) == {
+        "Alice": Why.NO_METHOD, "Mallory": Why.SUSPENDED, "Carol": None, "Vera": Why.NO_VOUCHERS, "Finn": Why.YOUR_OWN,
+    }  # fmt: skip
+    assert [payout.user.name for payout in scene.batch().payouts] == ["Carol"]
+
+
+def test_a_customer_who_never_confirmed_an_address_is_not_paid_yet(scene: Scene) -> None:
+    zoe, _ = scene.customer("C-1", "zoe@example.com")
+    earns(scene, zoe, 2000, "Bob")
+    scene.method(zoe, Kind.CREDIT)
+    assert [standing.why for standing in payouts.standings(terms.in_force(), at=scene.at)] == [Why.UNCONFIRMED]
+
+
+def test_new_payout_details_hold_the_next_payout_for_three_days_and_shop_credit_does_not(scene: Scene) -> None:
+    earns(scene, scene.alice, 2000, "Bob")
+    scene.method(scene.alice, Kind.CREDIT)
+    scene.method(scene.alice)
+    assert left_out(scene) == {"Alice": Why.METHOD_ON_HOLD}
+    scene.later(days=3)
+    scene.at -= timedelta(microseconds=1)
+    assert left_out(scene) == {"Alice": Why.METHOD_ON_HOLD}
+    scene.at += timedelta(microseconds=1)
+    assert left_out(scene) == {"Alice": None}
+
+
+@pytest.mark.case(85)
+def test_only_what_is_ready_is_paid(scene: Scene) -> None:
+    """Of five rewards one is ready; the others are pending, on hold, rejected and reversed."""
+    scene.publish(fixed(2000, hold_days=30))
+    scene.method(scene.alice, Kind.CREDIT)
+    orders = [scene.order(scene.friend(f"Friend {n}", of=scene.alice)) for n in range(4)]
+    ready, _pending, rejected, _reversed = scene.rewards(scene.alice)
+    scene.approve(ready)
+    scene.reject(rejected)
+    scene.refund(orders[3])
+    scene.later(days=31)
+    scene.order(scene.friend("Friend 5", of=scene.alice))
+    scene.approve(scene.rewards(scene.alice)[4])
+    (payout,) = scene.batch().payouts
+    assert [line.reward_id for line in payout.lines] == [ready.id]
+    assert scene.balance(scene.alice) == {"pending": 2000, "approved": 2000, "in_payout": 2000}
+
+
+def test_what_is_ready_is_released_before_the_batch_is_drawn(scene: Scene) -> None:
+    scene.approved_reward()
+    scene.method(scene.alice, Kind.CREDIT)
+    scene.later(days=30)
+    assert [payout.amount_minor for payout in scene.batch().payouts] == [2000]
+
+
+@pytest.mark.case(89)
+def test_what_is_owed_is_taken_off_the_next_payout_also_when_it_comes_below_the_minimum(scene: Scene) -> None:
+    scene.paid_reward()
+    scene.refund("order-1", 3200)
+    assert scene.balance(scene.alice) == {"payable": -1000, "paid": 2000}
+    earns(scene, scene.alice, 2999, "Ben")
+    assert left_out(scene) == {"Alice": Why.BELOW_MINIMUM}
+    earns(scene, scene.alice, 1, "Bill")
+    (payout,) = scene.batch().payouts
+    assert payout.amount_minor == 2000 and sorted(line.amount_minor for line in payout.lines) == [-1000, 1, 2999]
+
+
+# --- moved on -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.case(88)
+def test_a_batch_is_complete_with_its_last_payout(scene: Scene) -> None:
+    for person in (scene.alice, scene.carol):
+        scene.method(person, Kind.CREDIT)
+        earns(scene, person, 2000, f"Friend of {person.name}")
+    batch = scene.exported_batch()
+    first, second = batch.payouts
+    assert scene.pay(first) and batch.state == BatchState.EXPORTED and batch.settled_at is None
+    assert not scene.pay(first), "twice is once"
+    assert scene.pay(second) and batch.state == BatchState.PAID and batch.settled_at == scene.at
+    assert scene.pay_batch(batch) == 0
+    assert len(scene.mails("payout_paid")) == 2
+    assert batch.reference == "PB-2026-0001" and [p.reference for p in batch.payouts] == ["PO-2026-0001", "PO-2026-0002"]
+
+
+@pytest.mark.case(86)
+def test_a_failed_payout_is_payable_again_once_and_can_be_paid_by_the_next_batch(scene: Scene) -> None:
+    reward = scene.payable_reward()
+    batch = scene.exported_batch()
+    (payout,) = batch.payouts
+    with pytest.raises(PayoutRefused, match="Write why"):
+        scene.fail(payout, failure=" ")
+    assert scene.fail(payout) and not scene.fail(payout)
+    assert scene.balance(scene.alice) == {"payable": 2000}
+    assert (reward.state, payout.state, batch.state) == (RewardState.APPROVED, State.FAILED, BatchState.CANCELLED)
+    with pytest.raises(PayoutRefused, match="failed already"):
+        scene.pay(payout)
+    assert "Account closed." in scene.mails("payout_failed", to=scene.alice)[0].text
+
+    scene.pay_batch(scene.exported_batch())
+    assert scene.balance(scene.alice) == {"paid": 2000} and reward.state == RewardState.PAID
+    with pytest.raises(PayoutRefused, match="paid already"):
+        scene.fail(scene.payout_of(reward))
+
+
+def test_a_batch_with_one_failure_is_partly_paid(scene: Scene) -> None:
+    for person in (scene.alice, scene.carol):
+        scene.method(person, Kind.CREDIT)
+        earns(scene, person, 2000, f"Friend of {person.name}")
+    batch = scene.exported_batch()
+    scene.fail(batch.payouts[0])
+    scene.pay(batch.payouts[1])
+    assert batch.state == BatchState.PARTLY_PAID and payouts.total(batch) == 2000
+
+
+@pytest.mark.case(86)
+@pytest.mark.parametrize("approved", [False, True])
+def test_a_batch_cancelled_before_its_export_gives_everything_back_once(scene: Scene, approved: bool) -> None:
+    scene.payable_reward()
+    batch = scene.batch()
+    if approved:
+        scene.approve_batch(batch)
+    scene.cancel(batch)
+    assert scene.balance(scene.alice) == {"payable": 2000} and batch.state == BatchState.CANCELLED
+    with pytest.raises(PayoutRefused, match="cancelled already"):
+        scene.cancel(batch)
+    assert scene.pay_batch(scene.exported_batch()) == 1
+
+
+def test_each_step_waits_for_the_one_before(scene: Scene) -> None:
+    scene.payable_reward()
+    batch = scene.batch()
+    (payout,) = batch.payouts
+    for too_early in (scene.export, scene.pay_batch):
+        with pytest.raises(PayoutRefused):
+            too_early(batch)
+    for end in (scene.pay, scene.fail):
+        with pytest.raises(PayoutRefused, match="Export the batch first"):
+            end(payout)
+    scene.approve_batch(batch)
+    with pytest.raises(PayoutRefused, match="Approved by Finn"):
+        scene.approve_batch(batch, by=scene.olivia)
+    scene.export(batch)
+    scene.export(batch)
+    assert batch.exported_at == scene.at
+    with pytest.raises(PayoutRefused, match="exported already"):
+        scene.cancel(batch)
+    with pytest.raises(PayoutRefused, match="exported already"):
+        scene.approve_batch(batch)
+
+
+@pytest.mark.case(92)
+def test_nobody_approves_a_batch_with_their_own_payout(scene: Scene) -> None:
+    scene.method(scene.finn, Kind.CREDIT)
+    earns(scene, scene.finn, 2000, "Bob")
+    with pytest.raises(PayoutRefused, match="Nobody is ready"):
+        scene.batch(by=scene.finn)
+    batch = scene.batch(by=scene.olivia)
+    with pytest.raises(PayoutRefused, match="Your own payout"):
+        scene.approve_batch(batch, by=scene.finn)
+    assert scene.approve_batch(batch, by=scene.olivia).state == BatchState.APPROVED
+
+
+def test_above_the_limit_a_second_person_approves_where_there_is_one(scene: Scene) -> None:
+    scene.publish(second_person_above_minor=1999)
+    scene.payable_reward()
+    batch = scene.batch()
+    assert not payouts.needs_second_person(batch, terms.in_force()), "Finn is alone"
+    paul = scene.colleague("Paul", Role.FINANCE)
+    with pytest.raises(PayoutRefused, match="second person"):
+        scene.approve_batch(batch)
+    assert scene.approve_batch(batch, by=paul).state == BatchState.APPROVED
+
+
+def test_at_the_limit_one_person_is_enough(scene: Scene) -> None:
+    scene.publish(second_person_above_minor=2000)
+    scene.colleague("Paul", Role.FINANCE)
+    scene.payable_reward()
+    assert scene.approve_batch(scene.batch()).state == BatchState.APPROVED
+
+
+# --- refunds and suspensions meanwhile ------------------------------------------------------------------------
+
+
+@pytest.mark.case(89)
+@pytest.mark.parametrize("step", ["draft", "approved"])
+def test_a_refund_before_the_export_makes_the_payout_the_less(scene: Scene, step: str) -> None:
+    scene.payable_reward()
+    batch = scene.batch()
+    if step == "approved":
+        scene.approve_batch(batch)
+    scene.refund("order-1", 1600)
+    (payout,) = batch.payouts
+    assert payout.amount_minor == 1500 and [line.amount_minor for line in payout.lines] == [2000, -500]
+    if step == "draft":
+        scene.approve_batch(batch)
+    scene.pay_batch(scene.export(batch))
+    assert scene.balance(scene.alice) == {"paid": 1500}
+
+
+@pytest.mark.case(89)
+@pytest.mark.parametrize("step", ["draft", "approved"])
+def test_a_whole_refund_before_the_export_leaves_no_payout(scene: Scene, step: str) -> None:
+    reward = scene.payable_reward()
+    batch = scene.batch()
+    if step == "approved":
+        scene.approve_batch(batch)
+    scene.refund("order-1")
+    assert (reward.state, batch.state, scene.balance(scene.alice)) == (RewardState.REVERSED, BatchState.CANCELLED, {})
+    assert [payout.state for payout in batch.payouts] == [State.CANCELLED]
+
+
+def test_a_whole_refund_leaves_the_other_lines_of_the_payout(scene: Scene) -> None:
+    scene.payable_reward()
+    earns(scene, scene.alice, 700, "Ben")
+    batch = scene.batch()
+    scene.refund("order-1")
+    (payout,) = batch.payouts
+    assert (payout.state, payout.amount_minor, scene.balance(scene.alice)) == (State.PREPARING, 700, {"in_payout": 700})
+
+
+@pytest.mark.parametrize("back", [None, 3200])
+def test_a_refund_after_the_export_lets_the_money_go_and_owes_it(scene: Scene, back: int | None) -> None:
+    reward = scene.payable_reward()
+    batch = scene.exported_batch()
+    scene.refund("order-1", back)
+    owed = 2000 if back is None else 1000
+    assert scene.balance(scene.alice) == {"payable": -owed, "in_payout": 2000}
+    scene.pay_batch(batch)
+    assert reward.state == RewardState.PAID and scene.balance(scene.alice) == {"payable": -owed, "paid": 2000}
+
+
+def test_a_refund_after_the_export_of_a_payment_that_then_fails_is_settled_with_it(scene: Scene) -> None:
+    reward = scene.payable_reward()
+    (payout,) = scene.exported_batch().payouts
+    scene.refund("order-1", 3200)
+    scene.fail(payout)
+    assert scene.balance(scene.alice) == {"payable": 1000}
+    scene.refund("order-1")
+    assert scene.balance(scene.alice) == {} and reward.state == RewardState.REVERSED
+
+
+def test_a_whole_refund_after_the_export_of_a_payment_that_then_fails_reverses_the_reward(scene: Scene) -> None:
+    reward = scene.payable_reward()
+    (payout,) = scene.exported_batch().payouts
+    scene.refund("order-1")
+    assert reward.state == RewardState.APPROVED
+    scene.fail(payout)
+    assert reward.state == RewardState.REVERSED and scene.balance(scene.alice) == {}
+
+
+def test_a_debt_drawn_into_a_batch_that_is_cancelled_is_owed_again(scene: Scene) -> None:
+    scene.paid_reward()
+    scene.refund("order-1", 3200)
+    earns(scene, scene.alice, 3000, "Ben")
+    batch = scene.batch()
+    assert scene.balance(scene.alice) == {"in_payout": 2000, "paid": 2000}
+    scene.cancel(batch)
+    assert scene.balance(scene.alice) == {"payable": 2000, "paid": 2000}
+    assert [payout.amount_minor for payout in scene.batch().payouts] == [2000]
+
+
+def test_a_reward_taken_out_of_a_batch_leaves_the_debt_without_a_payout(scene: Scene) -> None:
+    """Only the new reward carried the payout; without it the rest is below zero, so there is none."""
+    scene.paid_reward()
+    scene.refund("order-1", 3200)
+    earns(scene, scene.alice, 3000, "Ben")
+    batch = scene.batch()
+    scene.undo(scene.rewards(scene.alice)[1])
+    assert scene.balance(scene.alice) == {"payable": -1000, "pending": 3000, "paid": 2000}
+    assert batch.state == BatchState.CANCELLED
+
+
+@pytest.mark.parametrize("approved", [False, True])
+def test_a_suspension_takes_the_persons_lines_out_of_a_batch_not_exported(scene: Scene, approved: bool) -> None:
+    for person in (scene.alice, scene.carol):
+        scene.method(person, Kind.CREDIT)
+        earns(scene, person, 2000, f"Friend of {person.name}")
+    batch = scene.batch()
+    if approved:
+        scene.approve_batch(batch)
+    scene.suspend(scene.alice)
+    assert {payout.user.name: payout.state for payout in batch.payouts} == {"Alice": State.CANCELLED, "Carol": State.PREPARING}
+    assert scene.balance(scene.alice) == {"payable": 2000} and left_out(scene) == {"Alice": Why.SUSPENDED}
+
+
+# --- methods, vouchers, files ---------------------------------------------------------------------------------
+
+
+def test_details_are_kept_encrypted_and_shown_masked(scene: Scene) -> None:
+    method = scene.method(scene.alice)
+    assert method.shown == "•••• 3000" and IBAN not in method.details
+    assert scene.keep.open(method) == {"holder": "Alice", "iban": IBAN}
+    paypal = scene.method(scene.alice, Kind.PAYPAL, email="alice@pay.example")
+    assert paypal.shown == "a•••@pay.example" and method.replaced_at == scene.at
+    assert methods.in_force(scene.alice.id) is paypal
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "field"),
+    [
+        (Kind.PAYPAL, {}, "email"),
+        (Kind.PAYPAL, {"email": "a@x, b@y"}, "email"),
+        (Kind.BANK, {"holder": " "}, "holder"),
+        (Kind.BANK, {"iban": ""}, "iban"),
+        (Kind.BANK, {"iban": "DE89370400440532013001"}, "iban"),
+        (Kind.BANK, {"iban": "DE٨٩370400440532013000"}, "iban"),
+        (Kind.BANK, {"iban": "DE89"}, "iban"),
+    ],
+)
+def test_details_that_cannot_be_used_are_refused_by_their_field(
+    scene: Scene, kind: Kind, given: dict[str, str], field: str
+) -> None:
+    with pytest.raises(MethodRefused) as refusal:
+        scene.method(scene.alice, kind, **given)
+    assert refusal.value.field == field and methods.in_force(scene.alice.id) is None
+
+
+def test_vouchers_go_to_one_person_once(scene: Scene) -> None:
+    for person in (scene.alice, scene.carol):
+        scene.method(person, Kind.VOUCHER)
+        earns(scene, person, 3000, f"Friend of {person.name}")
+    add = lambda codes: scene.do(lambda: vouchers.add(codes, value_minor=1000, currency="EUR", at=scene.at))  # noqa: E731
+    assert (add(["V-1", "V-2", "V-2", " ", "V-3"]), add(["V-3", "V-4"])) == (3, 1)
+    batch = scene.exported_batch()
+    (payout,) = batch.payouts
+    assert [voucher.code for voucher in vouchers.of_payout(payout.id)] == ["V-1", "V-2", "V-3"]
+    assert vouchers.pool("EUR") == {1000: 1}
+    assert set(left_out(scene).values()) == {Why.NO_VOUCHERS}, "the pool is too small for the other one, and says so"
+    scene.pay_batch(batch)
+    given = session.scalars(sa.select(Voucher).where(Voucher.given_at.is_not(None)))
+    assert sorted(voucher.code for voucher in given) == ["V-1", "V-2", "V-3"]
+
+
+def test_vouchers_of_a_payout_that_came_to_nothing_are_free_again(scene: Scene) -> None:
+    scene.method(scene.alice, Kind.VOUCHER)
+    earns(scene, scene.alice, 2000, "Bob")
+    scene.do(lambda: vouchers.add(["V-1", "V-2"], value_minor=1000, currency="EUR", at=scene.at))
+    batch = scene.batch()
+    assert vouchers.pool("EUR") == {}
+    scene.refund(scene.rewards(scene.alice)[0].conversion.external_id, 640)
+    assert vouchers.pool("EUR") == {1000: 2} and batch.state == BatchState.CANCELLED
+    assert scene.balance(scene.alice) == {"payable": 1800}
+
+
+@pytest.mark.case(91)
+def test_the_file_holds_everybody_paid_with_no_cell_that_a_spreadsheet_would_run(scene: Scene) -> None:
+    mallory = scene.person("Mallory", email="mallory@example.com")
+    scene.do(lambda: setattr(session.get_one(User, mallory.id), "name", '=HYPERLINK("http://evil","x")'))
+    scene.method(mallory, holder="+Mal")
+    scene.method(scene.alice, Kind.CREDIT)
+    for person in (mallory, scene.alice):
+        earns(scene, person, 2000, f"Friend {person.id}")
+    scene.later(days=4)
+    batch = scene.exported_batch()
+    text = files.batch_csv(batch, keep=scene.keep)
+    assert text == files.batch_csv(batch, keep=scene.keep), "the same letters every time"
+    heading, *rows = text.strip().split("\r\n")
+    assert heading == "reference,name,email,method,destination,holder,amount,currency,codes"
+    assert any(f'"\'=HYPERLINK(""http://evil"",""x"")",mallory@example.com,bank,{IBAN},\'+Mal,20.00,EUR,' in row for row in rows)
+    assert len(rows) == 2
+    for cell in ("=1", "+1", "-1", "@x", "\tx", "\rx"):
+        assert files.defused(cell) == f"'{cell}"
+    assert files.defused("a=1") == "a=1"
+
+
+@pytest.mark.case(90)
+def test_a_batch_of_more_than_500_people_has_every_one_in_its_file(scene: Scene) -> None:
+    from tests.domain.many import many_ready
+
+    many_ready(scene, 520)
+    batch = scene.exported_batch()
+    rows = files.batch_csv(batch, keep=scene.keep).strip().split("\r\n")[1:]
+    assert len(rows) == len({row.split(",")[0] for row in rows}) == 520
+    assert scene.pay_batch(batch) == 520
+
+
+def test_a_line_is_about_one_thing_and_stands_in_one_live_payout(scene: Scene) -> None:
+    reward = scene.payable_reward()
+    (payout,) = scene.batch().payouts
+    for row in (
+        {"reward_id": reward.id, "amount_minor": 2000},
+        {"reward_id": reward.id, "clawback_id": 1, "amount_minor": 5},
+        {"amount_minor": 5},
+        {"reward_id": reward.id, "amount_minor": -5},
+    ):
+        with pytest.raises(sa.exc.IntegrityError):
+            scene.do(lambda row=row: session.execute(sa.insert(Line).values(payout_id=payout.id, **row)))  # type: ignore[misc]
+
+
+def test_every_order_of_a_year_makes_one_payout_of_many_lines(scene: Scene) -> None:
+    scene.publish(fixed(500, hold_days=0, **EVERY))
+    scene.method(scene.alice, Kind.CREDIT)
+    for _ in range(12):
+        scene.order(scene.bob)
+        scene.later(days=30)
+    for reward in scene.rewards(scene.alice):
+        scene.approve(reward)
+    (payout,) = scene.batch().payouts
+    assert payout.amount_minor == 6000 and len(payout.lines) == 12

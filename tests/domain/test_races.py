@@ -1,0 +1,55 @@
+"""Races: many do the same thing at once, on both databases: one effect, the others are told, the books are right.
+
+And the test of the tests: each race goes wrong once its guard is taken away, so each of them can fail.
+"""
+
+import pytest
+
+from tests.domain.races import RACES, Race, play, without
+from tests.factories import Scene, fixed
+
+ROUNDS = 12
+UNTIL_IT_SHOWS = 60
+
+CASES = {
+    "the_same_order": (53, 54),
+    "a_milestone": (62,),
+    "a_tier_of_one": (64,),
+    "the_same_approval": (80,),
+    "the_same_batch": (81, 82),
+    "the_same_refund": (98,),
+    "a_refund_against_its_order": (100,),
+    "the_same_code": (29,),
+}
+
+
+def scene_for(race: Race, scene: Scene) -> Scene:
+    """The scene with the offer that the race is about."""
+    usual = fixed(2000)
+    for more in race.offer:
+        if "threshold" in more:
+            scene.publish(usual, fixed(5000, **more))
+        else:
+            scene.publish(fixed(2000, **more))
+    return scene
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.both_databases
+@pytest.mark.parametrize(
+    "race", [pytest.param(race, id=race.name, marks=pytest.mark.case(*CASES.get(race.name, ()))) for race in RACES]
+)
+def test_of_many_at_once_one_takes_effect(race: Race, scene: Scene) -> None:
+    assert play(scene_for(race, scene), race, rounds=ROUNDS) is None
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.on_postgresql
+@pytest.mark.wrecks_the_books
+@pytest.mark.parametrize("race", RACES, ids=[race.name for race in RACES])
+def test_without_its_guard_a_race_goes_wrong(race: Race, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = scene_for(race, scene)
+    people = (scene.alice, scene.rita, scene.finn)
+    assert all(people)
+    with without(race, monkeypatch):
+        assert play(scene, race, rounds=UNTIL_IT_SHOWS) is not None, "this race never fails, so it shows nothing"

@@ -553,12 +553,10 @@ def _take_back(conversion: Conversion, given_back: Refund, *, at: datetime) -> N
     made = rewards.of_conversion(conversion.id)
     users.lock(*(reward.person_id for reward in made))
     for reward in made:
-        if part == whole:
-            payouts.withdraw(reward, at=at)
         clawback = rewards.take_back(reward, given_back, part, whole, at=at)
         if clawback is not None:
             payouts.join(clawback, at=at)
-            if payouts.live_line(reward.id) is None:
+            if not payouts.lines_about(reward):
                 rewards.reverse(reward, at=at)
 
 

@@ -82,6 +82,8 @@ class Scene:
 
     def __init__(self, app: Flask, *rules_: Rule, at: datetime = NOON, **settings: Any) -> None:
         self.app, self.at = app, at
+        self.round = 0
+        """Which round of a race is being played."""
         self.keep = Details(app.extensions["settings"].details_key)
         self._numbers = iter(range(1, 1_000_000))
         self.publish(
@@ -300,6 +302,12 @@ class Scene:
         self.later(days=31)
         self.release()
         return reward
+
+    def earns(self, person: User, amount_minor: int, friend: str) -> None:
+        """A person gets an amount by the order of a friend of this name, ready to pay. Changes the offer."""
+        self.publish(fixed(amount_minor, hold_days=0))
+        self.order(self.friend(friend, of=person))
+        self.approve(self.rewards(person)[-1])
 
     # --- paying -----------------------------------------------------------------------------------------------
 

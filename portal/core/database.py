@@ -18,14 +18,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, registry
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import NullPool, QueuePool
 from sqlalchemy.schema import DDL
 from sqlalchemy.types import TypeDecorator
 
 Key = BigInteger().with_variant(Integer, "sqlite")
 """Row numbers: 64 bits on PostgreSQL; on SQLite only INTEGER can number itself."""
-
-_SQLITE_MOMENT = "%Y-%m-%d %H:%M:%S.%f"
 
 
 class Moment(TypeDecorator[datetime]):
@@ -151,14 +149,18 @@ def append_only(model: type[Any]) -> None:
 
 
 def engine_options(url: str, *, quick: bool = False) -> dict[str, Any]:
-    """How an engine connects. `quick`: the pool of the clicks, which commits each statement by itself."""
+    """How an engine connects. `quick`: for the clicks, which commit each statement by themselves (see `Quick`)."""
     if url.startswith("sqlite"):
+        connect: dict[str, Any] = {"isolation_level": None, "check_same_thread": False, "timeout": 10}
+        if quick:
+            return {"url": url, "poolclass": NullPool, "connect_args": connect}
         return {"url": url, "poolclass": QueuePool, "pool_size": 16, "max_overflow": 48, "pool_timeout": 15,
-                "connect_args": {"isolation_level": None, "check_same_thread": False, "timeout": 10}}  # fmt: skip
+                "connect_args": connect}  # fmt: skip
     connect = {"connect_timeout": 5, "options": "-c lock_timeout=10s -c statement_timeout=60s -c timezone=UTC"}
     if quick:
-        connect["autocommit"] = True
-    return {"url": url, "pool_size": 8, "max_overflow": 24, "pool_timeout": 15, "pool_pre_ping": not quick,
+        patience = "-c lock_timeout=5s -c statement_timeout=5s -c synchronous_commit=off -c timezone=UTC"
+        return {"url": url, "poolclass": NullPool, "connect_args": connect | {"options": patience, "autocommit": True}}
+    return {"url": url, "pool_size": 8, "max_overflow": 24, "pool_timeout": 15, "pool_pre_ping": True,
             "connect_args": connect}  # fmt: skip
 
 
@@ -171,7 +173,7 @@ def prepare(engine: Engine, *, quick: bool = False) -> None:
     def pragmas(connection: sqlite3.Connection, _record: Any) -> None:
         for pragma in (
             "journal_mode=WAL",
-            "busy_timeout=10000",
+            f"busy_timeout={5000 if quick else 10000}",
             "foreign_keys=ON",
             "recursive_triggers=ON",  # else INSERT OR REPLACE rewrites a transfer past its trigger
             f"synchronous={'NORMAL' if quick else 'FULL'}",
@@ -254,50 +256,73 @@ class Statement:
 
     def __init__(self, text: str) -> None:
         self.by_dialect = {"sqlite": text, "postgresql": text.replace("?", "%s")}
+        self.answers = text.startswith("SELECT") or " RETURNING " in text
 
 
 class Quick:
-    """The plain driver for the two statements of the busiest path; the ORM would halve it (docs/figures).
+    """The plain driver for the few statements of the busiest path; the ORM would halve it (docs/figures.md).
 
-    Each statement commits by itself. A connection that the server has dropped is thrown away and the statement
-    is tried once more: both statements may be repeated.
+    Each statement commits by itself and may be repeated. Cursors wait in a list, from which no two threads take the
+    same: to ask the engine's pool costs as much as the statement. One that the server has cut is thrown away with
+    all that wait, and its statement is tried once more.
     """
 
     def __init__(self, engine: Engine) -> None:
         self.engine, self.dialect = engine, engine.dialect.name
+        self._trouble = (engine.dialect.loaded_dbapi.OperationalError, engine.dialect.loaded_dbapi.InterfaceError)
+        self._waiting: list[Any] = []
+        event.listen(engine, "engine_disposed", self._close)
 
     def rows(self, statement: Statement, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """Runs a statement and gives its rows. Raises the driver's error when the database is away."""
-        sql = statement.by_dialect[self.dialect]
+        """Runs a statement and gives its rows. Raises what `Unavailable` names when the database is away."""
         try:
-            return self._rows(sql, values)
-        except self.engine.dialect.loaded_dbapi.OperationalError as error:
-            if self.dialect == "sqlite" or not self.engine.dialect.is_disconnect(error, None, None):
-                raise
-            self.engine.pool.dispose()
-            return self._rows(sql, values)
+            cursor = self._take()
+            try:
+                return self._rows(cursor, statement, values)
+            except self._trouble:
+                if not getattr(cursor.connection, "closed", False):
+                    self._waiting.append(cursor)  # it answered, with a no
+                    raise
+                self._let_go()
+                return self._rows(self._take(), statement, values)
+        except self._trouble as error:
+            raise OperationalError(statement.by_dialect[self.dialect], None, error) from error
 
-    def _rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        connection = self.engine.raw_connection()
-        try:
-            cursor = connection.cursor()
-            cursor.execute(sql, values)
-            rows: list[tuple[Any, ...]] = list(cursor.fetchall()) if cursor.description else []
-            cursor.close()
-        except BaseException:
-            connection.invalidate()
-            raise
-        connection.close()
+    def _rows(self, cursor: Any, statement: Statement, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        cursor.execute(statement.by_dialect[self.dialect], values)
+        rows: list[tuple[Any, ...]] = cursor.fetchall() if statement.answers else []
+        self._waiting.append(cursor)
         return rows
+
+    def _take(self) -> Any:
+        try:
+            return self._waiting.pop()
+        except IndexError:
+            connection = self.engine.raw_connection()
+            connection.detach()
+            return connection.cursor()
+
+    def _let_go(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for cursor in waiting:
+            cursor.connection.close()
+
+    def _close(self, engine: Engine) -> None:
+        self._let_go()
+        _quick_of.pop(engine, None)
 
     def moment(self, at: datetime) -> Any:
         """A moment as this driver takes it, equal to what `Moment` stores."""
-        return at.astimezone(UTC).strftime(_SQLITE_MOMENT) if self.dialect == "sqlite" else at
+        return at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds") if self.dialect == "sqlite" else at
+
+
+_quick_of: dict[Engine, Quick] = {}
 
 
 def quick() -> Quick:
     """The quick way of the app in whose context we are."""
-    return Quick(db.engines["quick"])
+    engine = db.engines["quick"]
+    return _quick_of.get(engine) or _quick_of.setdefault(engine, Quick(engine))
 
 
 Unavailable = (OperationalError, InterfaceError, TimeoutError)

@@ -82,3 +82,11 @@ def shown(amount_minor: int, currency: str, locale: str = "en") -> str:
     value = Decimal(abs(amount_minor)).scaleb(-digits(currency))
     text = numbers.format_currency(value, currency, locale=locale)
     return f"\N{MINUS SIGN}{text}" if amount_minor < 0 else text
+
+
+def brief(amount_minor: int, currency: str, locale: str = "en") -> str:
+    """The same without its decimals where the amount is whole, for a heading: `£10`."""
+    text, places = shown(amount_minor, currency, locale), digits(currency)
+    if not places or amount_minor % 10**places:
+        return text
+    return text.replace(numbers.get_decimal_symbol(locale) + "0" * places, "", 1)

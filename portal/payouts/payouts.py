@@ -377,6 +377,16 @@ def live_line(reward_id: int) -> Line | None:
     return session.scalar(sa.select(Line).where(Line.reward_id == reward_id, Line.returned_at.is_(None)))
 
 
+def lines_about(reward: Reward) -> list[Line]:
+    """The lines that stand for a reward: its own and its clawbacks', which may be in another payout."""
+    query = (
+        sa.select(Line)
+        .outerjoin(Clawback, Clawback.id == Line.clawback_id)
+        .where(sa.or_(Line.reward_id == reward.id, Clawback.reward_id == reward.id), Line.returned_at.is_(None))
+    )
+    return list(session.scalars(query.order_by(Line.id)))
+
+
 def total(batch: Batch) -> int:
     """What a batch pays, in minor units; failed and cancelled payouts left out."""
     return sum(p.amount_minor for p in batch.payouts if p.state not in (State.FAILED, State.CANCELLED))
@@ -468,27 +478,30 @@ def cancel(batch: Batch, *, by: int, at: datetime) -> None:
 
 
 def withdraw(reward: Reward, *, at: datetime) -> bool:
-    """Takes everything about a reward out of a batch that is not exported; whether nothing of it is out already."""
-    line = live_line(reward.id)
-    if line is None:
-        return True
-    if line.payout.state != State.PREPARING:
-        return False
-    for other in live_lines(line.payout):
-        if other.about.id == reward.id:
-            _leave(other, at=at)
-    _sum_up(line.payout, at=at)
-    return True
+    """Takes everything about a reward out of batches that are not exported; whether nothing of it is out already."""
+    lines = lines_about(reward)
+    inside = [line for line in lines if line.payout.state == State.PREPARING]
+    for line in inside:
+        _leave(line, at=at)
+    for payout in {line.payout_id: line.payout for line in inside}.values():
+        _sum_up(payout, at=at)
+    return inside == lines
 
 
 def join(clawback: Clawback, *, at: datetime) -> None:
-    """Puts a clawback beside its reward if that stands in a batch not exported, so that the payout is the less."""
+    """Puts a clawback beside its reward if that stands in a batch not exported, so that the payout is the less.
+
+    A reward of which nothing is left leaves the payout instead, with what stood beside it.
+    """
     line = live_line(clawback.reward_id)
-    if line is None:
+    if line is None or line.payout.state != State.PREPARING:
         return
-    if line.payout.state != State.PREPARING:
-        return
-    _enter(Line(payout_id=line.payout_id, clawback_id=clawback.id, amount_minor=-clawback.amount_minor), at=at)
+    if rewards.left(clawback.reward) == 0:
+        for other in lines_about(clawback.reward):
+            if other.payout_id == line.payout_id:
+                _leave(other, at=at)
+    else:
+        _enter(Line(payout_id=line.payout_id, clawback_id=clawback.id, amount_minor=-clawback.amount_minor), at=at)
     _sum_up(line.payout, at=at)
 
 
@@ -529,10 +542,12 @@ def _sum_up(payout: Payout, *, at: datetime) -> None:
 
 def _end(payout: Payout, state: State, *, at: datetime) -> None:
     """Ends a payout that came to nothing."""
-    for line in live_lines(payout):
+    lines = live_lines(payout)
+    for line in lines:
         _leave(line, at=at)
-        if line.reward is not None and due(line.reward) == 0:
-            rewards.reverse(line.reward, at=at)
+    for reward in {line.about.id: line.about for line in lines}.values():
+        if not lines_about(reward):
+            rewards.reverse(reward, at=at)
     payout.state, payout.ended_at = state, at
     vouchers.free(payout.id)
     session.flush()

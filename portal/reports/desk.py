@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased, joinedload
@@ -160,10 +161,8 @@ def history(
 def _subjects(entries: list[AuditEntry]) -> dict[tuple[str, str], User | Referral | Reward | Payout]:
     """What these lines are about, by kind and public id; one query a kind."""
     found: dict[tuple[str, str], User | Referral | Reward | Payout] = {}
-    kinds: tuple[tuple[str, type[User | Referral | Reward | Payout]], ...] = (
-        ("user", User), ("referral", Referral), ("reward", Reward), ("payout", Payout),
-    )  # fmt: skip
-    for kind, model in kinds:
+    kinds: dict[str, Any] = {"user": User, "referral": Referral, "reward": Reward, "payout": Payout}
+    for kind, model in kinds.items():
         wanted = {entry.subject_id for entry in entries if entry.subject_kind == kind}
         if wanted:
             for one in session.scalars(sa.select(model).where(model.public_id.in_(wanted))):

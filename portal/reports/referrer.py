@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import joinedload
 
 from portal.core.database import session
+from portal.payouts import payouts
 from portal.payouts.payouts import Payout
 from portal.referrals.attribution import How
 from portal.referrals.referrals import Referral
@@ -32,6 +33,11 @@ class Credits:
     on_its_way_minor: int
     paid_minor: int
     clears_at: datetime | None
+
+    @property
+    def earned_minor(self) -> int:
+        """All of it together."""
+        return self.ready_minor + self.on_its_way_minor + self.paid_minor
 
 
 def credits(user_id: int, currency: str) -> Credits:
@@ -67,11 +73,12 @@ def numbers(user_id: int) -> Numbers:
 
 @dataclass(frozen=True)
 class Friend:
-    """One row of the list of friends."""
+    """One row of the list of friends, with what is left of the referrer's rewards for this friend."""
 
     referral: Referral
     status: Status
     rewards: list[Reward]
+    left_minor: int
 
 
 def friends(
@@ -83,11 +90,13 @@ def friends(
         query = query.where(Referral.id < before)
     found = list(session.scalars(query.order_by(Referral.id.desc()).limit(most + 1)).unique())
     shown = found[:most]
-    mine = _rewards_by_referral(user_id, [referral.id for referral in shown])
-    listed = [
-        Friend(referral, status.of_friend(referral, mine.get(referral.id, []), at=at), mine.get(referral.id, []))
-        for referral in shown
-    ]
+    by_referral = _rewards_by_referral(user_id, [referral.id for referral in shown])
+    left = _left([reward for mine in by_referral.values() for reward in mine])
+    listed = []
+    for referral in shown:
+        mine = by_referral.get(referral.id, [])
+        stands = status.of_friend(referral, mine, at=at)
+        listed.append(Friend(referral, stands, mine, sum(left[reward.id] for reward in mine)))
     return listed, shown[-1].id if len(found) > most else None
 
 
@@ -131,8 +140,15 @@ def story(referral: Referral, *, of: int) -> list[Event]:
         if reward.released_at:
             events.append(Event(reward.released_at, "ready", reward=reward))
         if reward.paid_at:
-            events.append(Event(reward.paid_at, "paid", rewards.left(reward), reward.currency, reward))
+            events.append(Event(reward.paid_at, "paid", _paid(reward), reward.currency, reward))
     return sorted(events, key=lambda event: event.at)
+
+
+def _paid(reward: Reward) -> int:
+    """What a payout brought of a reward: a refund may have taken from it before, and may do so after."""
+    line = payouts.live_line(reward.id)
+    assert line is not None
+    return sum(other.amount_minor for other in payouts.live_lines(line.payout) if other.about.id == reward.id)
 
 
 def _decided(reward: Reward) -> list[Event]:
@@ -157,7 +173,7 @@ def rewards_of(user_id: int, *, before: int | None = None, most: int = PAGE) -> 
 
 @dataclass(frozen=True)
 class Earned:
-    """A reward as its person reads it: where it stands, what refunds left of it, and the words of a rejection."""
+    """A reward as its person reads it: where it stands, what is left of it, and the words of a rejection."""
 
     reward: Reward
     status: Status
@@ -167,13 +183,19 @@ class Earned:
 
 def earned(listed: list[Reward]) -> list[Earned]:
     """Rewards with what there is to say about each."""
+    left = _left(listed)
+    return [Earned(reward, status.of_reward(reward), left[reward.id], _told(reward)) for reward in listed]
+
+
+def _left(listed: list[Reward]) -> dict[int, int]:
+    """What is left of rewards after refunds, in minor units: nothing of a rejected one."""
     taken = sa.select(Clawback.reward_id, sa.func.sum(Clawback.amount_minor)).group_by(Clawback.reward_id)
     wanted = taken.where(Clawback.reward_id.in_([reward.id for reward in listed]))
     back = {number: int(amount) for number, amount in session.execute(wanted)}
-    return [
-        Earned(reward, status.of_reward(reward), reward.amount_minor - back.get(reward.id, 0), _told(reward))
+    return {
+        reward.id: 0 if reward.state == State.REJECTED else reward.amount_minor - back.get(reward.id, 0)
         for reward in listed
-    ]
+    }
 
 
 def _told(reward: Reward) -> str:

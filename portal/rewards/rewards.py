@@ -348,6 +348,12 @@ def undo(reward: Reward, *, by: int, note: str, at: datetime) -> Decision:
     _must_be_somebody_elses(reward, by)
     if reward.state not in (State.APPROVED, State.REJECTED):
         raise DecisionRefused(marked("This reward is not decided, so there is nothing to take back."))
+    if (
+        reward.threshold is not None
+        and reward.state == State.REJECTED
+        and milestone_reached(reward.person_id, reward.rule)
+    ):
+        raise DecisionRefused(marked("This bonus has been earned again since, and is given once."))
     note_id = audit.note(note, by=by, about=reward.person_id, at=at)
     if note_id is None:
         raise DecisionRefused(marked("Write why the decision is taken back."))

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import ipaddress
 import secrets
+import socket
 
 NAME = "visitor"
 LASTS_DAYS = 365
@@ -34,15 +35,24 @@ class Visitors:
         return visitor if hmac.compare_digest(signature, self._signature(visitor)) else None
 
     def _signature(self, visitor: str) -> str:
-        return hmac.new(self._key, visitor.encode(), hashlib.sha256).hexdigest()[:32]
+        return self._keyed(visitor, 16)
 
     def browser(self, description: str) -> str:
         """A short keyed hash of a browser's description: tells two apart without keeping it."""
-        return hmac.new(self._key, description.encode(), hashlib.sha256).hexdigest()[:16]
+        return self._keyed(description, 8)
+
+    def _keyed(self, value: str, size: int) -> str:
+        # BLAKE2b with a key is a MAC (RFC 7693), at a fifth of what HMAC costs through OpenSSL.
+        return hashlib.blake2b(value.encode(), key=self._key, digest_size=size).hexdigest()
 
 
 def network(address: str | None) -> str | None:
     """An address with its last part masked: /24 of IPv4, /48 of IPv6. Only this is ever stored."""
+    try:
+        one, two, three, _ = socket.inet_pton(socket.AF_INET, address or "")
+        return f"{one}.{two}.{three}.0/24"
+    except OSError:
+        pass  # not IPv4, which is most; ipaddress takes longer than a click
     try:
         ip = ipaddress.ip_address(address or "")
     except ValueError:

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from flask import Flask, abort, current_app, g, redirect, request, session, url_for
+from flask import Flask, Request, abort, current_app, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import user_logged_in, user_logged_out
 from flask_security import Security, SQLAlchemyUserDatastore, current_user
 from flask_security.forms import LoginForm
+from flask_security.utils import set_request_attr
 
 from portal.accounts import sign_ins
 from portal.accounts.roles import RoleGrant
@@ -62,6 +63,7 @@ def install(app: Flask, settings: Settings) -> None:
     store = SQLAlchemyUserDatastore(db, User, RoleGrant)  # type: ignore[arg-type] # roles are rows of grants
     Security(app, store, login_form=SignInForm)
     app.login_manager.user_loader(_load)  # type: ignore[attr-defined]
+    app.login_manager.request_loader(_nobody)  # type: ignore[attr-defined]
     app.extensions["browsers"] = Browsers(settings)
     user_logged_in.connect(_signed_in, app)
     user_logged_out.connect(_signed_out, app)
@@ -137,7 +139,14 @@ def _load(uniquifier: str) -> User | None:
         return None
     if at > found.last_seen_at + sign_ins.SEEN_EVERY:
         g.seen_sign_in = found.id
+    # For Flask-Security's own pages, which ask how and how lately somebody signed in.
+    set_request_attr("fs_authn_via", "session")
+    set_request_attr("fs_paa", session.get("fs_paa", 0))
     return user
+
+
+def _nobody(_request: Request) -> None:
+    """Flask-Login's other loader: no token stands for a sign-in, since Flask-Security's outlive every signing out."""
 
 
 def note_sign_in_in_use() -> None:

@@ -6,9 +6,8 @@ go on to Flask, where `public.follow` answers them. Why it is here: docs/figures
 
 import logging
 from collections.abc import Callable, Iterable
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from portal import program
 from portal.accounts.users import Surroundings
@@ -22,7 +21,11 @@ from portal.web import headers
 
 log = logging.getLogger(__name__)
 
-WANTED = ("user-agent", "purpose", "sec-purpose", "x-moz", "sec-fetch-mode", "sec-fetch-dest")
+WANTED = {
+    "HTTP_" + name.upper().replace("-", "_"): name
+    for name in ("user-agent", "purpose", "sec-purpose", "x-moz", "sec-fetch-mode", "sec-fetch-dest")
+}
+"""The headers by which a person's visit is told from others, by WSGI's names for them."""
 
 
 class Door:
@@ -49,8 +52,7 @@ class Door:
         cookies = environ.get("HTTP_COOKIE", "")
         if code is None or self.session_cookie in cookies or not self._is_our_host(environ):
             return None
-        sent = {name: environ.get("HTTP_" + name.upper().replace("-", "_"), "") for name in WANTED}
-        if not clicks.is_person("GET", {name: value for name, value in sent.items() if value}):
+        if not clicks.is_person("GET", {name: environ[key] for key, name in WANTED.items() if environ.get(key)}):
             return None
         seen, new = self.browsers.seen(environ)
         try:
@@ -94,11 +96,11 @@ class Browsers:
     def _known(self, cookies: str) -> str | None:
         if self.cookie_name not in cookies:
             return None
-        try:
-            found = SimpleCookie(cookies).get(self.cookie_name)
-        except CookieError:
-            return None
-        return self.visitors.read(found.value) if found else None
+        for cookie in cookies.split(";"):
+            name, _, value = cookie.strip().partition("=")
+            if name == self.cookie_name:
+                return self.visitors.read(value)
+        return None
 
     def cookie(self, seen: Surroundings) -> str:
         """The Set-Cookie header by which this browser is known again."""
@@ -109,7 +111,7 @@ class Browsers:
 def destination(found: Found) -> str:
     """Where a link leads: the sign-up page, or its own address with the code added, query and fragment kept."""
     if found.destination is None:
-        return f"/signup?ref={quote(found.code)}"
+        return f"/signup?ref={found.code}"
     parts = urlsplit(found.destination)
     query = [*parse_qsl(parts.query, keep_blank_values=True), ("ref", found.code)]
     return urlunsplit(parts._replace(query=urlencode(query)))

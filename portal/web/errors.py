@@ -7,7 +7,7 @@ from flask import Flask, g, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from portal.core import database
 from portal.core.text import Refusal
@@ -43,7 +43,10 @@ def _http(error: HTTPException) -> ResponseReturnValue:
     status = error.code or 500
     if status >= 500 or status < 400:
         return error.get_response() if status < 400 else page(500, request_id=_reference())
-    return page(status)
+    response = make_response(page(status))
+    if isinstance(error, MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(error.valid_methods or ())  # RFC 9110, 15.5.6
+    return response
 
 
 def _csrf(_error: CSRFError) -> ResponseReturnValue:

@@ -119,7 +119,7 @@ def sign_up() -> ResponseReturnValue:
     if terms is None:
         return render_template("public/not_set_up.html"), 503
     form = inputs.SignUp()
-    if request.method == "GET":
+    if request.method != "POST":  # HEAD too, which is answered as GET and counts nothing
         form.ref.data = request.args.get("ref", "")[:100]
         _count_direct_visit(form.ref.data)
     elif _form_is_ours() and _sign_up_is_fine(form):
@@ -178,13 +178,12 @@ def _count_direct_visit(code: str) -> None:
 
 
 def _sign_up_is_fine(form: inputs.SignUp) -> bool:
-    if not form.validate():
-        return False
+    fine = form.validate()
     typed = (form.code.data or "").strip()
-    if typed and program.candidate(typed, at=clock.now()) is None:
+    if typed and not form.code.errors and program.candidate(typed, at=clock.now()) is None:
         form.code.errors = [gettext("We do not know this code. Check it or leave it empty.")]
         return False
-    return True
+    return fine
 
 
 def _form_tokens() -> URLSafeTimedSerializer:

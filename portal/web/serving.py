@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from flask import Flask
@@ -58,7 +59,7 @@ def serve(settings: Settings) -> None:
     server("wsgi:app", settings).serve()
 
 
-def server(app: str, settings: Settings) -> Granian:
+def server(app: str, settings: Settings) -> Any:
     """The web server for an application named `module:name`; the benches serve their bare one by it too."""
     return Granian(
         app,

@@ -26,7 +26,11 @@ class Item:
 def install(app: Flask) -> None:
     """Gives templates what the layout asks for."""
     app.jinja_env.globals.update(
-        navigation=navigation, account_links=account_links, theme=theme, language=lambda: str(get_locale() or "en")
+        navigation=navigation,
+        account_links=account_links,
+        theme=theme,
+        language=lambda: str(get_locale() or "en"),
+        is_demo=app.extensions["settings"].demo,
     )
 
     @app.context_processor

@@ -46,6 +46,11 @@ def amount(minor: int, currency: str) -> str:
     return money.shown(minor, currency, str(get_locale() or "en"))
 
 
+def brief(minor: int, currency: str) -> str:
+    """An amount for a heading: `£10` where it is whole, else `£10.50`."""
+    return money.brief(minor, currency, str(get_locale() or "en"))
+
+
 def exact(at: datetime) -> str:
     """A moment in full, in the program's time zone."""
     return format_datetime(clock.in_zone(at, zone()), "d MMM y, HH:mm zzz", rebase=False)
@@ -111,6 +116,13 @@ def share(basis_points: int) -> str:
 def install(app: Flask) -> None:
     """Gives templates these words as filters."""
     app.jinja_env.filters.update(
-        money=amount, exact=exact, day=day, ago=ago, computation=computation, share=share, plain=money.plain
+        money=amount,
+        brief=brief,
+        exact=exact,
+        day=day,
+        ago=ago,
+        computation=computation,
+        share=share,
+        plain=money.plain,
     )
     app.jinja_env.globals.update(reason_words=REASONS)

@@ -4,16 +4,27 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from portal import program
 from portal.accounts.users import User
 from portal.core.database import session
 from portal.core.text import public_id, token
 from portal.payouts.methods import Kind, Method
 from portal.referrals.referrals import Referral
 from portal.rewards import goals, rewards, rules
-from portal.rewards.conversions import Conversion
+from portal.rewards.conversions import Conversion, Customer, OrderReport
 from portal.sharing import links
 from portal.terms import in_force
 from tests.factories import Scene
+
+
+def many_orders(scene: Scene, friend: User, count: int, *, amount_minor: int) -> None:
+    """So many orders of one friend, reported in one write."""
+    email = friend.email
+    reports = [
+        OrderReport(goals.PURCHASE, f"many-{n}", Customer(email=email), scene.at, amount_minor, "EUR")
+        for n in range(count)
+    ]
+    scene.do(lambda: [program.convert(report, at=scene.at).answer for report in reports])
 
 
 def many_ready(scene: Scene, count: int, *, amount_minor: int = 2000) -> None:

@@ -125,8 +125,9 @@ class Plain:
             raise No
         if number in self.orders:
             known = self.orders[number]
-            certain = known["by"] == by or (known["applied"] and (by == "email" or self.people[name]["shop"]))
-            same = certain and (known["amount"], known["customer"]) == (amount, name)
+            same = (known["amount"], known["customer"]) == (amount, name)
+            if known["by"] != by:  # both ways name one customer only where both are known
+                same = same and known["applied"] and (by == "email" or self.people[name]["shop"])
             return ("known" if known["applied"] else "waiting") if same else "disagrees"
         self._order(number, "purchase", name, amount, by=by, occurred=occurred, recorder=recorder)
         return "made" if self.orders[number]["applied"] else "waiting"
@@ -276,9 +277,9 @@ class Plain:
         sent = any(payout["number"] in r["out"] and payout["state"] != "preparing" for payout in self.payouts())
         if r["state"] not in ("approved", "rejected") or sent or self.is_own(r, by):
             raise No
-        if r["state"] == "rejected" and "threshold" in r["rule"]:
-            if any(other["state"] in LIVE for other in self._given(r["person"], r["rule"]["key"])):
-                raise No  # the bonus was earned again since
+        again = any(other["state"] in LIVE for other in self._given(r["person"], r["rule"]["key"]))
+        if r["state"] == "rejected" and "threshold" in r["rule"] and again:
+            raise No  # the bonus was earned again since
         for payout in self.payouts():
             if payout["number"] in r["out"]:
                 self._leave(r, payout)
@@ -451,4 +452,7 @@ class Plain:
     def balance(self, name: str) -> dict[str, int]:
         """Where somebody's money lies."""
         mine = [self.lies(r) for r in self.rewards if r["person"] == name]
-        return {bucket: sum(lies[bucket] for lies in mine) for bucket in ("pending", "approved", "payable", "in_payout", "paid")}
+        return {
+            bucket: sum(lies[bucket] for lies in mine)
+            for bucket in ("pending", "approved", "payable", "in_payout", "paid")
+        }

@@ -10,6 +10,7 @@ from portal.sharing.clicks import Click
 from portal.sharing.visitors import Visitors
 from tests.factories import Scene
 
+OURS, THEIRS = "the secret key of this portal, long enough", "another portal's key, just as long"
 VISITOR = "the-visitor-in-testsA"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 
@@ -93,7 +94,9 @@ def test_a_link_that_credits_nobody_opens_and_is_not_counted(scene: Scene) -> No
     ],
 )
 def test_a_person_is_a_person(description: str) -> None:
-    assert clicks.is_person("GET", {"user-agent": description, "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"})
+    assert clicks.is_person(
+        "GET", {"user-agent": description, "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    )
     assert clicks.is_person("GET", {"user-agent": description}), "older browsers send no Sec-Fetch headers"
 
 
@@ -143,14 +146,17 @@ def test_what_no_person_asked_for_is_no_visit(method: str, more: dict[str, str])
 
 
 def test_a_visitor_is_read_back_from_the_cookie_we_signed() -> None:
-    ours = Visitors("the secret key of this portal, long enough")
+    ours = Visitors(OURS)
     visitor = ours.issue()
     assert ours.read(ours.signed(visitor)) == visitor
     assert len({ours.issue() for _ in range(1000)}) == 1000
 
 
 def test_a_forged_visitor_is_nobody() -> None:
-    ours, theirs = Visitors("the secret key of this portal, long enough"), Visitors("another portal's key, just as long....")
+    ours, theirs = (
+        Visitors(OURS),
+        Visitors("another portal's key, just as long...."),
+    )
     visitor = ours.issue()
     signed = ours.signed(visitor)
     forged = [
@@ -196,7 +202,10 @@ def test_of_an_address_only_the_network_is_kept(address: str | None, masked: str
 
 
 def test_a_browser_is_kept_as_a_short_hash_that_another_key_does_not_give() -> None:
-    one, other = Visitors("the secret key of this portal, long enough"), Visitors("another portal's key, just as long....")
+    one, other = (
+        Visitors(OURS),
+        Visitors("another portal's key, just as long...."),
+    )
     assert one.browser(FIREFOX) == one.browser(FIREFOX) != other.browser(FIREFOX)
     assert len(one.browser(FIREFOX)) == 16 and "Mozilla" not in one.browser(FIREFOX)
 

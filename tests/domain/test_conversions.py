@@ -76,9 +76,17 @@ def test_what_cannot_be_taken_is_refused_by_its_field(scene: Scene) -> None:
     bob = scene.bob
     bad = {
         "goal": [{"goal": "nothing"}, {"goal": "signup"}, {"source": "another shop"}],
-        "external_id": [{"external_id": " A-1"}, {"external_id": "A\n1"}, {"external_id": "x" * 129}, {"external_id": "A\x001"}],
+        "external_id": [
+            {"external_id": " A-1"},
+            {"external_id": "A\n1"},
+            {"external_id": "x" * 129},
+            {"external_id": "A\x001"},
+        ],
         "currency": [{"currency": "USD"}, {"currency": None}, {"currency": "eur"}],
-        "occurred_at": [{"occurred_at": scene.at + timedelta(seconds=1)}, {"occurred_at": scene.at - timedelta(days=3651)}],
+        "occurred_at": [
+            {"occurred_at": scene.at + timedelta(seconds=1)},
+            {"occurred_at": scene.at - timedelta(days=3651)},
+        ],
     }
     for field, reports in bad.items():
         for more in reports:
@@ -346,7 +354,10 @@ def test_a_rejected_reward_makes_room_under_the_cap(scene: Scene) -> None:
     scene.order(scene.bob)
     scene.reject(scene.reward(scene.alice))
     scene.order(scene.bob)
-    assert [(r.amount_minor, r.state) for r in scene.rewards(scene.alice)] == [(2000, State.REJECTED), (2000, State.PENDING)]
+    assert [(r.amount_minor, r.state) for r in scene.rewards(scene.alice)] == [
+        (2000, State.REJECTED),
+        (2000, State.PENDING),
+    ]
 
 
 def test_the_cap_of_today_counts_and_not_that_of_the_referrals_terms(scene: Scene) -> None:

@@ -1,6 +1,7 @@
 """Decisions: the first counts, the second is told who decided and when; nobody decides on what is theirs."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -94,9 +95,8 @@ def test_the_table_itself_refuses_a_rejection_without_a_reason(scene: Scene) -> 
     reward = scene.pending_reward()
     for row in ({"verdict": "reject"}, {"verdict": "reject", "reason": "dislike"}, {"verdict": "undo"}):
         with pytest.raises(sa.exc.IntegrityError):
-            scene.do(lambda row=row: session.execute(  # type: ignore[misc]
-                sa.insert(Decision).values(reward_id=reward.id, number=9, at=scene.at, amount_minor=0, **row)
-            ))  # fmt: skip
+            insert = sa.insert(Decision).values(reward_id=reward.id, number=9, at=scene.at, amount_minor=0, **row)
+            scene.do(partial(session.execute, insert))
 
 
 @pytest.mark.case(79)
@@ -246,9 +246,9 @@ def test_after_a_failed_payment_a_decision_can_be_taken_back_again(scene: Scene)
 
 
 def test_every_reason_can_be_given(scene: Scene) -> None:
-    for number, reason in enumerate(Reason):
+    rita = scene.rita.id
+    for number, why in enumerate(Reason):
         order = scene.order(scene.friend(f"Friend {number}", of=scene.alice))
         reward = rewards.of_conversion(order.conversion.id)[0]
-        rita = scene.rita.id
-        scene.do(lambda r=reward.id, why=reason: program.reject(r, by=rita, reason=why, told="No.", at=scene.at))  # type: ignore[misc]
-        assert rewards.decisions(reward.id)[0].reason == reason
+        scene.do(partial(program.reject, reward.id, by=rita, reason=why, told="No.", at=scene.at))
+        assert rewards.decisions(reward.id)[0].reason == why

@@ -1,6 +1,7 @@
 """Payouts: who is in a batch and who is told why not; what goes back, goes back once."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -9,21 +10,13 @@ from portal import terms
 from portal.accounts.roles import Role
 from portal.accounts.users import User
 from portal.core.database import session
-from portal.payouts import files, methods, payouts, vouchers
-from portal.payouts.methods import Kind, MethodRefused
+from portal.payouts import payouts
+from portal.payouts.methods import Kind
 from portal.payouts.payouts import BatchState, Line, PayoutRefused, State, Why
-from portal.payouts.vouchers import Voucher
 from portal.rewards.rewards import State as RewardState
-from tests.factories import EVERY, IBAN, Scene, fixed
+from tests.factories import EVERY, Scene, fixed
 
 pytestmark = pytest.mark.both_databases
-
-
-def earns(scene: Scene, person: User, amount_minor: int, friend: str) -> None:
-    """A person gets an amount by a friend's order, ready to pay."""
-    scene.publish(fixed(amount_minor, hold_days=0))
-    scene.order(scene.friend(friend, of=person))
-    scene.approve(scene.rewards(person)[-1])
 
 
 def left_out(scene: Scene, by: User | None = None) -> dict[str, Why | None]:
@@ -40,7 +33,7 @@ def test_a_balance_is_in_at_the_minimum_and_a_cent_below_is_told_what_is_missing
     scene: Scene, amount_minor: int, missing: int
 ) -> None:
     scene.method(scene.alice, Kind.CREDIT)
-    earns(scene, scene.alice, amount_minor, "Bob")
+    scene.earns(scene.alice, amount_minor, "Bob")
     (standing,) = payouts.standings(terms.in_force(), at=scene.at)
     assert (standing.why, standing.missing_minor) == (Why.BELOW_MINIMUM if missing else None, missing)
     if missing:
@@ -53,7 +46,7 @@ def test_a_balance_is_in_at_the_minimum_and_a_cent_below_is_told_what_is_missing
 
 @pytest.mark.case(84)
 def test_without_a_method_somebody_is_left_out_with_the_reason_and_loses_nothing(scene: Scene) -> None:
-    earns(scene, scene.alice, 2000, "Bob")
+    scene.earns(scene.alice, 2000, "Bob")
     assert left_out(scene) == {"Alice": Why.NO_METHOD}
     with pytest.raises(PayoutRefused):
         scene.batch()
@@ -64,7 +57,7 @@ def test_without_a_method_somebody_is_left_out_with_the_reason_and_loses_nothing
 def test_everybody_left_out_is_told_why(scene: Scene) -> None:
     for number, name in enumerate(("Alice", "Mallory", "Carol", "Vera", "Finn")):
         person = scene.finn if name == "Finn" else scene.person(name)
-        earns(scene, person, 2000 + number, f"Friend of {name}")
+        scene.earns(person, 2000 + number, f"Friend of {name}")
     everybody = {user.name: user for user in session.scalars(sa.select(User))}
     for name in ("Mallory", "Carol", "Finn"):
         scene.method(everybody[name], Kind.CREDIT)
@@ -78,13 +71,13 @@ def test_everybody_left_out_is_told_why(scene: Scene) -> None:
 
 def test_a_customer_who_never_confirmed_an_address_is_not_paid_yet(scene: Scene) -> None:
     zoe, _ = scene.customer("C-1", "zoe@example.com")
-    earns(scene, zoe, 2000, "Bob")
+    scene.earns(zoe, 2000, "Bob")
     scene.method(zoe, Kind.CREDIT)
     assert [standing.why for standing in payouts.standings(terms.in_force(), at=scene.at)] == [Why.UNCONFIRMED]
 
 
 def test_new_payout_details_hold_the_next_payout_for_three_days_and_shop_credit_does_not(scene: Scene) -> None:
-    earns(scene, scene.alice, 2000, "Bob")
+    scene.earns(scene.alice, 2000, "Bob")
     scene.method(scene.alice, Kind.CREDIT)
     scene.method(scene.alice)
     assert left_out(scene) == {"Alice": Why.METHOD_ON_HOLD}
@@ -125,9 +118,9 @@ def test_what_is_owed_is_taken_off_the_next_payout_also_when_it_comes_below_the_
     scene.paid_reward()
     scene.refund("order-1", 3200)
     assert scene.balance(scene.alice) == {"payable": -1000, "paid": 2000}
-    earns(scene, scene.alice, 2999, "Ben")
+    scene.earns(scene.alice, 2999, "Ben")
     assert left_out(scene) == {"Alice": Why.BELOW_MINIMUM}
-    earns(scene, scene.alice, 1, "Bill")
+    scene.earns(scene.alice, 1, "Bill")
     (payout,) = scene.batch().payouts
     assert payout.amount_minor == 2000 and sorted(line.amount_minor for line in payout.lines) == [-1000, 1, 2999]
 
@@ -139,7 +132,7 @@ def test_what_is_owed_is_taken_off_the_next_payout_also_when_it_comes_below_the_
 def test_a_batch_is_complete_with_its_last_payout(scene: Scene) -> None:
     for person in (scene.alice, scene.carol):
         scene.method(person, Kind.CREDIT)
-        earns(scene, person, 2000, f"Friend of {person.name}")
+        scene.earns(person, 2000, f"Friend of {person.name}")
     batch = scene.exported_batch()
     first, second = batch.payouts
     assert scene.pay(first) and batch.state == BatchState.EXPORTED and batch.settled_at is None
@@ -147,7 +140,10 @@ def test_a_batch_is_complete_with_its_last_payout(scene: Scene) -> None:
     assert scene.pay(second) and batch.state == BatchState.PAID and batch.settled_at == scene.at
     assert scene.pay_batch(batch) == 0
     assert len(scene.mails("payout_paid")) == 2
-    assert batch.reference == "PB-2026-0001" and [p.reference for p in batch.payouts] == ["PO-2026-0001", "PO-2026-0002"]
+    assert batch.reference == "PB-2026-0001" and [p.reference for p in batch.payouts] == [
+        "PO-2026-0001",
+        "PO-2026-0002",
+    ]
 
 
 @pytest.mark.case(86)
@@ -173,7 +169,7 @@ def test_a_failed_payout_is_payable_again_once_and_can_be_paid_by_the_next_batch
 def test_a_batch_with_one_failure_is_partly_paid(scene: Scene) -> None:
     for person in (scene.alice, scene.carol):
         scene.method(person, Kind.CREDIT)
-        earns(scene, person, 2000, f"Friend of {person.name}")
+        scene.earns(person, 2000, f"Friend of {person.name}")
     batch = scene.exported_batch()
     scene.fail(batch.payouts[0])
     scene.pay(batch.payouts[1])
@@ -219,7 +215,7 @@ def test_each_step_waits_for_the_one_before(scene: Scene) -> None:
 @pytest.mark.case(92)
 def test_nobody_approves_a_batch_with_their_own_payout(scene: Scene) -> None:
     scene.method(scene.finn, Kind.CREDIT)
-    earns(scene, scene.finn, 2000, "Bob")
+    scene.earns(scene.finn, 2000, "Bob")
     with pytest.raises(PayoutRefused, match="Nobody is ready"):
         scene.batch(by=scene.finn)
     batch = scene.batch(by=scene.olivia)
@@ -279,7 +275,7 @@ def test_a_whole_refund_before_the_export_leaves_no_payout(scene: Scene, step: s
 
 def test_a_whole_refund_leaves_the_other_lines_of_the_payout(scene: Scene) -> None:
     scene.payable_reward()
-    earns(scene, scene.alice, 700, "Ben")
+    scene.earns(scene.alice, 700, "Ben")
     batch = scene.batch()
     scene.refund("order-1")
     (payout,) = batch.payouts
@@ -319,7 +315,7 @@ def test_a_whole_refund_after_the_export_of_a_payment_that_then_fails_reverses_t
 def test_a_debt_drawn_into_a_batch_that_is_cancelled_is_owed_again(scene: Scene) -> None:
     scene.paid_reward()
     scene.refund("order-1", 3200)
-    earns(scene, scene.alice, 3000, "Ben")
+    scene.earns(scene.alice, 3000, "Ben")
     batch = scene.batch()
     assert scene.balance(scene.alice) == {"in_payout": 2000, "paid": 2000}
     scene.cancel(batch)
@@ -331,7 +327,7 @@ def test_a_reward_taken_out_of_a_batch_leaves_the_debt_without_a_payout(scene: S
     """Only the new reward carried the payout; without it the rest is below zero, so there is none."""
     scene.paid_reward()
     scene.refund("order-1", 3200)
-    earns(scene, scene.alice, 3000, "Ben")
+    scene.earns(scene.alice, 3000, "Ben")
     batch = scene.batch()
     scene.undo(scene.rewards(scene.alice)[1])
     assert scene.balance(scene.alice) == {"payable": -1000, "pending": 3000, "paid": 2000}
@@ -342,104 +338,19 @@ def test_a_reward_taken_out_of_a_batch_leaves_the_debt_without_a_payout(scene: S
 def test_a_suspension_takes_the_persons_lines_out_of_a_batch_not_exported(scene: Scene, approved: bool) -> None:
     for person in (scene.alice, scene.carol):
         scene.method(person, Kind.CREDIT)
-        earns(scene, person, 2000, f"Friend of {person.name}")
+        scene.earns(person, 2000, f"Friend of {person.name}")
     batch = scene.batch()
     if approved:
         scene.approve_batch(batch)
     scene.suspend(scene.alice)
-    assert {payout.user.name: payout.state for payout in batch.payouts} == {"Alice": State.CANCELLED, "Carol": State.PREPARING}
+    assert {payout.user.name: payout.state for payout in batch.payouts} == {
+        "Alice": State.CANCELLED,
+        "Carol": State.PREPARING,
+    }
     assert scene.balance(scene.alice) == {"payable": 2000} and left_out(scene) == {"Alice": Why.SUSPENDED}
 
 
-# --- methods, vouchers, files ---------------------------------------------------------------------------------
-
-
-def test_details_are_kept_encrypted_and_shown_masked(scene: Scene) -> None:
-    method = scene.method(scene.alice)
-    assert method.shown == "•••• 3000" and IBAN not in method.details
-    assert scene.keep.open(method) == {"holder": "Alice", "iban": IBAN}
-    paypal = scene.method(scene.alice, Kind.PAYPAL, email="alice@pay.example")
-    assert paypal.shown == "a•••@pay.example" and method.replaced_at == scene.at
-    assert methods.in_force(scene.alice.id) is paypal
-
-
-@pytest.mark.parametrize(
-    ("kind", "given", "field"),
-    [
-        (Kind.PAYPAL, {}, "email"),
-        (Kind.PAYPAL, {"email": "a@x, b@y"}, "email"),
-        (Kind.BANK, {"holder": " "}, "holder"),
-        (Kind.BANK, {"iban": ""}, "iban"),
-        (Kind.BANK, {"iban": "DE89370400440532013001"}, "iban"),
-        (Kind.BANK, {"iban": "DE٨٩370400440532013000"}, "iban"),
-        (Kind.BANK, {"iban": "DE89"}, "iban"),
-    ],
-)
-def test_details_that_cannot_be_used_are_refused_by_their_field(
-    scene: Scene, kind: Kind, given: dict[str, str], field: str
-) -> None:
-    with pytest.raises(MethodRefused) as refusal:
-        scene.method(scene.alice, kind, **given)
-    assert refusal.value.field == field and methods.in_force(scene.alice.id) is None
-
-
-def test_vouchers_go_to_one_person_once(scene: Scene) -> None:
-    for person in (scene.alice, scene.carol):
-        scene.method(person, Kind.VOUCHER)
-        earns(scene, person, 3000, f"Friend of {person.name}")
-    add = lambda codes: scene.do(lambda: vouchers.add(codes, value_minor=1000, currency="EUR", at=scene.at))  # noqa: E731
-    assert (add(["V-1", "V-2", "V-2", " ", "V-3"]), add(["V-3", "V-4"])) == (3, 1)
-    batch = scene.exported_batch()
-    (payout,) = batch.payouts
-    assert [voucher.code for voucher in vouchers.of_payout(payout.id)] == ["V-1", "V-2", "V-3"]
-    assert vouchers.pool("EUR") == {1000: 1}
-    assert set(left_out(scene).values()) == {Why.NO_VOUCHERS}, "the pool is too small for the other one, and says so"
-    scene.pay_batch(batch)
-    given = session.scalars(sa.select(Voucher).where(Voucher.given_at.is_not(None)))
-    assert sorted(voucher.code for voucher in given) == ["V-1", "V-2", "V-3"]
-
-
-def test_vouchers_of_a_payout_that_came_to_nothing_are_free_again(scene: Scene) -> None:
-    scene.method(scene.alice, Kind.VOUCHER)
-    earns(scene, scene.alice, 2000, "Bob")
-    scene.do(lambda: vouchers.add(["V-1", "V-2"], value_minor=1000, currency="EUR", at=scene.at))
-    batch = scene.batch()
-    assert vouchers.pool("EUR") == {}
-    scene.refund(scene.rewards(scene.alice)[0].conversion.external_id, 640)
-    assert vouchers.pool("EUR") == {1000: 2} and batch.state == BatchState.CANCELLED
-    assert scene.balance(scene.alice) == {"payable": 1800}
-
-
-@pytest.mark.case(91)
-def test_the_file_holds_everybody_paid_with_no_cell_that_a_spreadsheet_would_run(scene: Scene) -> None:
-    mallory = scene.person("Mallory", email="mallory@example.com")
-    scene.do(lambda: setattr(session.get_one(User, mallory.id), "name", '=HYPERLINK("http://evil","x")'))
-    scene.method(mallory, holder="+Mal")
-    scene.method(scene.alice, Kind.CREDIT)
-    for person in (mallory, scene.alice):
-        earns(scene, person, 2000, f"Friend {person.id}")
-    scene.later(days=4)
-    batch = scene.exported_batch()
-    text = files.batch_csv(batch, keep=scene.keep)
-    assert text == files.batch_csv(batch, keep=scene.keep), "the same letters every time"
-    heading, *rows = text.strip().split("\r\n")
-    assert heading == "reference,name,email,method,destination,holder,amount,currency,codes"
-    assert any(f'"\'=HYPERLINK(""http://evil"",""x"")",mallory@example.com,bank,{IBAN},\'+Mal,20.00,EUR,' in row for row in rows)
-    assert len(rows) == 2
-    for cell in ("=1", "+1", "-1", "@x", "\tx", "\rx"):
-        assert files.defused(cell) == f"'{cell}"
-    assert files.defused("a=1") == "a=1"
-
-
-@pytest.mark.case(90)
-def test_a_batch_of_more_than_500_people_has_every_one_in_its_file(scene: Scene) -> None:
-    from tests.domain.many import many_ready
-
-    many_ready(scene, 520)
-    batch = scene.exported_batch()
-    rows = files.batch_csv(batch, keep=scene.keep).strip().split("\r\n")[1:]
-    assert len(rows) == len({row.split(",")[0] for row in rows}) == 520
-    assert scene.pay_batch(batch) == 520
+# --- lines ----------------------------------------------------------------------------------------------------
 
 
 def test_a_line_is_about_one_thing_and_stands_in_one_live_payout(scene: Scene) -> None:
@@ -452,7 +363,7 @@ def test_a_line_is_about_one_thing_and_stands_in_one_live_payout(scene: Scene) -
         {"reward_id": reward.id, "amount_minor": -5},
     ):
         with pytest.raises(sa.exc.IntegrityError):
-            scene.do(lambda row=row: session.execute(sa.insert(Line).values(payout_id=payout.id, **row)))  # type: ignore[misc]
+            scene.do(partial(session.execute, sa.insert(Line).values(payout_id=payout.id, **row)))
 
 
 def test_every_order_of_a_year_makes_one_payout_of_many_lines(scene: Scene) -> None:

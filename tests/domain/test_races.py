@@ -18,7 +18,7 @@ CASES = {
     "the_same_approval": (80,),
     "the_same_batch": (81, 82),
     "the_same_refund": (98,),
-    "a_refund_against_its_order": (100,),
+    "refunds_against_their_order": (100,),
     "the_same_code": (29,),
 }
 

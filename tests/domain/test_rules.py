@@ -54,14 +54,24 @@ def _rules_know_their_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.case(71)
 @pytest.mark.parametrize(
     ("order_minor", "basis_points", "expected"),
-    [(500, 290, 15), (15, 1000, 2), (3, 2000, 1), (1, 5000, 1), (9999, 750, 750), (1, 4999, 0), (10**12 - 1, 10_000, 10**12 - 1)],
+    [
+        (500, 290, 15),
+        (15, 1000, 2),
+        (3, 2000, 1),
+        (1, 5000, 1),
+        (9999, 750, 750),
+        (1, 4999, 0),
+        (10**12 - 1, 10_000, 10**12 - 1),
+    ],
 )
 def test_a_share_is_rounded_half_up_once(order_minor: int, basis_points: int, expected: int) -> None:
     assert money.share(order_minor, basis_points) == expected
     assert amount(share(basis_points), facts(order_minor)) == expected
 
 
-@pytest.mark.parametrize(("top", "bottom", "expected"), [(1, 2, 1), (-1, 2, -1), (5, 10, 1), (4, 10, 0), (-5, 10, -1), (0, 7, 0)])
+@pytest.mark.parametrize(
+    ("top", "bottom", "expected"), [(1, 2, 1), (-1, 2, -1), (5, 10, 1), (4, 10, 0), (-5, 10, -1), (0, 7, 0)]
+)
 def test_half_goes_away_from_zero_on_both_sides(top: int, bottom: int, expected: int) -> None:
     assert money.half_up(top, bottom) == expected
 
@@ -129,7 +139,9 @@ def test_the_last_moment_before_expiry_counts() -> None:
     assert why_not(fixed(1000), facts(days=90)) is None
     late = facts(occurred_at=NOON + timedelta(days=90, microseconds=1))
     assert why_not(fixed(1000), late) == "expired"
-    assert why_not(fixed(1000, **EVERY), facts(days=91, earned_before=True)) is None, "a referral that counted does not expire"
+    assert why_not(fixed(1000, **EVERY), facts(days=91, earned_before=True)) is None, (
+        "a referral that counted does not expire"
+    )
 
 
 @pytest.mark.case(58)

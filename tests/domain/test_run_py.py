@@ -50,9 +50,7 @@ def make_checkout(folder):
         about = "part-1.0.dist-info/"
         archive.writestr(about + "METADATA", "Metadata-Version: 2.1\nName: part\nVersion: 1.0\n")
         archive.writestr(about + "WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(
-            about + "RECORD", "".join(f"{about}{n},,\n" for n in ("METADATA", "WHEEL", "RECORD"))
-        )
+        archive.writestr(about + "RECORD", "".join(f"{about}{n},,\n" for n in ("METADATA", "WHEEL", "RECORD")))
     line = f"part==1.0 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
     (folder / "requirements.lock").write_text(line)
     (folder / "requirements-dev.lock").write_text(line)
@@ -75,9 +73,7 @@ def installed(tmp_path_factory):
 
 def environment(**settings):
     """This machine's environment without its own settings for pip, uv, HOST and PORT."""
-    kept = {
-        k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "UV_")) and k not in {"HOST", "PORT"}
-    }
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "UV_")) and k not in {"HOST", "PORT"}}
     return {**kept, "PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1", **settings}
 
 
@@ -99,9 +95,7 @@ def run(checkout, *arguments, python=(), env=None, cwd=None):
 
 def assert_refused(result, *words):
     """One sentence on stderr that has these words in it, nothing on stdout, a non-zero exit."""
-    sentences = [
-        line for line in result.stderr.splitlines() if not line.startswith("Installing the portal's")
-    ]
+    sentences = [line for line in result.stderr.splitlines() if not line.startswith("Installing the portal's")]
     assert result.returncode == 1
     assert result.stdout == ""
     assert len(sentences) == 1 and sentences[0].endswith("."), result.stderr
@@ -239,11 +233,7 @@ def test_a_lock_has_hashes_and_no_addresses(lock):
 
 def test_the_parts_for_the_tests_include_the_portals_own():
     parts, parts_and_tests = (
-        set(
-            re.findall(
-                r"^[a-z0-9][^\\\n]*==[^\\\n]*", (ROOT / lock).read_text(encoding="utf-8"), re.MULTILINE
-            )
-        )
+        set(re.findall(r"^[a-z0-9][^\\\n]*==[^\\\n]*", (ROOT / lock).read_text(encoding="utf-8"), re.MULTILINE))
         for lock in ("requirements.lock", "requirements-dev.lock")
     )
     assert parts < parts_and_tests

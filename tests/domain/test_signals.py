@@ -106,12 +106,16 @@ def test_the_browsers_that_the_referrer_signed_in_from_are_known_too(scene: Scen
 def test_many_sign_ups_from_one_network_within_an_hour_are_to_be_checked(scene: Scene) -> None:
     def arrives(number: int) -> User:
         visitor = f"visitor-number-{number:05d}"
-        return scene.friend(f"Friend {number}", of=scene.alice, seen=Surroundings(visitor, HOME.network, f"browser{number:09d}"))
+        return scene.friend(
+            f"Friend {number}", of=scene.alice, seen=Surroundings(visitor, HOME.network, f"browser{number:09d}")
+        )
 
     people = [arrives(number) for number in range(5)]
     assert [Kind.MANY_SIGN_UPS in raised(scene, friend) for friend in people] == [False] * 3 + [True] * 2
     assert signals.of_referral(scene.referral(people[4]).id)[0].value == "5"  # type: ignore[union-attr]
-    elsewhere = scene.friend("Carl", of=scene.alice, seen=Surroundings("visitor-of-carl-0001", "198.51.100.0/24", "x" * 16))
+    elsewhere = scene.friend(
+        "Carl", of=scene.alice, seen=Surroundings("visitor-of-carl-0001", "198.51.100.0/24", "x" * 16)
+    )
     assert raised(scene, elsewhere) == {}, "honest people elsewhere are not affected"
     scene.later(hours=1, seconds=1)
     assert Kind.MANY_SIGN_UPS not in raised(scene, arrives(6))

@@ -1,4 +1,4 @@
-"""A browser for tests: keeps cookies (or none), fills in and sends forms, follows redirects, lints every page.
+"""A tab of a browser for tests: keeps cookies (or none), fills in and sends forms, follows redirects, lints every page.
 
 Never a 5xx, unless the test says so: the seventh invariant.
 """
@@ -18,8 +18,8 @@ FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.
 HTTP, HTTPS = "http://127.0.0.1:8000", "https://friends.example.com"
 
 
-class Browser:
-    """One browser of one person on one network. `cookies=False`: it keeps none."""
+class Tab:
+    """One tab of one browser, of one person on one network. `cookies=False`: it keeps none."""
 
     def __init__(
         self, app: Flask, *, cookies: bool = True, address: str = "198.51.100.7", agent: str = FIREFOX
@@ -105,7 +105,9 @@ class Browser:
         return self.submit(self.get("/login").form("/login"), follow=follow, email=email, password=password)
 
     def sign_out(self) -> Page:
-        return self.submit(self.get("/account").form("/logout$"))
+        """Presses *Sign out* in the menu of every page."""
+        page = self.get("/account")
+        return self.submit(next(form for form in page.forms if form.action == "/logout"))
 
     def is_signed_in(self) -> bool:
         return self.open("/account").status == 200

@@ -9,9 +9,13 @@ import pytest
 import time_machine
 from flask import Flask
 
+from portal.accounts import sign_ins
+from portal.accounts.users import NOWHERE, User
 from portal.core.clock import now
+from portal.core.database import session, writing
+from portal.web import access
 from tests.factories import NOON, Scene
-from tests.web.client import Browser
+from tests.web.client import Tab
 from tests.web.tables import SEEN, changes, contents
 
 
@@ -44,19 +48,22 @@ def scene(app: Flask, clock: time_machine.Traveller) -> Scene:
 
 
 @pytest.fixture
-def browser(app: Flask) -> Browser:
+def tab(app: Flask) -> Tab:
     """Somebody's browser, not signed in."""
-    return Browser(app)
+    return Tab(app)
 
 
 @pytest.fixture
-def browser_of(app: Flask) -> Callable[..., Browser]:
-    """Makes the browser of a person who signs in: `browser_of(scene.alice)`."""
+def tab_of(app: Flask) -> Callable[..., Tab]:
+    """Makes the tab of somebody who is signed in: `tab_of(scene.alice)`. (Signing in by the page: `tab.sign_in`.)"""
 
-    def make(person: Any, **given: Any) -> Browser:
-        email = person.email
-        made = Browser(app, **given)
-        made.sign_in(email)
+    def make(person: User, **given: Any) -> Tab:
+        made, identity = Tab(app, **given), session.merge(person)
+        number, uniquifier = identity.id, identity.fs_uniquifier
+        with writing():
+            secret = sign_ins.start(number, surroundings=NOWHERE, at=now())
+        with made.client.session_transaction(base_url=made.base_url) as kept:
+            kept.update({"_user_id": uniquifier, "_fresh": True, access.TOKEN: secret})
         return made
 
     return make

@@ -62,8 +62,8 @@ def test_the_word_bearer_is_read_in_any_case(app, scene):
 
 
 @pytest.mark.case(107)
-def test_a_signed_in_owner_without_a_key_is_nobody_to_the_api(app, scene, browser_of):
-    olivia = browser_of(scene.olivia)
+def test_a_signed_in_owner_without_a_key_is_nobody_to_the_api(app, scene, tab_of):
+    olivia = tab_of(scene.olivia)
     with Unchanged(*SEEN):
         answer = olivia.open("/api/v1/rewards")
         assert (answer.status, answer.headers["Content-Type"]) == (401, PROBLEM)

@@ -20,6 +20,10 @@ from portal.web.admin.room import blueprint, name_of
 @blueprint.get("/payouts")
 @access.needs("read")
 def payout_list() -> ResponseReturnValue:
+    return _page(inputs.Vouchers(formdata=None))
+
+
+def _page(form: inputs.Vouchers) -> str:
     current = terms.in_force()
     standings = payouts.standings(current, at=clock.now(), by=access.me().id)
     return render_template(
@@ -29,7 +33,7 @@ def payout_list() -> ResponseReturnValue:
         batches=desk.batches(),
         total=payouts.total,
         pool=vouchers.pool(current.currency),
-        form=inputs.Vouchers(formdata=None),
+        form=form,
         only=inputs.Only(),
     )
 
@@ -51,9 +55,11 @@ def draw() -> ResponseReturnValue:
 @access.needs("pay")
 def add_vouchers() -> ResponseReturnValue:
     form, currency = inputs.Vouchers(), terms.in_force().currency
-    if not form.validate() or not inputs.read_amounts(form, currency) or not form.value.minor:
-        flash(gettext("Write what each voucher is worth, and paste at least one code."), "bad")
-        return redirect(url_for(".payout_list"))
+    if not form.validate() or not inputs.read_amounts(form, currency):
+        return _page(form), 422
+    if not form.value.minor:
+        form.value.errors = [gettext("Write an amount above zero.")]
+        return _page(form), 422
     at = clock.now()
     with database.writing():
         new = story.add_vouchers(

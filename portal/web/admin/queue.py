@@ -17,7 +17,7 @@ from portal.web.dashboard import page_key
 
 TOLD = {
     Reason.SELF_REFERRAL: "A referral counts for somebody new, not for another account of one's own.",
-    Reason.EXISTING_CUSTOMER: "Your friend was a customer already.",
+    Reason.EXISTING_CUSTOMER: "A referral counts for somebody who was not a customer before.",
     Reason.DUPLICATE: "This order was counted for another reward.",
     Reason.REFUNDED: "The order was given back.",
     Reason.TEST_ORDER: "The order was only a test.",

@@ -1,0 +1,220 @@
+"""Every route of the portal: who may open it, at which address, with which form. One table, kept complete by a test.
+
+`anyone`: also who is not signed in. `self`: whoever is signed in, about themselves. `alice`: a thing of Alice's,
+which nobody else finds. `read`, `decide`, `pay`, `own`: colleagues, by the permissions of their roles. `key`: a
+shop's program. Words in braces are filled in from the things of a furnished scene.
+"""
+
+import re
+from typing import Any
+
+from flask import Flask
+from werkzeug.routing import Rule as Route
+
+from portal.accounts import api_keys, one_time
+from portal.accounts.one_time import Purpose
+from portal.accounts.roles import Role
+from portal.core import database
+from portal.core.database import session
+from portal.payouts.payouts import Batch
+from tests.factories import PASSWORD, Scene
+
+EVERYBODY = ("anonymous", "referrer", "viewer", "reviewer", "finance", "owner")
+COLLEAGUES = {"read": {"viewer", "reviewer", "finance"}, "decide": {"reviewer"}, "pay": {"finance"}, "own": set()}
+
+READ: dict[str, tuple[str, str]] = {
+    "public.home": ("anyone", "/"),
+    "public.start": ("anyone", "/home"),
+    "public.follow": ("anyone", "/r/{code}"),
+    "public.sign_up": ("anyone", "/signup?ref={code}"),
+    "public.check_your_email": ("anyone", "/check-your-email"),
+    "public.confirm": ("anyone", "/confirm/{confirm}"),
+    "public.ask_again": ("anyone", "/confirm"),
+    "public.reset": ("anyone", "/reset"),
+    "public.new_password": ("anyone", "/reset/{reset}"),
+    "public.set_up": ("anyone", "/setup/{set_up}"),
+    "public.set_up_elsewhere": ("anyone", "/setup"),
+    "public.terms": ("anyone", "/terms"),
+    "public.privacy": ("anyone", "/privacy"),
+    "public.help": ("anyone", "/help"),
+    "public.robots": ("anyone", "/robots.txt"),
+    "public.favicon": ("anyone", "/favicon.ico"),
+    "public.healthz": ("anyone", "/healthz"),
+    "public.readyz": ("anyone", "/readyz"),
+    "assets.show": ("anyone", "/assets/any/portal.css"),
+    "security.login": ("anyone", "/login"),
+    "security.verify": ("self", "/verify"),
+    "account.account": ("self", "/account"),
+    "dashboard.home": ("self", "/dashboard"),
+    "dashboard.welcome": ("self", "/welcome"),
+    "dashboard.friends": ("self", "/friends"),
+    "dashboard.rewards": ("self", "/rewards"),
+    "dashboard.payout_list": ("self", "/payouts"),
+    "dashboard.picture": ("alice", "/links/{code}/qr.svg"),
+    "dashboard.friend": ("alice", "/friends/{referral}"),
+    "dashboard.payout": ("alice", "/payouts/{payout}"),
+    "admin.overview": ("read", "/admin"),
+    "admin.rewards": ("read", "/admin/rewards"),
+    "admin.referrals": ("read", "/admin/referrals"),
+    "admin.referral": ("read", "/admin/referrals/{referral}"),
+    "admin.payout_list": ("read", "/admin/payouts"),
+    "admin.batch": ("read", "/admin/payouts/{exported}"),
+    "admin.people": ("read", "/admin/people?q=bob"),
+    "admin.person": ("read", "/admin/people/{bob}"),
+    "admin.program": ("read", "/admin/program"),
+    "admin.outbox_list": ("read", "/admin/outbox"),
+    "admin.audit_list": ("read", "/admin/audit"),
+    "admin.developers": ("own", "/admin/developers"),
+    "api.list_referrals": ("key", "/api/v1/referrals"),
+    "api.list_rewards": ("key", "/api/v1/rewards"),
+    "api.list_payouts": ("key", "/api/v1/payouts"),
+    "api.balance": ("key", "/api/v1/users/{alice}/balance"),
+}
+"""Endpoint -> who may read it, and where."""
+
+NOTE = {"note": "For a good reason."}
+
+ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "public.sign_up": (
+        "anyone", "/signup", {"email": "new@example.com", "password": PASSWORD, "terms": "y", "ref": "{code}"},
+    ),
+    "public.confirmation": ("anyone", "/confirm/{confirm}", {}),
+    "public.asked_again": ("anyone", "/confirm", {"email": "ula@example.com"}),
+    "public.reset_asked": ("anyone", "/reset", {"email": "bob@example.com"}),
+    "public.new_password_set": ("anyone", "/reset/{reset}", {"password": "quite another password"}),
+    "public.set_up_done": (
+        "anyone", "/setup/{set_up}",
+        {"email": "boss@example.com", "password": PASSWORD, "program_name": "Ours", "currency": "EUR",
+         "time_zone": "Europe/Berlin", "referee_amount": "10", "hold_days": "14"},
+    ),
+    "public.theme": ("anyone", "/theme", {"theme": "dark", "next": "/terms"}),
+    "security.login": ("anyone", "/login", {"email": "alice@example.com", "password": PASSWORD}),
+    "security.logout": ("anyone", "/logout", {}),
+    "security.verify": ("self", "/verify", {"password": PASSWORD}),
+    "account.name": ("self", "/account/name", {"name": "Somebody Else"}),
+    "account.code": ("self", "/account/code", {"code": "a-code-of-my-own"}),
+    "account.sign_out_others": ("self", "/account/sign-outs", {}),
+    "dashboard.method": ("self", "/payouts/method", {"kind": "credit"}),
+    "admin.approval": ("decide", "/admin/rewards/{pending}/approval", {}),
+    "admin.rejection": (
+        "decide", "/admin/rewards/{pending}/rejection", {"reason": "duplicate", "told": "Counted already."},
+    ),
+    "admin.undo": ("decide", "/admin/rewards/{approved}/undo", NOTE),
+    "admin.approvals": ("decide", "/admin/rewards/approvals", {"reward": "{pending}"}),
+    "admin.draw": ("pay", "/admin/payouts", {}),
+    "admin.add_vouchers": ("pay", "/admin/vouchers", {"value": "5.00", "codes": "GIFT-1\nGIFT-2"}),
+    "admin.batch_approval": ("pay", "/admin/payouts/{draft}/approval", {}),
+    "admin.batch_cancellation": ("pay", "/admin/payouts/{draft}/cancellation", {}),
+    "admin.batch_export": ("pay", "/admin/payouts/{ready}/export", {}),
+    "admin.batch_payment": ("pay", "/admin/payouts/{exported}/payment", {"bank_reference": "B-17"}),
+    "admin.payout_payment": ("pay", "/admin/payouts/lines/{payout}/payment", {}),
+    "admin.payout_failure": ("pay", "/admin/payouts/lines/{payout}/failure", {"failure": "Account closed."}),
+    "admin.grant": ("own", "/admin/people/{bob}/roles", {"role": "viewer"}),
+    "admin.withdraw": ("own", "/admin/people/{viewer}/roles/viewer/withdrawal", {}),
+    "admin.suspension": ("own", "/admin/people/{bob}/suspension", NOTE),
+    "admin.readmission": ("own", "/admin/people/{suspended}/readmission", NOTE),
+    "admin.publish": (
+        "own", "/admin/program",
+        {"program_name": "Friends", "state": "paused", "goal": "purchase", "touch": "last", "window_days": "30",
+         "claim_days": "7", "goal_days": "90", "minimum_payout": "20.00", "time_zone": "UTC"},
+    ),
+    "admin.add_rule": (
+        "own", "/admin/program/rules",
+        {"goal": "purchase", "beneficiary": "referee", "kind": "fixed", "amount": "5.00", "often": "first",
+         "hold_days": "14"},
+    ),
+    "admin.remove_rule": ("own", "/admin/program/rules/{rule}/removal", {}),
+    "admin.add_goal": ("own", "/admin/program/goals", {"name": "visit", "label": "Visit"}),
+    "admin.make_key": ("own", "/admin/developers/keys", {"name": "The other shop"}),
+    "admin.revoke_key": ("own", "/admin/developers/keys/{key}/revocation", {}),
+    "api.customers": ("key", "/api/v1/customers", {}),
+    "api.convert": ("key", "/api/v1/conversions", {}),
+    "api.refund": ("key", "/api/v1/refunds", {}),
+}  # fmt: skip
+"""Endpoint -> who may do it, where, and a form that does it."""
+
+WITHOUT_EFFECT = {"public.theme", "security.verify"}
+"""Actions that leave nothing in the database: a cookie, a fresher session."""
+
+
+def of_map(app: Flask, method: str) -> dict[str, Route]:
+    """The routes that the application answers for a method."""
+    return {rule.endpoint: rule for rule in app.url_map.iter_rules() if method in (rule.methods or ())}
+
+
+def may(who: str, needs: str) -> bool:
+    """Whether somebody of the matrix may what a route needs. (A key nobody of them has.)"""
+    if needs in ("anyone", "key"):
+        return needs == "anyone"
+    if needs in ("self", "alice"):
+        return who != "anonymous" if needs == "self" else who == "referrer"
+    return who == "owner" or who in COLLEAGUES[needs]
+
+
+class Things:
+    """A furnished scene: one thing of each kind and state, by the word that stands for it in the table."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.people = {
+            "referrer": scene.alice, "viewer": scene.colleague("Vera", Role.VIEWER), "reviewer": scene.rita,
+            "finance": scene.finn, "owner": scene.olivia,
+        }  # fmt: skip
+        self.emails = {who: person.email for who, person in self.people.items()}
+        self.words: dict[str, str] = {"code": scene.code(scene.alice), "alice": scene.alice.public_id}
+        scene.method(scene.alice)
+        scene.later(days=4)  # new payout details hold for three days
+        self._batches(scene)
+        scene.friend("Ada", of=scene.alice)
+        scene.friend("Pia", of=scene.alice)
+        scene.later(minutes=1)
+        self.words["approved"] = scene.approve(self._reward(scene, "ada")).public_id
+        self.words["pending"] = self._reward(scene, "pia").public_id
+        self._people(scene)
+        session.rollback()
+
+    def _batches(self, scene: Scene) -> None:
+        for name, word in (("Bob", "exported"), ("Carol", "ready"), ("Dora", "draft")):
+            person = scene.friend(name, of=scene.alice)
+            scene.later(minutes=1)
+            scene.approve(self._reward(scene, name.lower()))
+            if word == "exported":
+                self.words |= {"bob": person.public_id, "referral": scene.referral(person).public_id}  # type: ignore[union-attr]
+            scene.later(days=31)
+            scene.release()
+            batch: Batch = scene.batch()
+            if word != "draft":
+                scene.approve_batch(batch)
+            if word == "exported":
+                scene.export(batch)
+                self.words["payout"] = batch.payouts[0].public_id
+            self.words[word] = batch.public_id
+        scene.friend("Eve", of=scene.alice)
+        scene.later(minutes=1)
+        scene.approve(self._reward(scene, "eve"))
+        scene.later(days=31)
+        scene.release()
+
+    def _reward(self, scene: Scene, name: str) -> Any:
+        scene.order(scene.customer(f"c-{name}", f"{name}@example.com")[0])
+        return scene.rewards(scene.alice)[-1]
+
+    def _people(self, scene: Scene) -> None:
+        ula, mallory, alice = scene.sign_up("Ula"), scene.mallory, scene.alice
+        scene.suspend(mallory)
+        self.words |= {"suspended": mallory.public_id, "viewer": self.people["viewer"].public_id}
+        self.words["confirm"] = scene.secret_for(ula)
+        from portal import terms
+        from portal.rewards import rules
+
+        self.words["rule"] = rules.of_terms(terms.in_force().id)[0].rule_key
+        with database.writing():
+            api_keys.make("the shop", by=None, at=scene.at)
+            self.words["reset"] = one_time.make(Purpose.RESET, alice.id, at=scene.at)
+            self.words["set_up"] = one_time.make(Purpose.SET_UP, None, at=scene.at)
+        self.words["key"] = api_keys.listed()[0].public_id
+
+    def fill(self, text: Any) -> Any:
+        """A text of the table with the words in braces filled in."""
+        if isinstance(text, dict):
+            return {name: self.fill(value) for name, value in text.items()}
+        return re.sub(r"\{(\w+)\}", lambda found: self.words[found[1]], text)

@@ -5,6 +5,7 @@ and the actor (`by=`), work inside the write that the edge has opened, and never
 is credited twice, nothing is lost, and every credit can say why it is what it is.
 """
 
+import logging
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from portal.accounts import audit, one_time, roles, sign_ins, users
 from portal.accounts.one_time import Purpose
 from portal.accounts.roles import Role
 from portal.accounts.users import Surroundings, User
-from portal.core.database import Quick, session
+from portal.core.database import Quick, Unavailable, session
 from portal.core.text import Refusal, marked, one_line
 from portal.payouts import methods, payouts, vouchers
 from portal.payouts.payouts import Batch, Payout
@@ -33,6 +34,8 @@ from portal.rewards.rules import Beneficiary, Computation, Facts, Rule
 from portal.sharing import clicks, links
 from portal.sharing.links import Found
 from portal.terms import Terms
+
+log = logging.getLogger(__name__)
 
 
 class RoleRefused(Refusal):
@@ -104,11 +107,14 @@ def follow(code: str, seen: Surroundings, *, new: bool, on: Quick, at: datetime,
     """A person opens a link: the click is recorded, committed when this returns. None for an unknown code.
 
     `new`: the visitor's id was issued for this visit. Its owner's own visit, and a link that credits nobody, open
-    and are not counted.
+    and are not counted. A click that cannot be stored keeps nobody from being sent on.
     """
     found = links.find(code, on=on)
     if found is not None and found.credits and found.owner_id != by:
-        clicks.record(found.link_id, seen, new=new, at=at, on=on)
+        try:
+            clicks.record(found.link_id, seen, new=new, at=at, on=on)
+        except Unavailable:
+            log.exception("a click could not be stored")
     return found
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from portal.accounts.audit import AuditEntry
+from portal.core import clock
 from portal.core.database import session
 from portal.payouts.payouts import Batch, BatchState, Line, Payout
 from portal.payouts.payouts import State as PayoutState
@@ -56,7 +57,7 @@ def _balances() -> Iterator[str]:
         here = {bucket: sums[user_id, currency, bucket] for bucket in ledger.Bucket}
         if ledger.balances(user_id, currency) != here:
             yield f"user {user_id}: balances differ from the sum of transfers {here}"
-        shown = referrer.credits(user_id, currency)
+        shown = referrer.credits(user_id, currency, at=clock.now())
         waiting = here["pending"] + here["approved"] + here["in_payout"]
         if (shown.ready_minor, shown.on_its_way_minor, shown.paid_minor) != (here["payable"], waiting, here["paid"]):
             yield f"user {user_id}: {shown} is not {here}"

@@ -158,7 +158,7 @@ def engine_options(url: str, *, quick: bool = False) -> dict[str, Any]:
                 "connect_args": connect}  # fmt: skip
     connect = {"connect_timeout": 5, "options": "-c lock_timeout=10s -c statement_timeout=60s -c timezone=UTC"}
     if quick:
-        patience = "-c lock_timeout=5s -c statement_timeout=5s -c synchronous_commit=off -c timezone=UTC"
+        patience = "-c lock_timeout=5s -c statement_timeout=5s -c timezone=UTC"
         return {"url": url, "poolclass": NullPool, "connect_args": connect | {"options": patience, "autocommit": True}}
     return {"url": url, "pool_size": 8, "max_overflow": 24, "pool_timeout": 15, "pool_pre_ping": True,
             "connect_args": connect}  # fmt: skip

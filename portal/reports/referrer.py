@@ -40,12 +40,15 @@ class Credits:
         return self.ready_minor + self.on_its_way_minor + self.paid_minor
 
 
-def credits(user_id: int, currency: str) -> Credits:
-    """A person's money, as sums of the ledger."""
+def credits(user_id: int, currency: str, *, at: datetime) -> Credits:
+    """A person's money, as sums of the ledger; `clears_at`: when the last hold that is still ahead ends."""
     sums = ledger.balances(user_id, currency)
     clears = session.scalar(
         sa.select(sa.func.max(Reward.hold_until)).where(
-            Reward.person_id == user_id, Reward.released_at.is_(None), Reward.state.in_((State.PENDING, State.APPROVED))
+            Reward.person_id == user_id,
+            Reward.hold_until > at,
+            Reward.released_at.is_(None),
+            Reward.state.in_((State.PENDING, State.APPROVED)),
         )
     )
     return Credits(

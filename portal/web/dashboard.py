@@ -29,7 +29,7 @@ def home() -> ResponseReturnValue:
         offer=offer(),
         code=my_code(user.id),
         url=url_of(my_code(user.id)),
-        credits=referrer.credits(user.id, terms.in_force().currency),
+        credits=referrer.credits(user.id, terms.in_force().currency, at=clock.now()),
         numbers=referrer.numbers(user.id),
         friends=friends,
         gift=gift(user.id),
@@ -116,7 +116,7 @@ def rewards() -> ResponseReturnValue:
         "dashboard/rewards.html",
         rewards=referrer.earned(listed),
         older=older,
-        credits=referrer.credits(user.id, terms.in_force().currency),
+        credits=referrer.credits(user.id, terms.in_force().currency, at=clock.now()),
         method=methods.in_force(user.id),
     )
 
@@ -135,7 +135,7 @@ def _payouts_page(form: inputs.PayoutMethod) -> str:
     return render_template(
         "dashboard/payouts.html",
         payouts=referrer.payouts_of(user.id),
-        credits=referrer.credits(user.id, terms.in_force().currency),
+        credits=referrer.credits(user.id, terms.in_force().currency, at=clock.now()),
         method=methods.in_force(user.id),
         now=clock.now(),
         form=form,

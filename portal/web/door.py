@@ -59,7 +59,7 @@ class Door:
             found = program.follow(code, seen, new=new, on=self.quick, at=clock.now())
         except Exception:
             # Whatever is wrong with the database, the friend is still sent on; the code travels in the address.
-            log.exception("a click could not be stored")
+            log.exception("a link could not be looked up")
             return [*self.headers, ("Location", f"/signup?ref={code}")]
         if found is None:
             return None

@@ -221,7 +221,7 @@ def test_a_thousand_small_rewards_sum_exactly(scene: Scene) -> None:
     scene.publish(share(1000, hold_days=0, **EVERY))
     many_orders(scene, scene.bob, 1000, amount_minor=100)
     assert scene.balance(scene.alice) == {"pending": 10_000}
-    shown = referrer.credits(scene.alice.id, "EUR")
+    shown = referrer.credits(scene.alice.id, "EUR", at=scene.at)
     assert (shown.ready_minor, shown.on_its_way_minor, shown.paid_minor) == (0, 10_000, 0)
     assert sum(reward.amount_minor for reward in scene.rewards(scene.alice)) == 10_000
     assert ledger.totals("EUR")[ledger.Bucket.PROGRAM] == -10_000

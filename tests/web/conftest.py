@@ -1,21 +1,27 @@
 """What the web tests stand on: noon of 1 September 2026, the scene of that day, and browsers."""
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 import time_machine
 from flask import Flask
+from jinja2 import FileSystemBytecodeCache
 
+from portal import create_app
 from portal.accounts import sign_ins
 from portal.accounts.users import NOWHERE, User
 from portal.core.clock import now
 from portal.core.database import session, writing
 from portal.web import access
+from tests.conftest import close, make_schema, make_settings
 from tests.factories import NOON, Scene
 from tests.web.client import Tab
+from tests.web.routes import Things, furnish
 from tests.web.tables import SEEN, changes, contents
 
 
@@ -45,6 +51,48 @@ def scene(app: Flask, clock: time_machine.Traveller) -> Scene:
     """A program that pays 20.00 for a friend's first order, at noon of 1 September 2026, which is now."""
     WebScene.clock = clock
     return WebScene(app)
+
+
+@pytest.fixture(scope="session")
+def bytecode(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+    """Templates compiled once for all the apps of these tests."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("bytecode")))
+
+
+@pytest.fixture
+def app(app: Flask, bytecode: FileSystemBytecodeCache) -> Flask:
+    """The application, with its templates compiled already."""
+    app.jinja_env.bytecode_cache = bytecode
+    return app
+
+
+@pytest.fixture(scope="session")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Things]:
+    """A database with one thing of each kind and state in it, made once; each test gets a copy."""
+    folder = tmp_path_factory.mktemp("furnished")
+    settings = make_settings(folder, f"sqlite:///{folder / 'portal.db'}")
+    make_schema(settings)
+    made = create_app(settings)
+    with made.app_context(), time_machine.travel(NOON) as WebScene.clock:
+        things = furnish(WebScene(made))
+        close(made)
+    return folder / "portal.db", things
+
+
+@pytest.fixture
+def database_url(database_url: str, request: pytest.FixtureRequest) -> str:
+    """A database of this test's own: the furnished one if the test asks for `things`."""
+    if "things" in request.fixturenames:
+        furnished, _ = request.getfixturevalue("furnished")
+        shutil.copy(furnished, database_url.removeprefix("sqlite:///"))
+    return database_url
+
+
+@pytest.fixture
+def things(app: Flask, furnished: tuple[Path, Things], clock: time_machine.Traveller) -> Things:
+    """What stands in the furnished database, at the moment at which it was ready."""
+    clock.move_to(furnished[1].at)
+    return furnished[1]
 
 
 @pytest.fixture

@@ -6,17 +6,21 @@ shop's program. Words in braces are filled in from the things of a furnished sce
 """
 
 import re
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from flask import Flask
 from werkzeug.routing import Rule as Route
 
-from portal.accounts import api_keys, one_time
+from portal import terms
+from portal.accounts import api_keys, one_time, sign_ins, users
 from portal.accounts.one_time import Purpose
 from portal.accounts.roles import Role
+from portal.accounts.users import NOWHERE, User
 from portal.core import database
-from portal.core.database import session
-from portal.payouts.payouts import Batch
+from portal.rewards import rules
+from portal.rewards.rewards import Reward
 from tests.factories import PASSWORD, Scene
 
 EVERYBODY = ("anonymous", "referrer", "viewer", "reviewer", "finance", "owner")
@@ -151,70 +155,76 @@ def may(who: str, needs: str) -> bool:
     return who == "owner" or who in COLLEAGUES[needs]
 
 
+@dataclass
 class Things:
     """A furnished scene: one thing of each kind and state, by the word that stands for it in the table."""
 
-    def __init__(self, scene: Scene) -> None:
-        self.people = {
-            "referrer": scene.alice, "viewer": scene.colleague("Vera", Role.VIEWER), "reviewer": scene.rita,
-            "finance": scene.finn, "owner": scene.olivia,
-        }  # fmt: skip
-        self.emails = {who: person.email for who, person in self.people.items()}
-        self.words: dict[str, str] = {"code": scene.code(scene.alice), "alice": scene.alice.public_id}
-        scene.method(scene.alice)
-        scene.later(days=4)  # new payout details hold for three days
-        self._batches(scene)
-        scene.friend("Ada", of=scene.alice)
-        scene.friend("Pia", of=scene.alice)
-        scene.later(minutes=1)
-        self.words["approved"] = scene.approve(self._reward(scene, "ada")).public_id
-        self.words["pending"] = self._reward(scene, "pia").public_id
-        self._people(scene)
-        session.rollback()
+    at: datetime
+    words: dict[str, str] = field(default_factory=dict)
+    emails: dict[str, str] = field(default_factory=dict)
 
-    def _batches(self, scene: Scene) -> None:
-        for name, word in (("Bob", "exported"), ("Carol", "ready"), ("Dora", "draft")):
-            person = scene.friend(name, of=scene.alice)
-            scene.later(minutes=1)
-            scene.approve(self._reward(scene, name.lower()))
-            if word == "exported":
-                self.words |= {"bob": person.public_id, "referral": scene.referral(person).public_id}  # type: ignore[union-attr]
-            scene.later(days=31)
-            scene.release()
-            batch: Batch = scene.batch()
-            if word != "draft":
-                scene.approve_batch(batch)
-            if word == "exported":
-                scene.export(batch)
-                self.words["payout"] = batch.payouts[0].public_id
-            self.words[word] = batch.public_id
-        scene.friend("Eve", of=scene.alice)
-        scene.later(minutes=1)
-        scene.approve(self._reward(scene, "eve"))
-        scene.later(days=31)
-        scene.release()
-
-    def _reward(self, scene: Scene, name: str) -> Any:
-        scene.order(scene.customer(f"c-{name}", f"{name}@example.com")[0])
-        return scene.rewards(scene.alice)[-1]
-
-    def _people(self, scene: Scene) -> None:
-        ula, mallory, alice = scene.sign_up("Ula"), scene.mallory, scene.alice
-        scene.suspend(mallory)
-        self.words |= {"suspended": mallory.public_id, "viewer": self.people["viewer"].public_id}
-        self.words["confirm"] = scene.secret_for(ula)
-        from portal import terms
-        from portal.rewards import rules
-
-        self.words["rule"] = rules.of_terms(terms.in_force().id)[0].rule_key
-        with database.writing():
-            api_keys.make("the shop", by=None, at=scene.at)
-            self.words["reset"] = one_time.make(Purpose.RESET, alice.id, at=scene.at)
-            self.words["set_up"] = one_time.make(Purpose.SET_UP, None, at=scene.at)
-        self.words["key"] = api_keys.listed()[0].public_id
+    def person(self, who: str) -> User:
+        """Somebody of the matrix."""
+        found = users.find_by_email(self.emails[who])
+        assert found is not None
+        return found
 
     def fill(self, text: Any) -> Any:
         """A text of the table with the words in braces filled in."""
         if isinstance(text, dict):
             return {name: self.fill(value) for name, value in text.items()}
         return re.sub(r"\{(\w+)\}", lambda found: self.words[found[1]], text)
+
+
+def furnish(scene: Scene) -> Things:
+    """Carries things through the house until there is one of each kind and state; takes a second, so do it once."""
+    alice = scene.alice
+    vera = scene.colleague("Vera", Role.VIEWER)
+    people = {"referrer": alice, "viewer": vera, "reviewer": scene.rita, "finance": scene.finn, "owner": scene.olivia}
+    words = {"code": scene.code(alice), "alice": alice.public_id, "viewer": vera.public_id}
+    scene.method(alice)
+    scene.later(days=4)  # new payout details hold for three days
+    for name, word in (("Bob", "exported"), ("Carol", "ready"), ("Dora", "draft")):
+        words |= _batch(scene, scene.friend(name, of=alice), word)
+    _payable_reward(scene, scene.friend("Eve", of=alice))
+    words["approved"] = scene.approve(_pending_reward(scene, scene.friend("Ada", of=alice))).public_id
+    words["pending"] = _pending_reward(scene, scene.friend("Pia", of=alice)).public_id
+    scene.suspend(scene.mallory)
+    words["suspended"] = scene.mallory.public_id
+    words["confirm"] = scene.secret_for(scene.sign_up("Ula"))
+    words["rule"] = rules.of_terms(terms.in_force().id)[0].rule_key
+    with database.writing():
+        api_keys.make("the shop", by=None, at=scene.at)
+        words["reset"] = one_time.make(Purpose.RESET, people["referrer"].id, at=scene.at)
+        words["set_up"] = one_time.make(Purpose.SET_UP, None, at=scene.at)
+        sign_ins.start(people["referrer"].id, surroundings=NOWHERE, at=scene.at)  # on another device
+    words["key"] = api_keys.listed()[0].public_id
+    return Things(scene.at, words, {who: person.email for who, person in people.items()})
+
+
+def _pending_reward(scene: Scene, friend: User) -> Reward:
+    scene.later(minutes=1)
+    scene.order(friend)
+    return scene.rewards(scene.alice)[-1]
+
+
+def _payable_reward(scene: Scene, friend: User) -> None:
+    scene.approve(_pending_reward(scene, friend))
+    scene.later(days=31)
+    scene.release()
+
+
+def _batch(scene: Scene, friend: User, state: str) -> dict[str, str]:
+    """A batch in a state, with the words for what is in it."""
+    _payable_reward(scene, friend)
+    batch = scene.batch()
+    words = {state: batch.public_id}
+    if state == "draft":
+        return words
+    scene.approve_batch(batch)
+    if state == "exported":
+        referral = scene.referral(friend)
+        assert referral is not None
+        words |= {"bob": friend.public_id, "referral": referral.public_id}
+        words["payout"] = scene.export(batch).payouts[0].public_id
+    return words

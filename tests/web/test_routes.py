@@ -4,7 +4,7 @@ import pytest
 
 from tests.web.client import Tab
 from tests.web.keys import Shop
-from tests.web.routes import ACT, EVERYBODY, READ, WITHOUT_EFFECT, Things, may, of_map
+from tests.web.routes import ACT, EVERYBODY, READ, WITHOUT_EFFECT, may, of_map
 from tests.web.tables import SEEN, Unchanged, changes, contents
 
 LEAD_ON = {"public.start", "public.follow", "public.favicon"}
@@ -12,14 +12,9 @@ LEAD_ON = {"public.start", "public.follow", "public.favicon"}
 
 
 @pytest.fixture
-def things(scene):
-    return Things(scene)
-
-
-@pytest.fixture
 def tabs(app, things, tab_of):
     """A tab for everybody of the matrix."""
-    return {who: Tab(app) if who == "anonymous" else tab_of(things.people[who]) for who in EVERYBODY}
+    return {who: Tab(app) if who == "anonymous" else tab_of(things.person(who)) for who in EVERYBODY}
 
 
 def test_every_route_stands_in_the_table(app):
@@ -123,12 +118,12 @@ def test_an_action_is_refused_unless_it_comes_from_a_page_of_ours_and_is_then_do
 
 def actor_of(things, needs):
     by_needs = {"anyone": "referrer", "self": "referrer", "read": "viewer", "decide": "reviewer", "pay": "finance", "own": "owner"}
-    return things.people[by_needs[needs]]
+    return things.person(by_needs[needs])
 
 
 def test_the_only_posts_without_a_token_are_those_of_the_api_and_they_take_no_cookie(app, things, tabs):
     protect = app.extensions["csrf"]
-    assert protect._exempt_blueprints == {"api"}
+    assert {room.name for room in protect._exempt_blueprints} == {"api"}
     assert protect._exempt_views == {"portal.web.public.sign_up"}, "which looks itself, see test_without_cookies"
     shop = Shop(app)
     assert shop.customer("c-77", "seven@example.com").status_code == 201

@@ -76,7 +76,7 @@ def publish() -> ResponseReturnValue:
     form = _filled(inputs.Program())
     if not form.validate() or not inputs.read_amounts(form, terms.in_force().currency):
         return _page(form), 422
-    changed = {name: "" if form[name].data is None else form[name].data for name in PLAIN}
+    changed: dict[str, Any] = {name: "" if form[name].data is None else form[name].data for name in PLAIN}
     changed |= {column: form[name].minor for name, column in AMOUNTS.items()}
     return act(
         lambda: story.change_program(by=access.me().id, at=clock.now(), **changed),

@@ -21,7 +21,7 @@ def create_app(settings: Settings) -> Flask:
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=database.engine_options(settings.database_url),
         SQLALCHEMY_BINDS={"quick": database.engine_options(settings.database_url, quick=True)},
-        MAX_CONTENT_LENGTH=16 * 1024 * 1024,
+        MAX_CONTENT_LENGTH=1024 * 1024,  # nothing takes a file; what will, says so by its view
         MAX_FORM_MEMORY_SIZE=512 * 1024,
         MAX_FORM_PARTS=5000,
         TRUSTED_HOSTS=settings.hosts,

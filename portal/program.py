@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from portal import notices
 from portal import terms as terms_
@@ -24,13 +23,13 @@ from portal.core.database import Quick, Unavailable, session
 from portal.core.text import Refusal, marked, one_line
 from portal.payouts import methods, payouts, vouchers
 from portal.payouts.payouts import Batch, Payout
-from portal.referrals import attribution, referrals
-from portal.referrals.attribution import Attribution, Candidate
+from portal.referrals import attribution, candidates, referrals
+from portal.referrals.attribution import Attribution
 from portal.referrals.referrals import Referral
-from portal.rewards import conversions, goals, rewards, rules, signals
+from portal.rewards import conversions, earning, goals, rewards, rules, signals
 from portal.rewards.conversions import Conversion, Customer, OrderReport, Refund, RefundReport, ReportRefused
 from portal.rewards.rewards import Reason, Reward
-from portal.rewards.rules import Beneficiary, Computation, Facts, Rule
+from portal.rewards.rules import Rule
 from portal.sharing import clicks, links
 from portal.sharing.links import Found
 from portal.terms import Terms
@@ -118,49 +117,18 @@ def follow(code: str, seen: Surroundings, *, new: bool, on: Quick, at: datetime,
     return found
 
 
-def candidate(code: str, *, at: datetime) -> Candidate | None:
-    """What a code stands for as a way to be attributed; None if it is unknown or credits nobody."""
-    link = links.by_code(code)
-    if link is None or link.archived_at is not None:
-        return None
-    owner = User.by_id(link.owner_id)
-    if owner.suspended_at or not owner.active:
-        return None
-    return Candidate(link.id, link.owner_id, links.current_code(link.id), at, at)
-
-
-def _touches(visitor: str | None, *, at: datetime) -> list[Candidate]:
-    """A visitor's touches, one a link: with the moments of its first and its last visit."""
-    by_link: dict[int, Candidate] = {}
-    for click in clicks.touches(visitor, until=at):
-        known = by_link.get(click.link_id)
-        link = session.get_one(links.Link, click.link_id)
-        owner = User.by_id(link.owner_id)
-        if link.archived_at or owner.suspended_at or not owner.active:
-            continue
-        by_link[click.link_id] = Candidate(
-            link.id,
-            link.owner_id,
-            links.current_code(link.id),
-            min(click.at, known.first_at) if known else click.at,
-            known.last_at if known else click.last_at,
-            known.click_id if known else click.id,
-        )
-    return list(by_link.values())
-
-
 def foresee(visitor: str | None, *, carried: str = "", typed: str = "", at: datetime) -> Attribution | None:
     """Who would be the referrer of somebody who signs up now: by a typed code, else by touches and a carried code.
 
     `carried` is the code that travelled in the form: where there is no cookie it is the only touch.
     """
     terms = terms_.in_force()
-    touches = _touches(visitor, at=at)
-    brought = candidate(carried, at=at) if carried else None
+    touches = candidates.by_touches(visitor, at=at)
+    brought = candidates.by_code(carried, at=at) if carried else None
     if brought is not None and all(touch.link_id != brought.link_id for touch in touches):
         touches.append(brought)
     return attribution.decide(
-        typed=candidate(typed, at=at) if typed else None,
+        typed=candidates.by_code(typed, at=at) if typed else None,
         touches=touches,
         touch=terms_.Touch(terms.touch),
         window_days=terms.window_days,
@@ -311,7 +279,7 @@ def report_customer(
         raise ReportRefused("email", marked("This customer was told by somebody else just now. Send it again."))
     links.make(user.id, at=at)
     terms = terms_.in_force()
-    brought = candidate(code, at=user.signed_up_at) if code and terms.open_to_new else None
+    brought = candidates.by_code(code, at=user.signed_up_at) if code and terms.open_to_new else None
     if brought is not None:
         outcome = attribution.decide(
             typed=brought, touches=[], touch=terms_.Touch(terms.touch), window_days=terms.window_days, at=at, shop=True
@@ -391,7 +359,7 @@ def _apply(conversion: Conversion, customer: User, *, at: datetime) -> None:
     conversion.referral_id = referral.id
     users.lock(referral.referrer_id, referral.referee_id)
     if _in_good_standing(referral):
-        _reward(conversion, referral, at=at)
+        earning.earn(conversion, referral, at=at)
     else:
         conversion.outcome = [{"why_not": "suspended"}]
     session.flush()
@@ -401,124 +369,6 @@ def _apply(conversion: Conversion, customer: User, *, at: datetime) -> None:
 
 def _in_good_standing(referral: Referral) -> bool:
     return all(User.by_id(number).in_good_standing for number in (referral.referrer_id, referral.referee_id))
-
-
-def _reward(conversion: Conversion, referral: Referral, *, at: datetime) -> None:
-    """For each beneficiary the best matching rule of the terms the referral came under; milestones on top."""
-    terms = terms_.version_of(referral.terms_id)
-    offered = [rule for rule in rules.of_terms(terms.id) if rule.goal == conversion.goal]
-    usual = [rule for rule in offered if not rule.threshold]
-    outcome: list[dict[str, Any]] = []
-    weighed: dict[int, Computation] = {}
-    for rule in usual:
-        weighed[rule.id] = rules.work_out(rule, terms, _facts(conversion, referral, rule))
-    conversion.counted = _reached(conversion, referral, list(weighed.values()))
-    if conversion.counted and conversion.goal == terms.goal:
-        referrals.count(referral, at=at)
-    session.flush()
-    for beneficiary in Beneficiary:
-        mine = [rule for rule in usual if rule.beneficiary == beneficiary]
-        best = max(mine, key=lambda rule: (weighed[rule.id].amount_minor, -rule.id), default=None)
-        for rule in mine:
-            if rule is not best or not weighed[rule.id].amount_minor:
-                why_not = weighed[rule.id].why_not or "another_gives_more"
-                outcome.append({"beneficiary": beneficiary, "rule_key": rule.rule_key, "why_not": why_not})
-        if best is not None and weighed[best.id].amount_minor:
-            others = [
-                {"step": "beats", "rule_key": rule.rule_key, "amount_minor": weighed[rule.id].amount_minor}
-                for rule in mine
-                if rule is not best and weighed[rule.id].amount_minor
-            ]
-            outcome.append(_give(conversion, referral, best, terms, weighed[best.id], others, at=at))
-    for rule in offered:
-        if rule.threshold and conversion.counted:
-            worked = rules.work_out(rule, terms, _facts(conversion, referral, rule))
-            if worked.amount_minor:
-                outcome.append(_give(conversion, referral, rule, terms, worked, [], at=at))
-            else:
-                outcome.append({"beneficiary": rule.beneficiary, "rule_key": rule.rule_key, "why_not": worked.why_not})
-    conversion.outcome = outcome
-
-
-def _facts(conversion: Conversion, referral: Referral, rule: Rule) -> Facts:
-    person_id = referral.referrer_id if rule.beneficiary == Beneficiary.REFERRER else referral.referee_id
-    return Facts(
-        goal=conversion.goal,
-        order_minor=conversion.amount_minor,
-        occurred_at=conversion.occurred_at,
-        joined_at=referral.joined_at,
-        expires_at=referral.expires_at,
-        earned_before=conversions.counted_before(referral, conversion.goal),
-        ordinal=rewards.next_ordinal(person_id, rule.rule_key),
-        given=rewards.given(referral.id, person_id, rule.rule_key),
-        friends=rewards.friends_counted(referral.referrer_id, conversion.goal) if rule.threshold else 0,
-        reached=rewards.milestone_reached(person_id, rule) if rule.threshold else False,
-    )
-
-
-def _reached(conversion: Conversion, referral: Referral, computations: list[Computation]) -> bool:
-    """Whether a goal counts as reached: in time, and by some rule's measure if there is one."""
-    if not referral.joined_at <= conversion.occurred_at:
-        return False
-    if conversion.occurred_at > referral.expires_at and not conversions.counted_before(referral, conversion.goal):
-        return False
-    fine = {None, "rounds_to_nothing", "only_the_first", "months_over", "outside_dates"}
-    return not computations or any(computation.why_not in fine for computation in computations)
-
-
-def _give(
-    conversion: Conversion,
-    referral: Referral,
-    rule: Rule,
-    terms: Terms,
-    computation: Computation,
-    others: list[dict[str, Any]],
-    *,
-    at: datetime,
-) -> dict[str, Any]:
-    """Makes one reward, within what the caps of today leave a referrer; what became of it, for the outcome."""
-    said = {"beneficiary": rule.beneficiary, "rule_key": rule.rule_key}
-    person_id = referral.referrer_id if rule.beneficiary == Beneficiary.REFERRER else referral.referee_id
-    amount, steps = computation.amount_minor, computation.steps + others
-    if rule.beneficiary == Beneficiary.REFERRER:
-        amount, steps = _within_caps(person_id, amount, steps, at=at)
-    if amount == 0:
-        return said | {"why_not": "cap_reached"}
-    reward = rewards.make(
-        conversion,
-        referral,
-        rule,
-        terms,
-        person_id,
-        Computation(amount, steps),
-        ordinal=rewards.next_ordinal(person_id, rule.rule_key),
-        at=at,
-    )
-    if reward is None:
-        return said | {"why_not": "already_given"}
-    return said | {"amount_minor": amount}
-
-
-def _within_caps(
-    person_id: int, amount: int, steps: list[dict[str, Any]], *, at: datetime
-) -> tuple[int, list[dict[str, Any]]]:
-    """What today's caps a month and a year leave of an amount, with the step that says so."""
-    today = terms_.in_force()
-    for period, cap in (("month", today.referrer_month_cap_minor), ("year", today.referrer_year_cap_minor)):
-        if cap is None:
-            continue
-        used = rewards.given_since(person_id, today.currency, period_start(today, period, at=at))
-        room = max(0, cap - used)
-        if amount > room:
-            amount = room
-            steps = [*steps, {"step": "cap", "period": period, "cap_minor": cap, "amount_minor": room}]
-    return amount, steps
-
-
-def period_start(terms: Terms, period: str, *, at: datetime) -> datetime:
-    """When the month or year of a moment began, by the terms' time zone."""
-    local = at.astimezone(ZoneInfo(terms.time_zone)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return (local.replace(month=1) if period == "year" else local).astimezone(at.tzinfo)
 
 
 # --- refund ---------------------------------------------------------------------------------------------------
@@ -693,7 +543,7 @@ def approve_clear(*, at: datetime) -> int:
     if terms is None or terms.auto_approve_below_minor is None:
         return 0
     if terms.budget_month_minor is not None:
-        spent = rewards.spent_since(terms.currency, period_start(terms, "month", at=at))
+        spent = rewards.spent_since(terms.currency, terms.period_start("month", at=at))
         if spent > terms.budget_month_minor:
             return 0
     due = rewards.locked(rewards.due_for_approval(terms.auto_approve_below_minor, at=at))

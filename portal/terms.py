@@ -6,7 +6,7 @@ keeps the version accepted, a referral the version it came under. The program's 
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -83,6 +83,11 @@ class Terms(Model):
     def day(self, at: datetime) -> date:
         """The calendar day of a moment by the program's time zone."""
         return clock.local_date(at, self.time_zone)
+
+    def period_start(self, period: Literal["month", "year"], *, at: datetime) -> datetime:
+        """When the month or year of a moment began, by the program's time zone."""
+        local = clock.in_zone(at, self.time_zone).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        return (local.replace(month=1) if period == "year" else local).astimezone(at.tzinfo)
 
 
 database.append_only(Terms)

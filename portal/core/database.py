@@ -313,7 +313,9 @@ class Quick:
 
     def moment(self, at: datetime) -> Any:
         """A moment as this driver takes it, equal to what `Moment` stores."""
-        return at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds") if self.dialect == "sqlite" else at
+        return (
+            at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds") if self.dialect == "sqlite" else at
+        )
 
 
 _quick_of: dict[Engine, Quick] = {}

@@ -30,8 +30,8 @@ LANGUAGES = ("en",)
 def create_web(app: Flask, settings: Settings, quick: Quick) -> None:
     """Gives the application its pages, its API and its manners."""
     Babel(app, locale_selector=lambda: request.accept_languages.best_match(LANGUAGES) or "en")
-    protect = CSRFProtect(app)
     gate.install(app)
+    protect = CSRFProtect(app)
     for room in (public, account, dashboard, admin, api):
         app.register_blueprint(room.blueprint)
     if settings.demo:

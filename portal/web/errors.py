@@ -3,14 +3,15 @@
 import logging
 import secrets
 
-from flask import Flask, g, make_response, render_template, request
+from flask import Flask, Response, g, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, SecurityError
 
 from portal.core import database
 from portal.core.text import Refusal
+from portal.sharing import links
 from portal.web import limits, problems, words
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,9 @@ def page(status: int, **facts: object) -> ResponseReturnValue:
 def _http(error: HTTPException) -> ResponseReturnValue:
     if error.response is not None:
         return error.response
+    if isinstance(error, SecurityError):
+        # A Host name that is not ours: no page, since not even the addresses of its style sheet could be made.
+        return Response("This portal does not answer to that name.\n", 400, mimetype="text/plain")
     status = error.code or 500
     if status >= 500 or status < 400:
         return error.get_response() if status < 400 else page(500, request_id=_reference())
@@ -76,9 +80,11 @@ def _refused(refusal: Refusal) -> ResponseReturnValue:
 
 
 def _unavailable(error: Exception) -> ResponseReturnValue:
-    """The database is locked, away or full: said plainly, and nothing was changed."""
+    """The database is locked, away or full: said plainly, and nothing was changed. A friend is sent on all the same."""
     _let_go()
     log.error("database unavailable: %s", type(error).__name__)
+    if request.endpoint == "public.follow" and (code := links.folded((request.view_args or {})["code"])):
+        return redirect(f"/signup?ref={code}")
     response = make_response(page(503, request_id=_reference()))
     response.headers["Retry-After"] = "5"
     return response

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from flask import request
 from flask_babel import gettext
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
@@ -31,18 +32,27 @@ from portal.web import words
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 128
 
 
+class Form(FlaskForm):
+    """A form whose fields hold text, as pages send it: no files and no JSON, which Flask-WTF would take as well."""
+
+    class Meta(FlaskForm.Meta):
+        def wrap_formdata(self, form: FlaskForm, formdata: Any) -> Any:
+            found = super().wrap_formdata(form, formdata)
+            return request.form if found is not None and found is not formdata else found
+
+
 def _of(words: dict[str, Any]) -> list[SelectChoice]:
     """What can be chosen, as WTForms wants it: value -> words."""
     return [SelectChoice(value=str(value), label=label) for value, label in words.items()]
 
 
-def without_nul(_form: FlaskForm, field: Field) -> None:
+def without_nul(_form: Form, field: Field) -> None:
     """No NUL reaches the database: PostgreSQL refuses it."""
     if isinstance(field.data, str) and "\x00" in field.data:
         raise ValidationError(_l("This contains a character that cannot be kept."))
 
 
-def an_address(_form: FlaskForm, field: Field) -> None:
+def an_address(_form: Form, field: Field) -> None:
     """An e-mail address, cleaned in place."""
     try:
         field.data = users.clean_email(field.data or "")
@@ -50,19 +60,19 @@ def an_address(_form: FlaskForm, field: Field) -> None:
         raise ValidationError(words.say(refusal)) from refusal
 
 
-def a_currency(_form: FlaskForm, field: Field) -> None:
+def a_currency(_form: Form, field: Field) -> None:
     field.data = (field.data or "").strip().upper()
     if not money.is_currency(field.data):
         raise ValidationError(_l("Write a currency's three letters, such as EUR."))
 
 
-def a_web_address(_form: FlaskForm, field: Field) -> None:
+def a_web_address(_form: Form, field: Field) -> None:
     """An address of a site, by https or http."""
     if field.data and not re.fullmatch(r"https?://[^\s\\<>\"'@]+", field.data):
         raise ValidationError(_l("Write an address such as https://shop.example.com."))
 
 
-def a_time_zone(_form: FlaskForm, field: Field) -> None:
+def a_time_zone(_form: Form, field: Field) -> None:
     if not clock.is_zone(field.data or ""):
         raise ValidationError(_l("Write a time zone such as Europe/Berlin."))
 
@@ -98,7 +108,7 @@ def _password(label: Any) -> PasswordField:
     )
 
 
-class SignUp(FlaskForm):
+class SignUp(Form):
     """B2: the friend's form. `ref` is the code that travels where there is no cookie, `code` one that was typed."""
 
     ref = HiddenField(validators=[Optional(), Length(max=100)])
@@ -113,18 +123,18 @@ class SignUp(FlaskForm):
     terms = BooleanField(_l("I accept the terms"), validators=[DataRequired(_l("Accept the terms to go on."))])
 
 
-class Reset(FlaskForm):
+class Reset(Form):
     email = EmailField(
         _l("E-mail"),
         validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), Length(max=254), an_address],
     )
 
 
-class NewPassword(FlaskForm):
+class NewPassword(Form):
     password = _password(_l("New password"))
 
 
-class SetUp(FlaskForm):
+class SetUp(Form):
     """C9: the first owner and the program's offer."""
 
     email = EmailField(
@@ -149,7 +159,7 @@ class SetUp(FlaskForm):
     )
 
 
-class Program(FlaskForm):
+class Program(Form):
     """The terms as the owner edits them; a version is published when it is saved."""
 
     program_name = StringField(_l("Program name"), validators=[InputRequired(), Length(max=80), without_nul])
@@ -179,7 +189,7 @@ class Program(FlaskForm):
     legal_text = TextAreaField(_l("Legal text"), validators=[Optional(), Length(max=20000), without_nul])
 
 
-class OfferedRule(FlaskForm):
+class OfferedRule(Form):
     """A rule to be added to the offer."""
 
     goal = SelectField(_l("For"), id="rule-goal")
@@ -204,7 +214,7 @@ class OfferedRule(FlaskForm):
     ends_on = DateField(_l("Until, with this day"), validators=[Optional()])
 
 
-class Goal(FlaskForm):
+class Goal(Form):
     name = StringField(
         _l("Name for machines"), validators=[InputRequired(_l("Name the goal.")), Length(max=32), without_nul]
     )
@@ -251,7 +261,7 @@ def tiers(text: str, currency: str | None) -> list[dict[str, int]]:
     return steps
 
 
-class PayoutMethod(FlaskForm):
+class PayoutMethod(Form):
     kind = RadioField(
         _l("How would you like to be paid?"),
         choices=_of(
@@ -269,7 +279,7 @@ class PayoutMethod(FlaskForm):
     iban = StringField(_l("IBAN"), validators=[Optional(), Length(max=50), without_nul])
 
 
-class Rejection(FlaskForm):
+class Rejection(Form):
     reason = SelectField(_l("Reason"), choices=_of({reason: words.REASONS[reason] for reason in Reason}))
     told = TextAreaField(
         _l("What the referrer reads"),
@@ -278,13 +288,13 @@ class Rejection(FlaskForm):
     note = TextAreaField(_l("Note for colleagues"), validators=[Optional(), Length(max=500), without_nul])
 
 
-class Note(FlaskForm):
+class Note(Form):
     """A reason for colleagues; needed."""
 
     note = TextAreaField(_l("Reason"), validators=[InputRequired(_l("Write why.")), Length(max=500), without_nul])
 
 
-class Failure(FlaskForm):
+class Failure(Form):
     failure = StringField(
         _l("Why did the payment fail?"),
         validators=[
@@ -295,11 +305,11 @@ class Failure(FlaskForm):
     )
 
 
-class Payment(FlaskForm):
+class Payment(Form):
     bank_reference = StringField(_l("Reference of the bank"), validators=[Optional(), Length(max=80), without_nul])
 
 
-class Vouchers(FlaskForm):
+class Vouchers(Form):
     value = AmountField(_l("Each is worth"), validators=[InputRequired(_l("Write an amount.")), Length(max=20)])
     codes = TextAreaField(
         _l("Codes, one a line"),
@@ -307,13 +317,13 @@ class Vouchers(FlaskForm):
     )
 
 
-class ApiKey(FlaskForm):
+class ApiKey(Form):
     name = StringField(
         _l("What is it for?"), validators=[InputRequired(_l("Name the key.")), Length(max=60), without_nul]
     )
 
 
-class Role(FlaskForm):
+class Role(Form):
     role = SelectField(
         _l("Role"),
         choices=_of(
@@ -327,20 +337,20 @@ class Role(FlaskForm):
     )
 
 
-class Profile(FlaskForm):
+class Profile(Form):
     name = StringField(_l("Name"), validators=[Optional(), Length(max=80), without_nul])
 
 
-class OwnCode(FlaskForm):
+class OwnCode(Form):
     code = StringField(
         _l("Your own code"), validators=[InputRequired(_l("Write a code.")), Length(max=100), without_nul]
     )
 
 
-class Only(FlaskForm):
+class Only(Form):
     """A button: nothing but the token."""
 
 
-def read_amounts(form: FlaskForm, currency: str) -> bool:
+def read_amounts(form: Form, currency: str) -> bool:
     """Reads every amount of a form in a currency; whether all were fine."""
     return all([field.read(currency) for field in form if isinstance(field, AmountField)])

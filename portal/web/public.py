@@ -27,6 +27,7 @@ from portal.config import Settings
 from portal.core import clock, database, migrate
 from portal.core.text import Refusal
 from portal.delivery import worker
+from portal.referrals import candidates
 from portal.rewards import rules
 from portal.rewards.rules import Beneficiary, Kind, Rule
 from portal.sharing import clicks, links
@@ -180,7 +181,7 @@ def _count_direct_visit(code: str) -> None:
 def _sign_up_is_fine(form: inputs.SignUp) -> bool:
     fine = form.validate()
     typed = (form.code.data or "").strip()
-    if typed and not form.code.errors and program.candidate(typed, at=clock.now()) is None:
+    if typed and not form.code.errors and candidates.by_code(typed, at=clock.now()) is None:
         form.code.errors = [gettext("We do not know this code. Check it or leave it empty.")]
         return False
     return fine

@@ -1,66 +1,132 @@
-"""Many people at once, made of rows: for lists, files and limits, where the way there does not matter."""
+"""Many people and many rewards, made of rows: for lists, files and limits, where the way there does not matter."""
 
 from typing import Any
 
 import sqlalchemy as sa
 
-from portal import program
+from portal.accounts.audit import AuditEntry
 from portal.accounts.users import User
 from portal.core.database import session
-from portal.core.text import public_id, token
 from portal.payouts.methods import Kind, Method
 from portal.referrals.referrals import Referral
-from portal.rewards import goals, rewards, rules
-from portal.rewards.conversions import Conversion, Customer, OrderReport
+from portal.rewards import goals, rules
+from portal.rewards.conversions import Conversion
+from portal.rewards.ledger import Bucket, Cause, Transfer
+from portal.rewards.rewards import Decision, Reward, State, Verdict
 from portal.sharing import links
 from portal.terms import in_force
-from tests.factories import Scene
+from tests.factories import REFERRER, Scene
+
+Row = dict[str, Any]
 
 
-def many_orders(scene: Scene, friend: User, count: int, *, amount_minor: int) -> None:
-    """So many orders of one friend, reported in one write."""
-    email = friend.email
-    reports = [
-        OrderReport(goals.PURCHASE, f"many-{n}", Customer(email=email), scene.at, amount_minor, "EUR")
-        for n in range(count)
-    ]
-    scene.do(lambda: [program.convert(report, at=scene.at).answer for report in reports])
+def many_pending(scene: Scene, friend: User, count: int, *, amount_minor: int) -> None:
+    """So many pending rewards of one amount, for as many orders of one friend."""
+    referral = scene.referral(friend)
+    assert referral is not None
+    pair = [(referral.id, referral.referrer_id, friend.id)] * count
+    scene.do(lambda: _rewarded(scene, pair, amount_minor, state=State.PENDING))
 
 
 def many_ready(scene: Scene, count: int, *, amount_minor: int = 2000) -> None:
     """So many referrers who confirmed, take shop credit and have an amount ready to pay, each by a friend's order."""
-    rita, link = scene.rita.id, links.main_link(scene.alice.id).id
-
-    def people(prefix: str) -> list[int]:
-        rows = [
-            {"public_id": public_id(), "email": f"{prefix}{n}@example.com", "name": f"{prefix} {n}", "shows_name": True,
-             "fs_uniquifier": token(), "created_at": scene.at, "signed_up_at": scene.at, "confirmed_at": scene.at}
-            for n in range(count)
-        ]  # fmt: skip
-        return list(session.scalars(sa.insert(User).returning(User.id, sort_by_parameter_order=True), rows))
+    link, rita = links.main_link(scene.alice.id).id, scene.rita.id
 
     def step() -> None:
-        terms = in_force()
-        rule = rules.of_terms(terms.id)[0]
-        at: dict[str, Any] = {"joined_at": scene.at, "touched_at": scene.at, "expires_at": scene.at}
-        for referrer, referee in zip(people("referrer"), people("friend"), strict=True):
-            session.add(Method(user_id=referrer, kind=Kind.CREDIT, set_at=scene.at, usable_at=scene.at))
-            referral = Referral(
-                referrer_id=referrer, referee_id=referee, link_id=link, code="x", how="code", terms_id=terms.id, **at
-            )
-            order = Conversion(
-                source=goals.SHOP, external_id=f"many-{referee}", goal=goals.PURCHASE, customer_id=referee,
-                customer_external_id=str(referee), amount_minor=6400, currency=terms.currency, occurred_at=scene.at,
-                received_at=scene.at, applied_at=scene.at, counted=True,
-            )  # fmt: skip
-            session.add_all([referral, order])
-            session.flush()
-            order.referral_id = referral.id
-            computed = rules.Computation(amount_minor)
-            reward = rewards.make(order, referral, rule, terms, referrer, computed, ordinal=1, at=scene.at)
-            assert reward is not None
-            reward.hold_until = scene.at
-            rewards.approve(reward, by=rita, at=scene.at)
-            rewards.release(reward, at=scene.at)
+        referrers, referees = _people(scene, "referrer", count), _people(scene, "friend", count)
+        _add(
+            Method, [{"user_id": n, "kind": Kind.CREDIT, "set_at": scene.at, "usable_at": scene.at} for n in referrers]
+        )
+        common = {"link_id": link, "code": "x", "how": "code", "terms_id": in_force().id}
+        moments = dict.fromkeys(("touched_at", "joined_at", "expires_at"), scene.at)
+        pairs = list(zip(referrers, referees, strict=True))
+        referrals = _add(Referral, [{"referrer_id": a, "referee_id": b} | common | moments for a, b in pairs])
+        made = [(number, *pair) for number, pair in zip(referrals, pairs, strict=True)]
+        rewards = _rewarded(scene, made, amount_minor, state=State.APPROVED)
+        told = {"verdict": Verdict.APPROVE, "by_id": rita, "at": scene.at, "amount_minor": amount_minor, "number": 1}
+        decisions = _add(Decision, [{"reward_id": reward} | told for reward in rewards])
+        names = session.execute(sa.select(Reward.id, Reward.public_id).where(Reward.id.in_(rewards)))
+        said = {"at": scene.at, "actor_id": rita, "verb": "reward_approve", "subject_kind": "reward"}
+        _add(AuditEntry, [{"subject_id": name} | said for _, name in names])
+        rows = list(zip(decisions, rewards, referrers, strict=True))
+        _move(scene, rows, amount_minor, Bucket.PENDING, Bucket.APPROVED, Cause.DECISION)
+        _move(scene, rows, amount_minor, Bucket.APPROVED, Bucket.PAYABLE, Cause.RELEASE)
 
     scene.do(step)
+
+
+def _people(scene: Scene, kind: str, count: int) -> list[int]:
+    moments = dict.fromkeys(("created_at", "signed_up_at", "confirmed_at"), scene.at)
+    return _add(User, [{"email": f"{kind}{n}@example.com", "name": f"{kind} {n}"} | moments for n in range(count)])
+
+
+def _rewarded(scene: Scene, referrals: list[tuple[int, int, int]], amount_minor: int, *, state: State) -> list[int]:
+    """An order and a pending or released reward for each (referral, referrer, referee)."""
+    rule = rules.of_terms(in_force().id)[0]
+    moments = dict.fromkeys(("occurred_at", "received_at", "applied_at"), scene.at)
+    order = {
+        "source": goals.SHOP,
+        "goal": rule.goal,
+        "amount_minor": 6400,
+        "currency": "EUR",
+        "counted": True,
+    } | moments
+    orders = _add(
+        Conversion,
+        [
+            {
+                "external_id": f"many-{n}",
+                "customer_external_id": str(referee),
+                "customer_id": referee,
+                "referral_id": number,
+            }
+            | order
+            for n, (number, _, referee) in enumerate(referrals)
+        ],
+    )
+    said = {"beneficiary": REFERRER, "rule_id": rule.id, "rule_key": rule.rule_key, "amount_minor": amount_minor,
+            "currency": "EUR", "computation": [], "made_at": scene.at, "hold_until": scene.at, "state": state,
+            "released_at": None if state == State.PENDING else scene.at}  # fmt: skip
+    people = [referrer for _, referrer, _ in referrals]
+    rewards = _add(
+        Reward,
+        [
+            {"person_id": person, "referral_id": number, "conversion_id": order_id, "ordinal": n + 1} | said
+            for n, (order_id, (number, person, _)) in enumerate(zip(orders, referrals, strict=True))
+        ],
+    )
+    _move(
+        scene,
+        list(zip(rewards, rewards, people, strict=True)),
+        amount_minor,
+        Bucket.PROGRAM,
+        Bucket.PENDING,
+        Cause.REWARD,
+    )
+    return rewards
+
+
+def _move(
+    scene: Scene, rows: list[tuple[int, int, int]], amount_minor: int, left: Bucket, entered: Bucket, cause: Cause
+) -> None:
+    """A transfer for each (cause, reward, person)."""
+    said = {
+        "from_bucket": left,
+        "to_bucket": entered,
+        "amount_minor": amount_minor,
+        "currency": "EUR",
+        "cause_kind": cause,
+    }
+    _add(
+        Transfer,
+        [
+            {"cause_id": number, "reward_id": reward, "user_id": person, "at": scene.at} | said
+            for number, reward, person in rows
+        ],
+    )
+
+
+def _add(model: Any, rows: list[Row]) -> list[int]:
+    """Adds rows and gives their numbers, in the same order."""
+    insert = sa.insert(model).returning(model.id, sort_by_parameter_order=True)
+    return list(session.scalars(insert, rows))

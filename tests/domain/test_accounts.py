@@ -191,8 +191,8 @@ def test_the_first_owner_may_everything_and_a_known_person_becomes_one_with_a_ne
 
 @pytest.mark.parametrize(
     "address",
-    ["", "bob", "@x.example", "bob@", "bob@x", "a@x.example, b@y.example", "bob@exa mple.com", "bob@x.example\nBcc: y@z.example",
-     "bob\x00@x.example", "x" * 400 + "@x.example", "bob@-x.example", "<bob@x.example>", "bob@x..example"],
+    ["", "bob", "@x.example", "bob@", "bob@x", "a@x.example, b@y.example", "bob@exa mple.com", "bob@x..example",
+     "bob\x00@x.example", "x" * 400 + "@x.example", "bob@-x.example", "<bob@x.example>", "bob@x.example\nCc: y@z.example"],
 )  # fmt: skip
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(BadAddress):

@@ -8,7 +8,7 @@ from portal import program, terms
 from portal.accounts.users import NOWHERE
 from portal.core import database
 from portal.core.database import session
-from portal.referrals import attribution, referrals
+from portal.referrals import attribution, candidates, referrals
 from portal.referrals.attribution import Attribution, How
 from portal.sharing import links
 from portal.sharing.clicks import Click
@@ -133,7 +133,7 @@ def test_a_typed_code_that_nobody_has_never_wipes_out_a_good_touch(scene: Scene)
     bob = scene.sign_up("Bob", visitor=VISITOR, typed="no-such-code")
     referral = scene.referral(bob)
     assert referral is not None and referral.referrer_id == scene.alice.id
-    assert program.candidate("no-such-code", at=scene.at) is None  # by which the page tells the friend
+    assert candidates.by_code("no-such-code", at=scene.at) is None  # by which the page tells the friend
 
 
 @pytest.mark.case(21, 25)

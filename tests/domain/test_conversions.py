@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from portal import program, terms
+from portal import terms
 from portal.core.database import session
 from portal.program import Answer
 from portal.rewards import goals
@@ -370,5 +370,5 @@ def test_the_cap_of_today_counts_and_not_that_of_the_referrals_terms(scene: Scen
 def test_a_month_begins_by_the_terms_time_zone(scene: Scene) -> None:
     scene.publish(time_zone="Europe/Berlin")
     at = datetime(2026, 9, 30, 22, 30, tzinfo=UTC)  # 1 October, 0:30 in Berlin
-    assert program.period_start(terms.in_force(), "month", at=at) == datetime(2026, 9, 30, 22, tzinfo=UTC)
-    assert program.period_start(terms.in_force(), "year", at=at) == datetime(2025, 12, 31, 23, tzinfo=UTC)
+    assert terms.in_force().period_start("month", at=at) == datetime(2026, 9, 30, 22, tzinfo=UTC)
+    assert terms.in_force().period_start("year", at=at) == datetime(2025, 12, 31, 23, tzinfo=UTC)

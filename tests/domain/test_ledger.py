@@ -12,7 +12,8 @@ from portal.reports import books, referrer
 from portal.rewards import ledger, rewards
 from portal.rewards.ledger import Seal, Transfer
 from tests import invariants
-from tests.factories import EVERY, Scene, fixed, share
+from tests.domain.many import many_pending
+from tests.factories import EVERY, Scene, fixed
 
 pytestmark = pytest.mark.both_databases
 
@@ -216,10 +217,7 @@ def test_a_seal_removed_is_missed(scene: Scene) -> None:
 @pytest.mark.case(72, 73)
 def test_a_thousand_small_rewards_sum_exactly(scene: Scene) -> None:
     """0.10 a thousand times: 100.00 in the ledger, on the page and in every list."""
-    from tests.domain.many import many_orders
-
-    scene.publish(share(1000, hold_days=0, **EVERY))
-    many_orders(scene, scene.bob, 1000, amount_minor=100)
+    many_pending(scene, scene.bob, 1000, amount_minor=10)
     assert scene.balance(scene.alice) == {"pending": 10_000}
     shown = referrer.credits(scene.alice.id, "EUR", at=scene.at)
     assert (shown.ready_minor, shown.on_its_way_minor, shown.paid_minor) == (0, 10_000, 0)

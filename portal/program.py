@@ -191,11 +191,31 @@ def _refer(referee: User, outcome: Attribution, terms: Terms, *, at: datetime) -
 # --- confirm --------------------------------------------------------------------------------------------------
 
 
+def mail_again(email: str, *, at: datetime) -> None:
+    """Sends the mail with the button again, to somebody who signed up and has not confirmed the address.
+
+    It stands for the sign-up that there was. If there were several with different passwords (somebody else may have
+    tried the address), it stands for none of them, and who confirms is asked to choose a password by mail.
+    """
+    user = users.find_by_email(email)
+    if user is None or user.confirmed_at is not None or not user.active:
+        return
+    made = one_time.made_for(Purpose.CONFIRM, user.id)
+    if not made:
+        return
+    one = made[0] if len({key.password for key in made}) == 1 else None
+    secret = one_time.make(
+        Purpose.CONFIRM, user.id, password=one and one.password, carried=one and one.carried, at=at
+    )
+    notices.confirm_address(user, secret, at=at)
+
+
 def confirm(secret: str, *, at: datetime) -> User | None:
     """Somebody proves that an address is theirs, by the button on the mailed page. None: the link is no good.
 
-    The password becomes the one chosen at the sign-up that this mail was for. What waited for the address happens
-    now: orders of theirs, and the goal `signup`.
+    The password becomes the one chosen at the sign-up that this mail was for; where it was for none (see
+    `mail_again`), a link to choose one is mailed. What waited for the address happens now: orders of theirs, and the
+    goal `signup`.
     """
     key = one_time.use(Purpose.CONFIRM, secret, at=at)
     if key is None or key.user_id is None:
@@ -207,9 +227,11 @@ def confirm(secret: str, *, at: datetime) -> User | None:
     if not first:
         return user
     user.confirmed_at = at
-    if key.password and key.password != user.password:
+    if key.password != user.password:
         user.password = key.password
         sign_ins.end_all(user.id, at=at)
+    if user.password is None:
+        notices.reset_password(user, one_time.make(Purpose.RESET, user.id, at=at), at=at)
     one_time.end_all(Purpose.CONFIRM, user.id, at=at)
     audit.write("address_confirmed", "user", user.public_id, by=user.id, at=at)
     if key.carried and referrals.of_referee(user.id) is None:
@@ -397,7 +419,7 @@ def refund(report: RefundReport, *, at: datetime) -> Refunded:
     conversion = conversions.find(report.source, report.conversion_external_id)
     if conversion is None:
         return Refunded(made, Answer.WAITING)
-    session.refresh(conversion, with_for_update=True)
+    session.refresh(conversion, with_for_update={"key_share": True})  # as `database.lock`: keys that point to it go in
     _take_back(conversion, made, at=at)
     return Refunded(made, Answer.MADE)
 

@@ -79,6 +79,12 @@ def find(purpose: Purpose, secret: str) -> OneTimeKey | None:
     return session.scalar(query)
 
 
+def made_for(purpose: Purpose, user_id: int) -> list[OneTimeKey]:
+    """The keys of one kind of a person, whether they can still be used or not, the latest first."""
+    query = sa.select(OneTimeKey).where(OneTimeKey.user_id == user_id, OneTimeKey.purpose == purpose)
+    return list(session.scalars(query.order_by(OneTimeKey.id.desc())))
+
+
 def use(purpose: Purpose, secret: str, *, at: datetime) -> OneTimeKey | None:
     """Uses a key up and gives it back; None if it is unknown, used, ended or too old."""
     key = find(purpose, secret)

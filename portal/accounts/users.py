@@ -4,9 +4,10 @@ Invariants: an address is there once, by lower case; an outside id once; nobody 
 A customer reported by the shop has no password and cannot sign in until the address is confirmed.
 """
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
+from typing import Literal, Self
 
 import email_validator
 import sqlalchemy as sa
@@ -28,6 +29,10 @@ FOLDING = {
 PLUS_TAGS = FOLDING.keys() | {"outlook.com", "hotmail.com", "live.com", "icloud.com", "me.com", "fastmail.com",
                               "proton.me", "protonmail.com", "pm.me"}  # fmt: skip
 """Providers that deliver `name+tag@` to `name@`."""
+
+
+PASSWORD_FORM: Literal["NFKD"] = "NFKD"
+"""The Unicode form of passwords before they are hashed (NIST SP 800-63B, 5.1.1.2)."""
 
 
 class BadAddress(Refusal):
@@ -160,8 +165,11 @@ def masked(email: str) -> str:
 
 
 def hashed(password: str) -> str:
-    """A password as it is kept (argon2id). Slow on purpose: call it before a write begins."""
-    kept: str = hash_password(password)
+    """A password as it is kept (argon2id). Slow on purpose: call it before a write begins.
+
+    Two keyboards may write one letter in two ways; the form is the one to which a sign-in brings what was typed.
+    """
+    kept: str = hash_password(unicodedata.normalize(PASSWORD_FORM, password))
     return kept
 
 

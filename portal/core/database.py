@@ -224,9 +224,8 @@ def insert_once(model: type[Any], **values: Any) -> Any:
     ON CONFLICT DO NOTHING: of eight at once one inserts, the others wait for it and then see its row.
     """
     insert = sqlite.insert if is_sqlite() else postgresql.insert
-    statement = insert(model).values(**values).on_conflict_do_nothing().returning(model.id)
-    number = session.execute(statement).scalar()
-    return None if number is None else session.get(model, number)
+    statement = insert(model).values(**values).on_conflict_do_nothing().returning(model)
+    return session.scalars(statement).one_or_none()
 
 
 def lock(model: type[Any], ids: Iterable[int | None]) -> None:

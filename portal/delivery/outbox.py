@@ -19,6 +19,8 @@ from portal.core.text import one_line, public_id
 
 LEASE = timedelta(minutes=5)
 GIVE_UP_AFTER = timedelta(days=3)
+LEAST_TRIES = 5
+"""However old it is: after a weekend without a worker, one bad answer is no reason to give up."""
 
 
 class State(StrEnum):
@@ -118,7 +120,7 @@ def failed(message_id: int, trouble: str, *, at: datetime, for_good: bool) -> No
     """Notes that sending failed: again later, with growing waits and jitter, or given up for good."""
     message = session.get_one(Message, message_id)
     message.trouble = one_line(trouble, 300)
-    if for_good or at > message.made_at + GIVE_UP_AFTER:
+    if for_good or (at > message.made_at + GIVE_UP_AFTER and message.tries >= LEAST_TRIES):
         message.state = State.GIVEN_UP
         return
     wait = min(30 * 4 ** min(message.tries, 6), 6 * 3600)

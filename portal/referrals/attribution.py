@@ -76,11 +76,11 @@ def decide(
 ) -> Attribution | None:
     """Decides. `typed` is a code the friend (or the `shop`) named; `touches` are the visitor's, in any order.
 
-    A touch counts up to and including exactly `window_days` x 24 hours. None if nothing counts.
+    A touch counts up to and including exactly `window_days` x 24 hours, by its latest visit. None if nothing counts.
     """
     oldest = at - clock.days(window_days)
     last = touch == Touch.LAST
-    inside = [c for c in touches if (c.last_at if last else c.first_at) >= oldest]
+    inside = [c for c in touches if c.last_at >= oldest]
     ranked = sorted(
         inside, key=lambda c: (c.last_at, c.click_id or 0) if last else (c.first_at, c.click_id or 0), reverse=last
     )
@@ -88,14 +88,17 @@ def decide(
     if best is None:
         return None
     how = (How.SHOP if shop else How.CODE) if typed else (How.LAST_TOUCH if last else How.FIRST_TOUCH)
+    others: dict[int, Candidate] = {}
+    for other in [*ranked, *(c for c in touches if c not in inside)]:
+        if other.link_id != best.link_id:
+            others.setdefault(other.link_id, other)
     weighed = [
         {
             "code": c.code,
             "at": (c.last_at if last else c.first_at).isoformat(),
             "why": "too_old" if c not in inside else "typed" if typed else "later" if not last else "earlier",
         }
-        for c in touches
-        if c.link_id != best.link_id
+        for c in others.values()
     ]
     return Attribution(
         link_id=best.link_id,

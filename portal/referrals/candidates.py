@@ -16,27 +16,26 @@ def by_code(code: str, *, at: datetime) -> Candidate | None:
     link = links.by_code(code)
     if link is None or link.archived_at is not None:
         return None
-    owner = User.by_id(link.owner_id)
-    if owner.suspended_at or not owner.active:
+    if not User.by_id(link.owner_id).in_good_standing:
         return None
     return Candidate(link.id, link.owner_id, links.current_code(link.id), at, at)
 
 
 def by_touches(visitor: str | None, *, at: datetime) -> list[Candidate]:
-    """A visitor's touches, one a link: with the moments of its first and its last visit."""
-    by_link: dict[int, Candidate] = {}
-    for click in clicks.touches(visitor, until=at):
-        known = by_link.get(click.link_id)
-        link = session.get_one(links.Link, click.link_id)
-        owner = User.by_id(link.owner_id)
-        if link.archived_at or owner.suspended_at or not owner.active:
-            continue
-        by_link[click.link_id] = Candidate(
-            link.id,
-            link.owner_id,
-            links.current_code(link.id),
-            min(click.at, known.first_at) if known else click.at,
-            known.last_at if known else click.last_at,
-            known.click_id if known else click.id,
-        )
-    return list(by_link.values())
+    """A visitor's touches, the latest first; several of one link if it was opened in several hours."""
+    found = clicks.touches(visitor, until=at)
+    codes = {number: links.current_code(number) for number in {click.link_id for click in found} if _credits(number)}
+    return [
+        Candidate(click.link_id, _link(click.link_id).owner_id, codes[click.link_id], click.at, click.last_at, click.id)
+        for click in found
+        if click.link_id in codes
+    ]
+
+
+def _credits(link_id: int) -> bool:
+    link = _link(link_id)
+    return link.archived_at is None and User.by_id(link.owner_id).in_good_standing
+
+
+def _link(link_id: int) -> links.Link:
+    return session.get_one(links.Link, link_id)

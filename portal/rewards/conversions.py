@@ -240,7 +240,7 @@ def waiting_for(customer: Customer) -> list[Conversion]:
     if customer.email:
         named.append(Conversion.customer_email == customer.email.lower())
     query = sa.select(Conversion).where(Conversion.applied_at.is_(None), sa.or_(*named))
-    return list(session.scalars(query.order_by(Conversion.id).with_for_update()))
+    return list(session.scalars(query.order_by(Conversion.id).with_for_update(key_share=True)))
 
 
 def record_refund(report: RefundReport, *, at: datetime) -> Refund | None:

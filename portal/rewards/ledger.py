@@ -186,16 +186,16 @@ def broken_seals() -> Iterator[str]:
     """Names every place where the chain of seals does not fit what it seals, the first one first."""
     last = ""
     query = sa.select(Seal, Transfer).outerjoin(Transfer, Transfer.id == Seal.transfer_id).order_by(Seal.number)
-    rows = session.execute(query.execution_options(yield_per=1000))
-    for expected, row in enumerate(rows, start=1):
-        found: Seal = row[0]
-        transfer: Transfer | None = row[1]
-        if found.number != expected:
-            yield f"seal {expected} is missing"
-            return
-        if transfer is None:
-            yield f"transfer {found.transfer_id} is gone, seal {found.number} remains"
-        elif found.hash != _hash(expected, last, transfer):
-            yield f"transfer {transfer.id} is not what seal {found.number} sealed"
-            return
-        last = found.hash
+    with session.execute(query.execution_options(yield_per=1000)) as rows:
+        for expected, row in enumerate(rows, start=1):
+            found: Seal = row[0]
+            transfer: Transfer | None = row[1]
+            if found.number != expected:
+                yield f"seal {expected} is missing"
+                return
+            if transfer is None:
+                yield f"transfer {found.transfer_id} is gone, seal {found.number} remains"
+            elif found.hash != _hash(expected, last, transfer):
+                yield f"transfer {transfer.id} is not what seal {found.number} sealed"
+                return
+            last = found.hash

@@ -6,17 +6,21 @@ from typing import Any
 
 from flask import Flask, Request, abort, current_app, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext
 from flask_login import user_logged_in, user_logged_out
 from flask_security import Security, SQLAlchemyUserDatastore, current_user
-from flask_security.forms import LoginForm
+from flask_security.forms import LoginForm, VerifyForm
 from flask_security.utils import set_request_attr
+from wtforms import Field
+from wtforms.validators import ValidationError
 
-from portal.accounts import sign_ins
+from portal.accounts import sign_ins, users
 from portal.accounts.roles import RoleGrant
 from portal.accounts.users import Surroundings, User
 from portal.config import Settings
 from portal.core import clock, database
 from portal.core.database import db
+from portal.web import inputs
 from portal.web.door import Browsers
 
 TOKEN = "sign_in"
@@ -24,10 +28,22 @@ TOKEN = "sign_in"
 WITHOUT_A_USER = {"assets.show", "public.healthz", None}
 
 
-class SignInForm(LoginForm):
+class NoEndlessPassword:
+    """A password longer than any that can be set is wrong; to hash it would fail."""
+
+    def validate_password(self, field: Field) -> None:
+        if len(field.data or "") > inputs.LONGEST_PASSWORD:
+            raise ValidationError(gettext("This password is not right."))
+
+
+class SignInForm(NoEndlessPassword, LoginForm):
     """Flask-Security's, without *remember me*: a sign-in lasts as long as its row."""
 
     remember = None
+
+
+class OnceMoreForm(NoEndlessPassword, VerifyForm):
+    """Flask-Security's form for the password of somebody who is signed in."""
 
 
 def install(app: Flask, settings: Settings) -> None:
@@ -50,6 +66,7 @@ def install(app: Flask, settings: Settings) -> None:
         SECURITY_PASSWORD_SALT="unused: argon2 salts each password itself",
         SECURITY_HASHING_SCHEMES=["hex_sha256"],
         SECURITY_DEPRECATED_HASHING_SCHEMES=[],
+        SECURITY_PASSWORD_NORMALIZE_FORM=users.PASSWORD_FORM,
         SECURITY_PASSWORD_LENGTH_MIN=12,
         SECURITY_RETURN_GENERIC_RESPONSES=True,
         SECURITY_DATETIME_FACTORY=clock.now,
@@ -61,7 +78,7 @@ def install(app: Flask, settings: Settings) -> None:
         SECURITY_FLASH_MESSAGES=False,
     )
     store = SQLAlchemyUserDatastore(db, User, RoleGrant)  # type: ignore[arg-type] # roles are rows of grants
-    Security(app, store, login_form=SignInForm)
+    Security(app, store, login_form=SignInForm, verify_form=OnceMoreForm)
     app.login_manager.user_loader(_load)  # type: ignore[attr-defined]
     app.login_manager.request_loader(_nobody)  # type: ignore[attr-defined]
     app.extensions["browsers"] = Browsers(settings)

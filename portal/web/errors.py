@@ -82,7 +82,8 @@ def _refused(refusal: Refusal) -> ResponseReturnValue:
 def _unavailable(error: Exception) -> ResponseReturnValue:
     """The database is locked, away or full: said plainly, and nothing was changed. A friend is sent on all the same."""
     _let_go()
-    log.error("database unavailable: %s", type(error).__name__)
+    cause = getattr(error, "orig", None) or error
+    log.error("database unavailable: %s: %s", type(cause).__name__, " ".join(str(cause).split())[:300])
     if request.endpoint == "public.follow" and (code := links.folded((request.view_args or {})["code"])):
         return redirect(f"/signup?ref={code}")
     response = make_response(page(503, request_id=_reference()))

@@ -236,7 +236,10 @@ def confirmation(secret: str) -> ResponseReturnValue:
         return render_template(
             "public/confirm.html", secret=secret, state=_key_state(Purpose.CONFIRM, secret), form=inputs.Only()
         ), 410
-    login_user(User.by_id(number))
+    user = User.by_id(number)
+    if user.password is None:
+        flash(gettext("More than one password was tried for this address. We sent you a mail to choose yours."), "wait")
+    login_user(user)
     return redirect(url_for("dashboard.welcome"))
 
 
@@ -263,11 +266,7 @@ def asked_again() -> ResponseReturnValue:
     if not form.validate():
         return render_template("public/ask_again.html", form=form), 422
     with database.writing():
-        user = users.find_by_email(form.email.data)
-        if user is not None and user.confirmed_at is None and user.password is not None:
-            at = clock.now()
-            secret = one_time.make(Purpose.CONFIRM, user.id, password=user.password, at=at)
-            notices.confirm_address(user, secret, at=at)
+        program.mail_again(form.email.data or "", at=clock.now())
     session["signed_up"] = users.masked(form.email.data)
     return redirect(url_for(".check_your_email"))
 

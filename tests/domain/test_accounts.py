@@ -15,8 +15,6 @@ from portal.core.database import session
 from tests.domain.races import at_once
 from tests.factories import Scene
 
-pytestmark = pytest.mark.both_databases
-
 
 # --- one-time keys --------------------------------------------------------------------------------------------
 
@@ -30,6 +28,7 @@ def test_a_key_works_once_and_is_kept_only_as_a_hash(scene: Scene) -> None:
     assert use() is not None and use() is None
 
 
+@pytest.mark.both_databases
 def test_twenty_who_press_the_same_link_at_once_are_one(scene: Scene) -> None:
     alice = scene.alice.id
     for _ in range(4):
@@ -155,6 +154,7 @@ def test_a_role_taken_away_and_an_account_shut_out_may_nothing_more(scene: Scene
     assert not scene.finn.may("pay") and not scene.finn.active
 
 
+@pytest.mark.both_databases
 def test_a_role_is_granted_once(scene: Scene) -> None:
     rita = scene.rita.id
     scene.do(lambda: roles.grant(rita, Role.REVIEWER, by=None, at=scene.at))
@@ -192,13 +192,15 @@ def test_the_first_owner_may_everything_and_a_known_person_becomes_one_with_a_ne
 @pytest.mark.parametrize(
     "address",
     ["", "bob", "@x.example", "bob@", "bob@x", "a@x.example, b@y.example", "bob@exa mple.com", "bob@x..example",
-     "bob\x00@x.example", "x" * 400 + "@x.example", "bob@-x.example", "<bob@x.example>", "bob@x.example\nCc: y@z.example"],
+     "bob\x00@x.example", "x" * 400 + "@x.example", "bob@-x.example", "<bob@x.example>",
+     "bob@x.example\nCc: y@z.example"],
 )  # fmt: skip
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(BadAddress):
         users.clean_email(address)
 
 
+@pytest.mark.both_databases
 def test_an_address_is_there_once_by_lower_case(scene: Scene) -> None:
     alice = scene.alice
     for spelling in ("ALICE@example.com", "alice@EXAMPLE.com"):

@@ -106,6 +106,18 @@ def test_a_first_touch_outside_the_window_gives_way_to_the_next_inside(scene: Sc
     assert came_by(scene) == ("Carol", How.FIRST_TOUCH)
 
 
+@pytest.mark.case(16, 17)
+def test_the_first_touch_inside_the_window_may_be_a_later_visit_of_a_link_first_opened_long_ago(scene: Scene) -> None:
+    scene.publish(window_days=30, touch=terms.Touch.FIRST)
+    for who, wait in ((scene.alice, 40), (scene.alice, 2), (scene.carol, 2)):
+        scene.click(who, VISITOR)
+        scene.later(days=wait)
+    assert came_by(scene) == ("Alice", How.FIRST_TOUCH)
+    referral = scene.referral(scene.sign_up("Bob"))
+    assert referral is not None
+    assert (referral.touched_at, len(referral.weighed)) == (scene.at - timedelta(days=4), 1)
+
+
 @pytest.mark.case(18, 19)
 def test_once_somebodys_friend_always_that_somebodys_friend(scene: Scene) -> None:
     bob = scene.bob

@@ -124,7 +124,7 @@ def test_a_transfer_that_was_committed_late_is_sealed_next_time(scene: Scene) ->
 
 @pytest.mark.wrecks_the_books
 def test_a_transfer_changed_behind_its_back_is_named(scene: Scene) -> None:
-    victim = settled(scene)[2]
+    victim = settled(scene)[1]
     forged("transfers", f"UPDATE transfers SET amount_minor = 1 WHERE id = {victim.id}")
     found = list(books.faults())
     assert any(fault.startswith(f"transfer {victim.id} is not what seal") for fault in found), found

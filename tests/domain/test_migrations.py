@@ -210,26 +210,29 @@ def die(connection, cursor, statement, *_):
 
 
 def upgrading(engine: Engine, *, killed_at: str | None = None) -> subprocess.Popen[str]:
-    """A process of its own that is about to upgrade: it waits for a line."""
+    """A process of its own that will upgrade when it is told to go."""
     lines = UPGRADE.strip().splitlines()
     code = "\n".join([*lines[:2], KILLED_AT if killed_at else "", *lines[2:]])
     url = engine.url.render_as_string(hide_password=False)
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, url, killed_at or ""], cwd=ROOT, text=True, stdin=PIPE, stdout=PIPE
-    )
-    assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    return process
+    arguments = [sys.executable, "-c", code, url, killed_at or ""]
+    return subprocess.Popen(arguments, cwd=ROOT, text=True, stdin=PIPE, stdout=PIPE)
+
+
+def go(*processes: subprocess.Popen[str]) -> list[str]:
+    """Lets them go together, when all of them are ready; gives what each prints."""
+    for process in processes:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    return [process.communicate()[0] for process in processes]
 
 
 @pytest.mark.both_databases
 def test_four_upgrades_at_once_make_one_schema(engine: Engine) -> None:
     wanted = declared(engine)
-    processes = [upgrading(engine) for _ in range(4)]
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-    assert sorted(process.communicate()[0] for process in processes) == ["False\n", "False\n", "False\n", "True\n"]
+    assert sorted(go(*[upgrading(engine) for _ in range(4)])) == ["False\n", "False\n", "False\n", "True\n"]
     assert differences(shape_of(engine), wanted) == []
 
 
@@ -238,7 +241,7 @@ def test_four_upgrades_at_once_make_one_schema(engine: Engine) -> None:
 def test_an_upgrade_killed_in_the_middle_is_completed_by_the_next(at: str, engine: Engine) -> None:
     wanted = declared(engine)
     process = upgrading(engine, killed_at=at)
-    process.communicate("\n")
+    assert go(process) == [""]
     assert process.returncode == -signal.SIGKILL
     assert migrate.state(engine).state == State.MISSING
     assert shape_of(engine) == {}
@@ -332,10 +335,8 @@ def test_somebody_elses_tables_are_left_alone(engine: Engine) -> None:
     assert migrate.state(engine).state == State.MISSING
 
 
-def test_a_version_that_recreates_a_table_keeps_what_points_to_it(database_url: str, tmp_path: Path) -> None:
+def test_a_version_that_recreates_a_table_keeps_what_points_to_it(engine: Engine, tmp_path: Path) -> None:
     """With foreign keys on, SQLite would empty or refuse here; off, nothing is lost and all is checked at the end."""
-    engine = sa.create_engine(database_url, poolclass=NullPool)
-    empty(engine)
     migrate.upgrade(engine)
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE parents (id INTEGER PRIMARY KEY)")

@@ -190,7 +190,7 @@ CHANCES: list[tuple[str, dict[str, st.SearchStrategy[Any]]]] = []
 
 
 def step_of(index: int) -> st.SearchStrategy[tuple[str, Thing]]:
-    verb, facts = sorted(CHANCES, key=lambda chance: chance[0] != "pay_round")[index]  # small numbers come often
+    verb, facts = sorted(CHANCES, key=lambda chance: chance[0] != "order_of_a_friend")[index]  # small numbers come often
     return st.tuples(st.just(verb), st.fixed_dictionaries(facts))
 
 

@@ -15,8 +15,6 @@ from portal.delivery.outbox import GIVE_UP_AFTER, LEASE, Message, State
 from tests.domain.races import at_once
 from tests.factories import Scene
 
-pytestmark = pytest.mark.both_databases
-
 
 def put(scene: Scene, number: int = 1, *, to: str = "bob@example.com", secret: bool = False) -> Message | None:
     return scene.do(
@@ -31,11 +29,13 @@ def claim(scene: Scene) -> list[str]:
     return [message.subject for message in scene.do(lambda: outbox.claim(at=scene.at))]
 
 
+@pytest.mark.both_databases
 def test_one_mail_of_a_kind_about_a_thing_to_a_person(scene: Scene) -> None:
     assert put(scene) is not None and put(scene) is None
     assert put(scene, 2) is not None and put(scene, to="ben@example.com") is not None
 
 
+@pytest.mark.both_databases
 def test_a_claimed_mail_is_nobody_elses_until_its_lease_runs_out(scene: Scene) -> None:
     put(scene)
     assert claim(scene) == ["Mail 1"]
@@ -74,6 +74,15 @@ def test_a_mail_that_fails_is_tried_again_with_growing_waits_and_given_up_visibl
     assert claim(scene) == [] and [m.id for m in outbox.listed([State.GIVEN_UP])] == [number]
 
 
+def test_a_mail_that_waited_long_for_a_worker_is_not_given_up_at_the_first_trouble(scene: Scene) -> None:
+    message = put(scene)
+    assert message is not None
+    scene.later(days=4)
+    claim(scene)
+    scene.do(lambda: outbox.failed(message.id, "Away.", at=scene.at, for_good=False))
+    assert message.state == State.QUEUED
+
+
 def test_a_mail_that_cannot_ever_be_sent_is_given_up_at_once(scene: Scene) -> None:
     message = put(scene)
     assert message is not None
@@ -96,6 +105,7 @@ def test_how_long_the_oldest_mail_waits(scene: Scene) -> None:
     assert outbox.oldest_due(at=scene.later(minutes=3)) == timedelta(minutes=3)
 
 
+@pytest.mark.both_databases
 def test_eight_workers_never_claim_the_same_mail(scene: Scene) -> None:
     for number in range(60):
         put(scene, number)
@@ -116,6 +126,7 @@ def sweep(scene: Scene, way_out: Files, monkeypatch: pytest.MonkeyPatch) -> int:
     return sweeps.send_mail(way_out, base_url="https://friends.example.com")
 
 
+@pytest.mark.both_databases
 def test_the_worker_sends_what_is_due_once(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.approved_reward()
     way_out = Files(tmp_path / "mail")
@@ -165,6 +176,7 @@ def test_with_mail_away_the_payment_stands_and_the_trouble_shows(
 def test_no_control_character_reaches_a_header_and_there_is_one_recipient(scene: Scene) -> None:
     message = put(scene)
     assert message is not None
+    session.refresh(message)
     session.expunge(message)
     message.subject = "Hello\r\nBcc: everybody@example.com\x00"
     composed = mail.compose(message, sender_name="Evil\r\nBcc: x@y.example", host="localhost", at=scene.at)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -75,11 +75,9 @@ class Portal:
         while time.monotonic() - began < most:
             if self.process is not None and self.process.poll() is not None:
                 raise RuntimeError(f"the portal ended with {self.process.returncode}:\n{self.said()}")
-            try:
+            with suppress(OSError):
                 if self.browser(timeout=2).get("/readyz").status == 200:
                     return time.monotonic() - began
-            except OSError:
-                pass
             time.sleep(0.02)
         raise RuntimeError(f"not ready after {most} s:\n{self.said()}")
 
@@ -136,10 +134,8 @@ class Portal:
 def _end_group(process: "subprocess.Popen[bytes] | None", sign: signal.Signals) -> None:
     if process is None:
         return
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, sign)
-    except ProcessLookupError:
-        pass
     process.wait(timeout=10)
 
 
@@ -184,10 +180,11 @@ class Browser:
         self.token = ""
 
     def connect(self) -> None:
-        """Opens the connection, so that the next request costs no more than itself."""
-        self.connection.connect()
+        """Opens the connection if it is not open, so that the next request costs no more than itself."""
+        if self.connection.sock is None:
+            self.connection.connect()
 
-    def close(self) -> None:
+    def __del__(self) -> None:
         self.connection.close()
 
     def get(self, path: str) -> Answer:

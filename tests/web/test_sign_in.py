@@ -1,10 +1,12 @@
 """Signing in and out over HTTP: a sign-in is a row, and counts only while it lives."""
 
+import unicodedata
+
 import pytest
 import sqlalchemy as sa
 
 from portal import program
-from portal.accounts import roles
+from portal.accounts import roles, users
 from portal.accounts.roles import Role
 from portal.accounts.sign_ins import SignIn
 from portal.accounts.users import User
@@ -41,7 +43,7 @@ TRIES = [
     ("alice@example.com", "not her password"), ("nobody@example.com", PASSWORD), ("alice@example.com", ""),
     ("", PASSWORD), ("", ""), ("alice", PASSWORD), ("alice@example.com\x00", PASSWORD),
     ("alice@example.com", PASSWORD + "\x00"), ("x" * 5000, PASSWORD), ("alice@example.com", "x" * 5000),
-    ("alice@example.com' OR 1=1 --", PASSWORD), ("alice@example.com", PASSWORD.upper()), ("ä@ö.de", "ü" * 200),
+    ("nobody@example.com", "x" * 5000), ("alice@example.com' OR 1=1 --", PASSWORD), ("alice@example.com", PASSWORD.upper()), ("ä@ö.de", "ü" * 200),
     ("c-1", PASSWORD), ("carol@example.com", PASSWORD), ("carol@example.com", ""), ("carol@example.com", "!"),
 ]  # fmt: skip
 
@@ -67,10 +69,11 @@ def test_a_sign_in_that_is_no_form_is_no_sign_in(scene, tab, each):
             assert not tab.is_signed_in()
 
 
-def test_the_answer_to_a_wrong_password_does_not_tell_whether_the_address_is_known(scene, tab):
+def test_the_answer_to_a_wrong_password_does_not_tell_whether_the_address_is_known(app, scene):
     assert scene.alice
     answers = []
     for email in ("alice@example.com", "nobody@example.com"):
+        tab = Tab(app)
         page = tab.submit(tab.get("/login").form("/login"), email=email, password="not the password")
         answers.append((page.status, sorted(page.headers.keys()), page.main))
     assert answers[0] == answers[1]
@@ -82,6 +85,23 @@ def test_who_wanted_a_page_gets_it_after_signing_in(scene, tab):
     assert tab.get("/rewards?before=7").location == "/login"
     page = tab.submit(tab.get("/login").form("/login"), email=email, password=PASSWORD)
     assert page.path == "/rewards?before=7"
+
+
+def test_the_password_once_more_is_asked_before_something_delicate(scene, tab):
+    tab.sign_in(scene.alice.email)
+    for wrong in ("", "not her password", "x" * 5000):
+        page = tab.submit(tab.get("/verify").form("/verify"), password=wrong)
+        assert page.status in (200, 422) and page.error("password")
+    assert tab.submit(tab.get("/verify").form("/verify"), password=PASSWORD).path == "/"
+
+
+def test_a_password_of_any_letters_opens_however_the_keyboard_writes_them(scene, tab):
+    together, apart = "schöne grüße für åse", unicodedata.normalize("NFD", "schöne grüße für åse")
+    assert together != apart
+    scene.person("Åse", email="ase@example.com", password=users.hashed(together))
+    tab.sign_in("ase@example.com", apart)
+    tab.sign_out()
+    tab.sign_in("ase@example.com", together)
 
 
 # --- what was copied ------------------------------------------------------------------------------------------

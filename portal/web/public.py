@@ -237,9 +237,10 @@ def confirmation(secret: str) -> ResponseReturnValue:
             "public/confirm.html", secret=secret, state=_key_state(Purpose.CONFIRM, secret), form=inputs.Only()
         ), 410
     user = User.by_id(number)
-    if user.password is None:
-        flash(gettext("More than one password was tried for this address. We sent you a mail to choose yours."), "wait")
+    without_password = user.password is None
     login_user(user)
+    if without_password:  # told after the sign-in, which begins a new session
+        flash(gettext("More than one password was tried for this address. We sent you a mail to choose yours."), "wait")
     return redirect(url_for("dashboard.welcome"))
 
 

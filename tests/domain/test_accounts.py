@@ -15,7 +15,6 @@ from portal.core.database import session
 from tests.domain.races import at_once
 from tests.factories import Scene
 
-
 # --- one-time keys --------------------------------------------------------------------------------------------
 
 

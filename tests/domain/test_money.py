@@ -44,7 +44,7 @@ def test_an_amount_as_people_write_it_is_read_exactly(text: str, currency: str, 
 @pytest.mark.case(60)
 @pytest.mark.parametrize("text", [*NO_AMOUNTS, "12.", ".5", "12.345", "1,234.50"])
 def test_what_is_no_amount_is_refused_and_never_read_as_another(text: str) -> None:
-    with pytest.raises(BadAmount, match="12.5"):
+    with pytest.raises(BadAmount, match=r"12\.5"):
         money.parse_major(text, "EUR")
 
 

@@ -18,7 +18,7 @@ def promised() -> list[tuple[str, list[str]]]:
 
 
 @cache
-def tests_in(path: str) -> frozenset[str]:
+def names_in(path: str) -> frozenset[str]:
     """The names of the tests in a file."""
     tree = ast.parse((ROOT / path).read_text())
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -40,4 +40,4 @@ def test_every_promise_names_tests_that_exist(promise: str, tests: list[str]) ->
     for one in tests:
         path, _, name = one.partition("::")
         assert (ROOT / path).is_file(), f"{path} is not there"
-        assert name in tests_in(path), f"{path} has no {name}"
+        assert name in names_in(path), f"{path} has no {name}"

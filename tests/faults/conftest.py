@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,21 @@ def new_database(kind: str, folder: Path, maybe_postgres: Postgres | str) -> str
     return url
 
 
+@contextmanager
+def live_once(
+    kind: str, folders: pytest.TempPathFactory, maybe_postgres: Postgres | str, *, workers: int
+) -> Iterator[Live]:
+    """A portal that is served on a database of its own."""
+    folder = folders.mktemp(f"live-{kind}")
+    url = new_database(kind, folder, maybe_postgres)
+    with live_on(folder, url, workers=1 if kind == "sqlite" else workers) as found:
+        yield found
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def live(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, maybe_postgres: Postgres | str
 ) -> Iterator[Live]:
     """A portal that is served while the tests of one file run, on one database and then on the other."""
-    folder = tmp_path_factory.mktemp(f"live-{request.param}")
-    url = new_database(request.param, folder, maybe_postgres)
-    with live_on(folder, url, workers=1 if request.param == "sqlite" else PROCESSES) as found:
+    with live_once(request.param, tmp_path_factory, maybe_postgres, workers=PROCESSES) as found:
         yield found

@@ -47,6 +47,8 @@ class Portal:
             "WORKERS": str(workers), "TRUSTED_PROXIES": "1", "MAIL_URL": "", "REDIS_URL": "", **environ,
         }  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None
+        self.took = 0.0
+        """How many seconds the latest start took."""
 
     def __enter__(self) -> "Portal":
         self.start()
@@ -60,7 +62,8 @@ class Portal:
         began = time.monotonic()
         self.process = self._spawn("serve")
         self.wait()
-        return time.monotonic() - began
+        self.took = time.monotonic() - began
+        return self.took
 
     def _spawn(self, *arguments: str) -> "subprocess.Popen[bytes]":
         with self.log.open("ab") as log:

@@ -80,12 +80,8 @@ def refuse_an_old_python(args: list) -> None:
     if sys.version_info >= OLDEST_PYTHON:
         return
     wanted, this = dotted(OLDEST_PYTHON), dotted(sys.version_info[:3])
-    newer = next(
-        (name for name in (f"python3.{minor}" for minor in range(20, 10, -1)) if shutil.which(name)), ""
-    )
-    remedy = (
-        f"type {' '.join([newer, 'run.py', *args])}" if newer else "install a newer one and run this with it"
-    )
+    newer = next((name for name in (f"python3.{minor}" for minor in range(20, 10, -1)) if shutil.which(name)), "")
+    remedy = f"type {' '.join([newer, 'run.py', *args])}" if newer else "install a newer one and run this with it"
     raise Refusal(f"The portal needs Python {wanted} or newer and this is {this}: {remedy}.")
 
 
@@ -157,18 +153,12 @@ def refuse_a_busy_port(command: str) -> None:
     if problem is None:
         return
     if problem.errno == errno.EADDRINUSE:
-        free = next(
-            (p for p in range(port + 1, port + 50) if p < 65536 and not listening_error(host, p)), None
-        )
+        free = next((p for p in range(port + 1, port + 50) if p < 65536 and not listening_error(host, p)), None)
         other = f"PORT={free} python3 run.py {command}" if free else "PORT set to a free one"
-        raise Refusal(
-            f"Port {port} on {host} is taken by another program: stop that one, or start with {other}."
-        )
+        raise Refusal(f"Port {port} on {host} is taken by another program: stop that one, or start with {other}.")
     if problem.errno == errno.EACCES:
         raise Refusal(f"Port {port} may not be used by this account: set PORT to one above 1023.")
-    raise Refusal(
-        f"HOST is {host!r}, which is not an address of this machine: set it to 127.0.0.1 or 0.0.0.0."
-    )
+    raise Refusal(f"HOST is {host!r}, which is not an address of this machine: set it to 127.0.0.1 or 0.0.0.0.")
 
 
 def listening_error(host: str, port: int):

@@ -204,9 +204,8 @@ def mail_again(email: str, *, at: datetime) -> None:
     if not made:
         return
     one = made[0] if len({key.password for key in made}) == 1 else None
-    secret = one_time.make(
-        Purpose.CONFIRM, user.id, password=one and one.password, carried=one and one.carried, at=at
-    )
+    password, carried = (one.password, one.carried) if one else (None, None)
+    secret = one_time.make(Purpose.CONFIRM, user.id, password=password, carried=carried, at=at)
     notices.confirm_address(user, secret, at=at)
 
 

@@ -1,236 +1,33 @@
-"""Scenes with the cast: Alice refers, Bob is referred, Carol came on her own, Olivia owns the program, Rita reviews,
-Finn pays, Mallory cheats.
+"""Scenes: what happens to the cast, from an order to a payout.
 
 A scene goes forward only through the verbs of the story, one write a step. It starts on 1 September 2026 at noon;
 `later` moves its clock. What it hands out can be read at once, and is read afresh after the next step.
 """
 
-import re
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from typing import Any, TypeVar
+from datetime import datetime
 
 import sqlalchemy as sa
-from flask import Flask
 
 from portal import program, terms
-from portal.accounts import roles, users
-from portal.accounts.roles import Role
-from portal.accounts.users import NOWHERE, Surroundings, User
-from portal.core import database
+from portal.accounts.users import User
 from portal.core.database import session
-from portal.delivery.outbox import Message
 from portal.payouts import methods, payouts
-from portal.payouts.methods import Details
-from portal.payouts.payouts import Batch, Payout
+from portal.payouts.payouts import Batch, Payout, Why
 from portal.program import Refunded, Reported
-from portal.referrals import referrals
-from portal.referrals.referrals import Referral
-from portal.rewards import goals, ledger, rules
+from portal.rewards import goals, ledger
 from portal.rewards.conversions import Customer, OrderReport, RefundReport
 from portal.rewards.ledger import Bucket
 from portal.rewards.rewards import Reason, Reward
-from portal.rewards.rules import Beneficiary, Often, Rule
-from portal.sharing import links
+from tests.cast import NOON, PASSWORD, Cast
+from tests.offers import EVERY, REFEREE, REFERRER, fixed, milestone, offer, share
 
-NOON = datetime(2026, 9, 1, 12, tzinfo=UTC)
-PASSWORD = "a password of the tests"
-REFERRER, REFEREE = Beneficiary.REFERRER, Beneficiary.REFEREE
+__all__ = ["EVERY", "IBAN", "NOON", "PASSWORD", "REFEREE", "REFERRER", "Scene", "fixed", "milestone", "offer", "share"]
+
 IBAN = "DE89370400440532013000"
 
-Thing = TypeVar("Thing")
 
-
-# --- the offer ------------------------------------------------------------------------------------------------
-
-
-def fixed(
-    amount_minor: int, *, to: Beneficiary = REFERRER, goal: str = goals.PURCHASE, hold_days: int = 30, **more: Any
-) -> Rule:
-    """A rule that gives an amount for a goal."""
-    return Rule(
-        goal=goal, beneficiary=to, kind=rules.Kind.FIXED, amount_minor=amount_minor, hold_days=hold_days, **more
-    )
-
-
-def share(
-    share_bp: int, *, to: Beneficiary = REFERRER, goal: str = goals.PURCHASE, hold_days: int = 30, **more: Any
-) -> Rule:
-    """A rule that gives a share of the order; 100 basis points are 1 %."""
-    return Rule(goal=goal, beneficiary=to, kind=rules.Kind.SHARE, share_bp=share_bp, hold_days=hold_days, **more)
-
-
-def milestone(
-    threshold: int, amount_minor: int, *, goal: str = goals.PURCHASE, hold_days: int = 30, **more: Any
-) -> Rule:
-    """A rule that gives a bonus when so many friends have reached a goal."""
-    return fixed(amount_minor, goal=goal, hold_days=hold_days, threshold=threshold, **more)
-
-
-def offer() -> list[Rule]:
-    """The usual offer of the tests: 20.00 for a friend's first order, held for 30 days."""
-    return [fixed(2000)]
-
-
-EVERY = {"often": Often.EVERY}
-"""For a rule that earns for every order, not for the first only."""
-
-
-class Scene:
+class Scene(Cast):
     """One program with its people, and what happens in it."""
-
-    def __init__(self, app: Flask, *rules_: Rule, at: datetime = NOON, **settings: Any) -> None:
-        self.app, self.at = app, at
-        self.round = 0
-        """Which round of a race is being played."""
-        self.keep = Details(app.extensions["settings"].details_key)
-        self._numbers = iter(range(1, 1_000_000))
-        self.publish(
-            *(rules_ or offer()), **{"program_name": "Friends", "currency": "EUR", "time_zone": "UTC"} | settings
-        )
-
-    # --- time and writes --------------------------------------------------------------------------------------
-
-    def later(self, **span: float) -> datetime:
-        """Moves the clock forward: `later(days=31)`."""
-        self.at += timedelta(**span)
-        return self.at
-
-    def do(self, step: Callable[[], Thing]) -> Thing:
-        """One write."""
-        with database.writing():
-            return step()
-
-    def publish(self, *offered: Rule, by: int | None = None, **settings: Any) -> terms.Terms:
-        """Puts terms in force: the first, or the next version with these rules (the old ones, if none are named)."""
-
-        def step() -> terms.Terms:
-            last = terms.current()
-            rules_ = (
-                list(offered) or [rules.copied(rule) for rule in rules.of_terms(last.id)] if last else list(offered)
-            )
-            return program.open_program(rules_, by=by, at=self.at, **settings)
-
-        return self.do(step)
-
-    # --- people -----------------------------------------------------------------------------------------------
-
-    @cached_property
-    def alice(self) -> User:
-        return self.person("Alice")
-
-    @cached_property
-    def bob(self) -> User:
-        """Alice's friend."""
-        return self.friend("Bob", of=self.alice)
-
-    @cached_property
-    def carol(self) -> User:
-        return self.person("Carol")
-
-    @cached_property
-    def mallory(self) -> User:
-        return self.person("Mallory")
-
-    @cached_property
-    def olivia(self) -> User:
-        hashed = self.password_hash()
-        return self.do(lambda: program.add_owner("olivia@example.com", name="Olivia", password=hashed, at=self.at))
-
-    @cached_property
-    def rita(self) -> User:
-        return self.colleague("Rita", Role.REVIEWER)
-
-    @cached_property
-    def finn(self) -> User:
-        return self.colleague("Finn", Role.FINANCE)
-
-    def password_hash(self) -> str:
-        """PASSWORD as an account keeps it; where the app has no sign-in, something that opens nothing."""
-        if "security" not in self.app.extensions:
-            return "!"
-        if PASSWORD not in _hashed:
-            from flask_security import hash_password
-
-            _hashed[PASSWORD] = hash_password(PASSWORD)
-        return _hashed[PASSWORD]
-
-    def sign_up(
-        self, name: str, *, email: str = "", carried: str = "", typed: str = "", seen: Surroundings = NOWHERE,
-        visitor: str | None = None, password: str | None = None,
-    ) -> User:  # fmt: skip
-        """Somebody signs up; gives whoever has the address now. `visitor` alone makes the surroundings."""
-        email = email or f"{name.lower().replace(' ', '.')}@example.com"
-        hashed = password or self.password_hash()
-        seen = Surroundings(visitor=visitor) if visitor else seen
-        self.do(
-            lambda: program.sign_up(
-                email=email, name=name, password=hashed, seen=seen, carried=carried, typed=typed, at=self.at
-            )
-        )
-        user = users.find_by_email(email)
-        assert user is not None
-        return user
-
-    def confirm(self, user: User) -> User | None:
-        """The person presses the button on the page of the latest mail."""
-        secret = self.secret_for(user)
-        return self.do(lambda: program.confirm(secret, at=self.at))
-
-    def secret_for(self, user: User, kind: str = "confirm") -> str:
-        """The secret in the latest mail of a kind to a person."""
-        query = (
-            sa.select(Message.text).where(Message.kind == kind, Message.to == user.email).order_by(Message.id.desc())
-        )
-        found = re.search(rf"/{kind}/(\S+)", session.scalar(query.limit(1)) or "")
-        assert found, f"no mail with a secret to {user.email}"
-        return found[1]
-
-    def person(self, name: str, **given: Any) -> User:
-        """Somebody who signed up and confirmed the address."""
-        user = self.sign_up(name, **given)
-        self.confirm(user)
-        return user
-
-    def friend(self, name: str, *, of: User, **given: Any) -> User:
-        """Somebody who came with this person's link, and confirmed the address."""
-        return self.person(name, carried=self.code(of), **given)
-
-    def colleague(self, name: str, role: Role) -> User:
-        """Somebody with a role."""
-        user = self.person(name)
-        self.do(lambda: roles.grant(user.id, role, by=None, at=self.at))
-        session.expire_all()
-        return user
-
-    def customer(self, external_id: str, email: str, **given: Any) -> tuple[User, bool]:
-        """The shop tells of a customer: the person, and whether they are new."""
-        return self.do(lambda: program.report_customer(Customer(external_id, email), at=self.at, **given))
-
-    def suspend(self, user: User) -> None:
-        owner = self.olivia.id
-        self.do(lambda: program.suspend(user, by=owner, note="Cheats.", at=self.at))
-
-    def readmit(self, user: User) -> None:
-        owner = self.olivia.id
-        self.do(lambda: program.readmit(user, by=owner, note="Made up.", at=self.at))
-
-    # --- links ------------------------------------------------------------------------------------------------
-
-    def code(self, user: User) -> str:
-        """The code of the link that this person has from the start."""
-        return links.current_code(links.main_link(user.id).id)
-
-    def click(self, link: User | str, visitor: str | None, *, new: bool = False, **seen: Any) -> Any:
-        """A visitor follows somebody's link, or a code."""
-        code = self.code(link) if isinstance(link, User) else link
-        session.rollback()
-        return program.follow(code, Surroundings(visitor=visitor, **seen), new=new, on=database.quick(), at=self.at)
-
-    def referral(self, referee: User) -> Referral | None:
-        """To whom a friend belongs."""
-        return referrals.of_referee(referee.id)
 
     # --- orders and rewards -----------------------------------------------------------------------------------
 
@@ -316,6 +113,11 @@ class Scene:
         usual = {"holder": user.name, "iban": IBAN} if kind == methods.Kind.BANK else {}
         return self.do(lambda: methods.choose(user.id, kind, usual | given, keep=self.keep, at=self.at))
 
+    def left_out(self, *, by: User | None = None) -> dict[str, Why | None]:
+        """Everybody with money ready, by name, with the reason why a batch would leave them out."""
+        standings = payouts.standings(terms.in_force(), at=self.at, by=by.id if by else None)
+        return {standing.user.name: standing.why for standing in standings}
+
     def batch(self, *, by: User | None = None) -> Batch:
         """A draft of whoever is ready."""
         who = (by or self.finn).id
@@ -362,14 +164,3 @@ class Scene:
         reward = self.payable_reward()
         self.pay_batch(self.exported_batch())
         return reward
-
-    # --- told -------------------------------------------------------------------------------------------------
-
-    def mails(self, kind: str = "", *, to: User | None = None) -> list[Message]:
-        """What stands in the outbox, the oldest first."""
-        query = sa.select(Message).order_by(Message.id)
-        query = query.where(Message.kind == kind) if kind else query
-        return list(session.scalars(query.where(Message.to == to.email) if to else query))
-
-
-_hashed: dict[str, str] = {}

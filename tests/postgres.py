@@ -1,5 +1,6 @@
 """A real PostgreSQL for the tests, from a wheel: one server a run, a database a test, copied from a template."""
 
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,12 @@ class Postgres:
 
 def open_server(folder: Path) -> Any:
     """The server, or the reason why there is none on this machine."""
-    try:
-        return Postgres(folder)
-    except Exception as trouble:
-        return f"no PostgreSQL here: {type(trouble).__name__}: {trouble}"
+    for attempt in range(5):
+        try:
+            return Postgres(folder)
+        except subprocess.SubprocessError as trouble:  # a busy machine: the wheel waits no more than 10 seconds
+            reason = trouble
+            time.sleep(attempt)
+        except Exception as trouble:
+            return f"no PostgreSQL here: {type(trouble).__name__}: {trouble}"
+    return f"no PostgreSQL here: {reason}"

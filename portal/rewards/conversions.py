@@ -187,7 +187,7 @@ def check_id(field: str, value: str) -> None:
 
 
 def record(report: OrderReport, *, at: datetime) -> Conversion | None:
-    """A new row for a report, or None if the id is there already."""
+    """A new row for a report, or None if the id is there already. Refunds that came before it have their order now."""
     made: Conversion | None = database.insert_once(
         Conversion,
         source=report.source,
@@ -201,6 +201,9 @@ def record(report: OrderReport, *, at: datetime) -> Conversion | None:
         received_at=at,
         recorded_by_id=report.recorded_by,
     )
+    if made is not None:
+        early = (Refund.source == made.source, Refund.conversion_external_id == made.external_id)
+        session.execute(sa.update(Refund).where(*early).values(conversion_id=made.id))
     return made
 
 

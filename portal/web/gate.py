@@ -1,14 +1,17 @@
 """The gate: what is turned away before any view sees it, whatever the view.
 
-A NUL in an address (PostgreSQL keeps none, so no look-up may ask with one), JSON where pages send forms, and what
-another site's page sends. The latter stands beside the CSRF token, not instead of it (OWASP, Cross-Site Request
-Forgery Prevention).
+A NUL in an address (PostgreSQL keeps none, so no look-up may ask with one), a sign-in that would lead elsewhere, JSON
+where pages send forms, and what another site's page sends. The latter stands beside the CSRF token, not instead of it
+(OWASP, Cross-Site Request Forgery Prevention).
 """
 
 from urllib.parse import urlsplit
 
-from flask import Flask, abort, request
+from flask import Flask, abort, redirect, request
+from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
+
+from portal.web import shell
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -21,15 +24,25 @@ def install(app: Flask) -> None:
     app.before_request(_turn_away)
 
 
-def _turn_away() -> None:
+def _turn_away() -> ResponseReturnValue | None:
     if "\x00" in request.path or b"%00" in request.query_string:
         abort(400)
     if request.method in SAFE or request.path.startswith(WITHOUT_TOKEN):
-        return
+        return redirect(request.path) if _leads_astray() else None
     if not _from_here():
         raise CSRFError("Sent from another site.")
     if request.is_json:
         abort(415)  # Flask-Security would take it, and hand out tokens that outlive the sign-in
+    if _leads_astray():
+        abort(400)
+    return None
+
+
+def _leads_astray() -> bool:
+    """Whether Flask-Security is asked to go on to something that is no page of ours."""
+    if request.blueprint != "security":
+        return False
+    return any(wanted and shell.inward(wanted) is None for wanted in request.values.getlist("next"))
 
 
 def _from_here() -> bool:

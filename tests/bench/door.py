@@ -112,7 +112,9 @@ def main() -> None:
                 settled()
                 stored = clicks(url, folder)
                 fine = "fine" if 0 <= stored - answers <= (8 + 32) * (given.repeats + 1) else "WRONG"
-                print(f"  {answers} answers, {stored} clicks stored ({fine}: each answered, and those cut off at the end of a run)")
+                print(
+                    f"  {answers} answers, {stored} clicks stored ({fine}: each answered, and those cut off at the end of a run)"
+                )
                 killed(portal, asked, url, folder)
 
 

@@ -12,7 +12,7 @@ from portal.accounts.roles import MAY, Role
 from portal.accounts.sign_ins import IDLE, LONGEST, SignIn
 from portal.accounts.users import NOWHERE, BadAddress, User
 from portal.core.database import session
-from tests.domain.races import at_once
+from tests.domain.racing import at_once
 from tests.factories import Scene
 
 # --- one-time keys --------------------------------------------------------------------------------------------

@@ -10,24 +10,16 @@ from portal.core import database
 from portal.core.database import session
 from portal.referrals import attribution, candidates, referrals
 from portal.referrals.attribution import Attribution, How
-from portal.sharing import links
 from portal.sharing.clicks import Click
 from tests.factories import Scene
 
 VISITOR = "the-visitor-in-testsA"
 
 
-def came_by(scene: Scene, name: str = "Bob") -> tuple[str, str] | None:
-    """Who is the referrer of somebody who came, and how that was decided."""
-    user = scene.sign_up(name, visitor=VISITOR)
-    found = scene.referral(user)
-    return (found.referrer.name, found.how) if found else None
-
-
 @pytest.mark.case(14, 23)
 def test_whoever_signs_up_in_the_browser_that_clicked_is_the_referrers_friend(scene: Scene) -> None:
     scene.click(scene.alice, VISITOR)
-    assert came_by(scene) == ("Alice", How.LAST_TOUCH)
+    assert scene.came_by(VISITOR) == ("Alice", How.LAST_TOUCH)
     session.expire_all()
     assert session.query(referrals.Referral).count() == 1
 
@@ -37,7 +29,7 @@ def test_the_friend_may_take_a_day_and_other_peoples_cookies_do_not_matter(scene
     scene.click(scene.alice, VISITOR)
     scene.click(scene.carol, "some-other-visitor-B")
     scene.later(days=1)
-    assert came_by(scene) == ("Alice", How.LAST_TOUCH)
+    assert scene.came_by(VISITOR) == ("Alice", How.LAST_TOUCH)
 
 
 @pytest.mark.case(16)
@@ -52,7 +44,7 @@ def test_of_two_links_the_terms_say_whether_the_first_or_the_last_earns(
     scene.click(scene.alice, VISITOR)
     scene.later(minutes=10)
     scene.click(scene.carol, VISITOR)
-    assert came_by(scene) == expected
+    assert scene.came_by(VISITOR) == expected
     referral = scene.referral(scene.sign_up("Bob"))
     loser = scene.code(scene.carol if touch == terms.Touch.FIRST else scene.alice)
     assert referral is not None
@@ -66,7 +58,7 @@ def test_a_link_opened_again_is_the_last_touch_again(scene: Scene) -> None:
     for who in (scene.alice, scene.carol, scene.alice):
         scene.click(who, VISITOR)
         scene.later(minutes=10)
-    assert came_by(scene) == ("Alice", How.LAST_TOUCH)
+    assert scene.came_by(VISITOR) == ("Alice", How.LAST_TOUCH)
 
 
 @pytest.mark.case(17)
@@ -83,7 +75,7 @@ def test_a_click_counts_up_to_the_end_of_its_window(scene: Scene, after: timedel
     scene.publish(window_days=30)
     scene.click(scene.alice, VISITOR)
     scene.at += after
-    assert came_by(scene) == (("Alice", How.LAST_TOUCH) if credited else None)
+    assert scene.came_by(VISITOR) == (("Alice", How.LAST_TOUCH) if credited else None)
 
 
 @pytest.mark.case(17)
@@ -93,7 +85,7 @@ def test_a_window_of_days_is_hours_and_not_the_calendar_when_the_clocks_change(s
     scene.at = scene.at.replace(month=10, day=24, hour=10)
     scene.click(scene.alice, VISITOR)
     scene.later(hours=48, microseconds=1)
-    assert came_by(scene) is None
+    assert scene.came_by(VISITOR) is None
 
 
 @pytest.mark.case(17)
@@ -103,7 +95,7 @@ def test_a_first_touch_outside_the_window_gives_way_to_the_next_inside(scene: Sc
     scene.later(days=20)
     scene.click(scene.carol, VISITOR)
     scene.later(days=20)
-    assert came_by(scene) == ("Carol", How.FIRST_TOUCH)
+    assert scene.came_by(VISITOR) == ("Carol", How.FIRST_TOUCH)
 
 
 @pytest.mark.case(16, 17)
@@ -112,7 +104,7 @@ def test_the_first_touch_inside_the_window_may_be_a_later_visit_of_a_link_first_
     for who, wait in ((scene.alice, 40), (scene.alice, 2), (scene.carol, 2)):
         scene.click(who, VISITOR)
         scene.later(days=wait)
-    assert came_by(scene) == ("Alice", How.FIRST_TOUCH)
+    assert scene.came_by(VISITOR) == ("Alice", How.FIRST_TOUCH)
     referral = scene.referral(scene.sign_up("Bob"))
     assert referral is not None
     assert (referral.touched_at, len(referral.weighed)) == (scene.at - timedelta(days=4), 1)
@@ -178,127 +170,6 @@ def test_a_code_in_the_form_is_no_newer_than_the_touch_of_the_same_link(scene: S
     bob = scene.sign_up("Bob", visitor=VISITOR, carried=scene.code(scene.alice))
     referral = scene.referral(bob)
     assert referral is not None and referral.referrer_id == scene.carol.id
-
-
-@pytest.mark.case(7)
-def test_an_archived_link_earns_nobody(scene: Scene) -> None:
-    alice = scene.alice
-    link = scene.do(lambda: links.make(alice.id, at=scene.at, label="Old"))
-    code = links.current_code(link.id)
-    scene.click(code, VISITOR)
-
-    def archive() -> None:
-        session.get_one(links.Link, link.id).archived_at = scene.at
-
-    scene.do(archive)
-    assert came_by(scene) is None
-    assert scene.referral(scene.sign_up("Ben", typed=code)) is None
-
-
-@pytest.mark.case(11, 47)
-def test_a_suspended_referrer_earns_nobody_by_link_cookie_or_code(scene: Scene) -> None:
-    scene.click(scene.mallory, VISITOR)
-    scene.suspend(scene.mallory)
-    assert came_by(scene) is None
-    assert scene.referral(scene.sign_up("Ben", typed=scene.code(scene.mallory))) is None
-    assert scene.referral(scene.sign_up("Bill", carried=scene.code(scene.mallory))) is None
-
-
-def test_a_suspended_referrers_touch_leaves_the_friend_to_the_one_before(scene: Scene) -> None:
-    scene.click(scene.alice, VISITOR)
-    scene.later(minutes=1)
-    scene.click(scene.mallory, VISITOR)
-    scene.suspend(scene.mallory)
-    assert came_by(scene) == ("Alice", How.LAST_TOUCH)
-
-
-@pytest.mark.case(24, 37)
-def test_an_existing_account_never_becomes_a_referee_not_even_of_its_own_link(scene: Scene) -> None:
-    alice = scene.alice
-    for link_of in (alice, scene.carol):
-        scene.click(link_of, VISITOR)
-        scene.sign_up("Alice", visitor=VISITOR, carried=scene.code(link_of), typed=scene.code(link_of))
-        scene.sign_up("Alice", email="ALICE@EXAMPLE.COM", carried=scene.code(link_of))
-    assert scene.referral(alice) is None
-    assert session.query(referrals.Referral).count() == 0
-
-
-@pytest.mark.case(50)
-def test_nobody_refers_somebody_above_them(scene: Scene) -> None:
-    """Alice signed up with her own link and never confirmed; meanwhile Bob came by it, and Ben by Bob's."""
-    alice = scene.sign_up("Alice")
-    bob = scene.friend("Bob", of=alice)
-    ben = scene.friend("Ben", of=bob)
-    for below in (bob, ben):
-        scene.sign_up("Alice", carried=scene.code(below))
-        scene.confirm(alice)
-        assert scene.referral(alice) is None
-    assert referrals.is_above(alice.id, ben.id) and not referrals.is_above(ben.id, alice.id)
-
-
-@pytest.mark.case(50)
-def test_the_table_itself_refuses_a_referral_to_oneself(scene: Scene) -> None:
-    outcome = Attribution(links.main_link(scene.alice.id).id, scene.alice.id, "x", How.CODE, scene.at, None)
-    assert scene.do(lambda: referrals.make(scene.alice, outcome, terms=terms.in_force(), at=scene.at)) is None
-
-
-def test_a_touch_after_the_account_was_made_comes_too_late_though_nobody_had_confirmed_it(scene: Scene) -> None:
-    bob = scene.sign_up("Bob")
-    scene.later(minutes=1)
-    scene.sign_up("Bob", carried=scene.code(scene.alice), password="Bob's own")
-    assert scene.confirm(bob) is not None
-    assert scene.referral(bob) is None
-    assert bob.password == "Bob's own", "whoever presses the button gets the password they chose themselves"
-
-
-def test_a_touch_before_the_account_was_made_counts_once_the_address_is_confirmed(scene: Scene) -> None:
-    """Somebody else typed Bob's address a minute before Bob did, who had opened Alice's link by then."""
-    scene.click(scene.alice, VISITOR)
-    scene.later(minutes=1)
-    bob = scene.sign_up("Bob", password="a stranger's")
-    scene.later(minutes=1)
-    scene.sign_up("Bob", visitor=VISITOR, password="Bob's own")
-    assert scene.referral(bob) is None
-    assert scene.confirm(bob) is not None
-    referral = scene.referral(bob)
-    assert referral is not None and referral.referrer_id == scene.alice.id
-    assert bob.password == "Bob's own"
-
-
-@pytest.mark.case(68)
-@pytest.mark.parametrize("state", [terms.State.PAUSED, terms.State.ENDED])
-def test_a_paused_or_ended_program_opens_its_links_and_makes_no_new_referrals(scene: Scene, state: terms.State) -> None:
-    bob = scene.bob
-    scene.publish(state=state)
-    assert scene.click(scene.alice, VISITOR) is not None
-    assert came_by(scene, "Ben") is None
-    scene.order(bob)
-    assert len(scene.rewards(scene.alice)) == 1, "those that are there keep their terms"
-
-
-@pytest.mark.case(28)
-def test_a_referral_whose_goal_is_not_reached_in_time_expires_and_earns_nothing(scene: Scene) -> None:
-    bob = scene.bob
-    scene.later(days=90)
-    assert scene.do(lambda: referrals.expire_due(at=scene.at)) == 0, "its last moment still counts"
-    scene.at += timedelta(microseconds=1)
-    assert scene.do(lambda: referrals.expire_due(at=scene.at)) == 1
-    reported = scene.order(bob)
-    referral = scene.referral(bob)
-    assert referral is not None and referral.expired_at == scene.at
-    assert scene.rewards(scene.alice) == []
-    assert reported.conversion.outcome[0]["why_not"] == "expired"
-
-
-@pytest.mark.case(28)
-def test_an_order_in_time_that_is_reported_late_counts_and_ends_the_expiry(scene: Scene) -> None:
-    bob, in_time = scene.bob, scene.later(days=90)
-    scene.later(days=5)
-    scene.do(lambda: referrals.expire_due(at=scene.at))
-    scene.order(bob, occurred_at=in_time)
-    referral = scene.referral(bob)
-    assert referral is not None and referral.expired_at is None and referral.counted_at is not None
-    assert scene.balance(scene.alice) == {"pending": 2000}
 
 
 def test_what_was_weighed_survives_the_way_through_a_confirmation(scene: Scene) -> None:

@@ -17,7 +17,8 @@ from portal.core.database import session
 from portal.core.text import Refusal
 from portal.payouts.methods import Kind
 from portal.payouts.payouts import State as PayoutState
-from portal.reports import books
+from portal.program import Answer
+from portal.reports import books, desk
 from portal.rewards import ledger, rewards
 from portal.rewards.conversions import Conversion, Customer, OrderReport, RefundReport
 from portal.rewards.ledger import Bucket
@@ -275,3 +276,15 @@ def test_a_refund_told_while_a_reward_was_rejected_counts_when_it_is_taken_up_ag
     assert (first.state, rewards.left(first), second.state) == (State.PENDING, 500, State.REVERSED)
     assert two_orders.balance(two_orders.alice) == {"pending": 500}
     assert two_orders.at - timedelta(hours=1) == first.made_at
+
+
+@pytest.mark.both_databases
+def test_a_refund_told_before_its_order_does_not_wait_when_the_order_is_there(app: Flask) -> None:
+    """Nor where the order earns nobody anything, or waits itself for its customer."""
+    scene = Scene(app, fixed(1000))
+    stranger = Customer(email="nobody@example.com")
+    for number, customer in (("A-1", Customer(email=scene.bob.email)), ("A-2", scene.carol), ("A-3", stranger)):
+        assert scene.refund(number, 100, external_id=f"refund of {number}").answer == Answer.WAITING
+        scene.order(customer, 1000, external_id=number)
+        assert scene.refund(number, 100, external_id=f"refund of {number}").answer == Answer.KNOWN, number
+    assert desk.attention().waiting_refunds == 0

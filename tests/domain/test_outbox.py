@@ -12,7 +12,7 @@ from portal.core.database import session
 from portal.delivery import mail, outbox
 from portal.delivery.mail import Files, Undeliverable
 from portal.delivery.outbox import GIVE_UP_AFTER, LEASE, Message, State
-from tests.domain.races import at_once
+from tests.domain.racing import at_once
 from tests.factories import Scene
 
 

@@ -5,9 +5,11 @@ And the test of the tests: each race goes wrong once its guard is taken away, so
 
 import pytest
 
-from tests.domain.races import RACES, Race, play, without
+from tests.domain import races_of_payouts, races_of_people, races_of_rewards
+from tests.domain.racing import Race, play, without
 from tests.factories import Scene, fixed
 
+RACES = [*races_of_people.RACES, *races_of_rewards.RACES, *races_of_payouts.RACES]
 ROUNDS = 12
 UNTIL_IT_SHOWS = 60
 

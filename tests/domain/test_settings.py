@@ -64,7 +64,7 @@ def test_a_bad_setting_is_refused_by_its_name(tmp_path: Path, name: str, value: 
 
 def test_a_folder_that_cannot_be_made_is_refused_by_its_name(tmp_path: Path) -> None:
     (tmp_path / "instance").write_text("a file")
-    with pytest.raises(BadSetting, match="^INSTANCE_DIR: "):
+    with pytest.raises(BadSetting, match=r"^INSTANCE_DIR: "):
         read(tmp_path)
 
 
@@ -72,7 +72,7 @@ def test_a_damaged_key_is_refused_and_not_made_anew(tmp_path: Path) -> None:
     """A new key would make every payout detail unreadable without a word."""
     read(tmp_path)
     (tmp_path / "instance" / "details_key").write_text("")
-    with pytest.raises(BadSetting, match="^INSTANCE_DIR: .*details_key is damaged"):
+    with pytest.raises(BadSetting, match=r"^INSTANCE_DIR: .*details_key is damaged"):
         read(tmp_path)
 
 

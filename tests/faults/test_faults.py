@@ -52,7 +52,7 @@ def the_day_of_the_scene() -> Iterator[None]:
 
 @contextmanager
 def at_statement(number: int, strike: Step) -> Iterator[list[str]]:
-    """Strikes before the so-manieth statement of the app's engine (its COMMIT counts too); gives what was seen."""
+    """Strikes before the statement of this number of the app's engine (its COMMIT counts too); gives what was seen."""
     seen: list[str] = []
 
     def count(statement: str) -> None:
@@ -231,7 +231,9 @@ class Outside:
     def order(self, external_id: str = "o-1") -> TestResponse:
         told = {"goal": "purchase", "external_id": external_id, "customer": {"email": self.bob},
                 "amount_minor": 6400, "currency": "EUR"}  # fmt: skip
-        return self.ask("/api/v1/conversions", method="POST", json=told, headers={"Authorization": f"Bearer {self.key}"})
+        return self.ask(
+            "/api/v1/conversions", method="POST", json=told, headers={"Authorization": f"Bearer {self.key}"}
+        )
 
     def sign_up(self, email: str = "dora@example.com") -> TestResponse:
         fields = self.form.filled({"email": email, "password": PASSWORD, "terms": True})

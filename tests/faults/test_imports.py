@@ -79,5 +79,3 @@ def test_a_file_of_100_000_rows_is_taken_in_bounded_memory_and_told_line_by_line
     database.session.rollback()
     assert database.session.query(Conversion).count() == good
     assert list(books.faults()) == []
-
-

@@ -119,7 +119,9 @@ class Load:
     def check(self) -> None:
         """What was acknowledged is there; the rest is there whole or not at all, and can be asked again."""
         session.rollback()
-        there = dict(session.execute(sa.select(Conversion.external_id, Conversion.public_id)).tuples().all())
+        there = {
+            name: number for name, number in session.execute(sa.select(Conversion.external_id, Conversion.public_id))
+        }
         given = set(session.scalars(sa.select(Reward.public_id)))
         for name, (conversion, rewards) in self.orders.items():
             assert there.get(name) == conversion, f"order {name} was acknowledged and is lost"
@@ -145,7 +147,9 @@ class Load:
         assert set(session.scalars(state)) <= {State.APPROVED}
 
 
-def test_killed_under_load_nothing_acknowledged_is_lost(live: Live, record_property: Callable[[str, object], None]) -> None:
+def test_killed_under_load_nothing_acknowledged_is_lost(
+    live: Live, record_property: Callable[[str, object], None]
+) -> None:
     live.scene.publish(fixed(2000, **EVERY))
     friends = [live.scene.friend(f"Friend {number}", of=live.scene.alice).email for number in range(8)]
     usual = live.portal.took
@@ -153,7 +157,9 @@ def test_killed_under_load_nothing_acknowledged_is_lost(live: Live, record_prope
     for number in range(KILLS):
         load = Load(live, number, friends)
         only_the_servers = number % 5 == 4
-        load.run_until(live.portal.kill_servers if only_the_servers else live.portal.kill, after=random.uniform(0.4, 1.2))
+        load.run_until(
+            live.portal.kill_servers if only_the_servers else live.portal.kill, after=random.uniform(0.4, 1.2)
+        )
         back.append(live.portal.wait() if only_the_servers else live.portal.start())
         load.check()
         load.ask_again()
@@ -220,5 +226,7 @@ def let_the_leases_run_out() -> None:
     """As if their five minutes had passed."""
     with database.writing():
         session.execute(
-            sa.update(Message).where(Message.state == outbox.State.SENDING).values(leased_until=clock.now() - outbox.LEASE)
+            sa.update(Message)
+            .where(Message.state == outbox.State.SENDING)
+            .values(leased_until=clock.now() - outbox.LEASE)
         )

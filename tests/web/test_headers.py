@@ -61,7 +61,11 @@ def test_every_kind_of_answer_carries_them(app, scene, tab, tab_of, subtests):
         "options": tab.open("/privacy", method="OPTIONS"),
         "a head": tab.head("/"),
     }
-    api = {"the API": shop.get("rewards"), "no key": Shop(app, secret="").get("rewards"), "a problem": shop.customer("", "")}
+    api = {
+        "the API": shop.get("rewards"),
+        "no key": Shop(app, secret="").get("rewards"),
+        "a problem": shop.customer("", ""),
+    }
     database_gone()
     answers["the database away"] = mallory.get("/signup")
     statuses = {answer.status for answer in answers.values()} | {answer.status_code for answer in api.values()}
@@ -92,7 +96,13 @@ def test_the_policy_allows_no_script_or_style_but_our_own_files():
 
 def test_pages_are_kept_by_no_cache_and_assets_for_ever(app, scene, tab, tab_of):
     alice = tab_of(scene.alice)
-    for page in (tab.get("/login"), tab.get("/signup"), alice.get("/dashboard"), alice.get("/account"), tab.get("/nothing")):
+    for page in (
+        tab.get("/login"),
+        tab.get("/signup"),
+        alice.get("/dashboard"),
+        alice.get("/account"),
+        tab.get("/nothing"),
+    ):
         assert "no-store" in page.headers["Cache-Control"]
     sheet = next(one.get("href") for one in tab.get("/").tree.all("link") if one.get("rel") == "stylesheet")
     assert tab.get(sheet).headers["Cache-Control"] == "public, max-age=31536000, immutable"

@@ -27,7 +27,15 @@ def test_another_hosts_name_is_400_wherever_it_is_sent(app, scene, tab, each):
     code = scene.code(scene.alice)
     for tried in each(FORGED):
         with tried as host:
-            for path in ("/", "/login", f"/r/{code}", "/r/nothing", f"/signup?ref={code}", "/api/v1/rewards", "/nothing"):
+            for path in (
+                "/",
+                "/login",
+                f"/r/{code}",
+                "/r/nothing",
+                f"/signup?ref={code}",
+                "/api/v1/rewards",
+                "/nothing",
+            ):
                 page = tab.open(path, headers={"Host": host})
                 assert page.status == 400, page
                 assert "evil" not in page.body.decode("latin-1") and "evil" not in page.location
@@ -125,5 +133,7 @@ def test_a_file_where_none_is_asked_for_is_not_kept(tab):
 def test_a_body_without_a_length_or_of_another_kind_is_no_form(tab):
     with Unchanged():
         for kind in ("text/plain", "application/json", "application/xml", "multipart/form-data", ""):
-            page = tab.open("/reset", method="POST", data=b"email=a@example.com", content_type=kind, headers=tab.from_here())
+            page = tab.open(
+                "/reset", method="POST", data=b"email=a@example.com", content_type=kind, headers=tab.from_here()
+            )
             assert page.status == 400

@@ -89,7 +89,9 @@ FORMS = [endpoint for endpoint, (needs, *_) in ACT.items() if needs != "key"]
 
 @pytest.mark.case(112)
 @pytest.mark.parametrize("endpoint", FORMS)
-def test_an_action_is_refused_unless_it_comes_from_a_page_of_ours_and_is_then_done(endpoint, app, things, tab_of, subtests):
+def test_an_action_is_refused_unless_it_comes_from_a_page_of_ours_and_is_then_done(
+    endpoint, app, things, tab_of, subtests
+):
     needs, address, form = ACT[endpoint]
     path, form = things.fill(address), things.fill(form)
     actor = Tab(app) if needs == "anyone" and endpoint != "security.logout" else tab_of(actor_of(things, needs))
@@ -116,7 +118,14 @@ def test_an_action_is_refused_unless_it_comes_from_a_page_of_ours_and_is_then_do
 
 
 def actor_of(things, needs):
-    by_needs = {"anyone": "referrer", "self": "referrer", "read": "viewer", "decide": "reviewer", "pay": "finance", "own": "owner"}
+    by_needs = {
+        "anyone": "referrer",
+        "self": "referrer",
+        "read": "viewer",
+        "decide": "reviewer",
+        "pay": "finance",
+        "own": "owner",
+    }
     return things.person(by_needs[needs])
 
 
@@ -165,7 +174,21 @@ def test_admin_pages_of_things_that_are_not_there_are_404(things, tabs, subtests
                 with subtests.test(address.format(wanted[:20])):
                     assert owner.get(address.format(wanted)).status == 404
             for endpoint, (_, address, form) in ACT.items():
-                words = [word for word in ("pending", "approved", "draft", "ready", "exported", "payout", "bob", "viewer", "suspended") if f"{{{word}}}" in address]
+                words = [
+                    word
+                    for word in (
+                        "pending",
+                        "approved",
+                        "draft",
+                        "ready",
+                        "exported",
+                        "payout",
+                        "bob",
+                        "viewer",
+                        "suspended",
+                    )
+                    if f"{{{word}}}" in address
+                ]
                 if endpoint.startswith("admin.") and words:
                     with subtests.test(f"{endpoint} {wanted[:20]}"):
                         path = address.replace(f"{{{words[0]}}}", wanted)

@@ -51,7 +51,18 @@ def test_somebody_without_a_link_signs_up_and_belongs_to_nobody(scene, tab):
 @pytest.mark.case(15)
 def test_who_comes_back_the_next_day_still_belongs_to_alice(scene, tab):
     tab.get(f"/r/{scene.code(scene.alice)}", follow=True)
-    for path in ("/", "/terms", "/privacy", "/help", "/login", "/reset", "/signup", "/confirm", "/nothing", "/robots.txt"):
+    for path in (
+        "/",
+        "/terms",
+        "/privacy",
+        "/help",
+        "/login",
+        "/reset",
+        "/signup",
+        "/confirm",
+        "/nothing",
+        "/robots.txt",
+    ):
         tab.get(path)
     scene.later(days=1)
     tab.sign_up("bob@example.com")
@@ -95,7 +106,11 @@ def test_a_code_that_nobody_has_is_said_at_the_field_and_what_was_typed_stays(sc
         page = tab.sign_up("bob@example.com", at=f"/r/{scene.code(scene.alice)}", name="Bob", code="nobody-has-it")
         assert page.status == 422
         assert "We do not know this code" in page.error("code")
-        assert [page.kept(name) for name in ("email", "name", "code")] == [["bob@example.com"], ["Bob"], ["nobody-has-it"]]
+        assert [page.kept(name) for name in ("email", "name", "code")] == [
+            ["bob@example.com"],
+            ["Bob"],
+            ["nobody-has-it"],
+        ]
         assert page.kept("password") == [""]
     tab.submit(page.form("/signup"), password=PASSWORD, code="", terms=True)
     assert scene.referral(find_by_email("bob@example.com")).referrer_id == scene.alice.id

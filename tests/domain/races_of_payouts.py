@@ -1,0 +1,145 @@
+"""Races of payouts: the same batch or payment at once, and what is taken back meanwhile."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from portal import program
+from portal.core.database import session
+from portal.payouts.payouts import Line
+from portal.rewards.rewards import State
+from tests.domain.racing import (
+    NAMES,
+    PEOPLE,
+    Acts,
+    Question,
+    Race,
+    a_reward,
+    count,
+    expect,
+    granted,
+    refund,
+    spread,
+    state,
+)
+from tests.factories import Scene
+
+
+def the_same_batch(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    number, _, person = a_reward(scene, ready=True)
+    by = scene.finn.id
+
+    def act() -> Any:
+        return program.draw_batch(by=by, at=scene.at).id
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("batches", len(granted(outcomes)), 1)
+        yield from expect("lines", count(Line, Line.reward_id == number, Line.returned_at.is_(None)), 1)
+        yield from expect("balance", scene.balance(person), {"in_payout": 2000})
+
+    return [act] * clients, question
+
+
+def the_same_payment(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    _, _, person = a_reward(scene, ready=True)
+    batch = scene.exported_batch()
+    number, by, payout = batch.id, scene.finn.id, batch.payouts[0].id
+
+    def act() -> Any:
+        from portal.payouts.payouts import Batch, Payout
+
+        if payout % 2:
+            return program.pay(session.get_one(Payout, payout), by=by, at=scene.at)
+        return bool(program.pay_batch(session.get_one(Batch, number), by=by, at=scene.at))
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("payments", outcomes.count(True), 1)
+        yield from expect("others told no", outcomes.count(False), clients - 1)
+        yield from expect("balance", scene.balance(person), {"paid": 2000})
+        yield from expect("mails", len(scene.mails("payout_paid", to=person)), 1)
+
+    return [act] * clients, question
+
+
+def a_payment_against_its_failure(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    _, _, person = a_reward(scene, ready=True)
+    payout, by = scene.exported_batch().payouts[0].id, scene.finn.id
+
+    def act(paid: bool) -> Callable[[], Any]:
+        from portal.payouts.payouts import Payout
+
+        def done() -> Any:
+            found = session.get_one(Payout, payout)
+            if paid:
+                return program.pay(found, by=by, at=scene.at)
+            return program.fail(found, failure="Closed.", by=by, at=scene.at)
+
+        return done
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        paid = True in outcomes[: clients // 2]
+        yield from expect("endings", outcomes.count(True), 1)
+        yield from expect("balance", scene.balance(person), {"paid": 2000} if paid else {"payable": 2000})
+        if not paid:  # or the next round would draw it too
+            scene.pay_batch(scene.exported_batch())
+
+    return [act(True)] * (clients // 2) + [act(False)] * (clients // 2), question
+
+
+def a_batch_against_an_undo(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    number, _, person = a_reward(scene, ready=True)
+    finn, rita = scene.finn.id, scene.rita.id
+
+    def draws() -> Any:
+        return program.draw_batch(by=finn, at=scene.at).id
+
+    def undoes() -> Any:
+        return program.undo(number, by=rita, note="A mistake.", at=scene.at).id
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("state", state(number), State.PENDING)
+        yield from expect("balance", scene.balance(person), {"pending": 2000})
+        yield from expect("undone", len(granted(outcomes[1::2])), 1)
+
+    return [draws, undoes] * (clients // 2), question
+
+
+def a_batch_against_a_refund(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    number, order, person = a_reward(scene, ready=True)
+    finn, gives_back = scene.finn.id, refund(scene, order, f"race-{next(scene._numbers)}")
+
+    def draws() -> Any:
+        return program.draw_batch(by=finn, at=scene.at).id
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("state", state(number), State.REVERSED)
+        yield from expect("balance", scene.balance(person), {})
+
+    return [draws, gives_back] * (clients // 2), question
+
+
+def an_export_against_a_refund(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    number, order, person = a_reward(scene, ready=True)
+    batch = scene.approve_batch(scene.batch()).id
+    finn, gives_back = scene.finn.id, refund(scene, order, f"race-{next(scene._numbers)}")
+
+    def exports() -> Any:
+        from portal.payouts.payouts import Batch
+
+        program.export_batch(session.get_one(Batch, batch), by=finn, at=scene.at)
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        out = any(not isinstance(outcome, Exception) for outcome in outcomes[2:])
+        yield from expect("state", state(number), State.APPROVED if out else State.REVERSED)
+        yield from expect("balance", scene.balance(person), {"in_payout": 2000, "payable": -2000} if out else {})
+
+    return [gives_back] * 2 + spread(scene, [exports] * (clients - 2)), question
+
+
+RACES = [
+    Race(the_same_batch, locks=(PEOPLE, NAMES)),
+    Race(the_same_payment, locks=(PEOPLE,)),
+    Race(a_payment_against_its_failure, locks=(PEOPLE,)),
+    Race(a_batch_against_an_undo, locks=(PEOPLE,)),
+    Race(a_batch_against_a_refund, locks=(PEOPLE,)),
+    Race(an_export_against_a_refund, locks=(PEOPLE,)),
+]  # fmt: skip

@@ -1,0 +1,139 @@
+"""Races of people: the same sign-up, confirmation, code or terms at once, and orders against their customers."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from portal import program, terms
+from portal.accounts.users import NOWHERE, User
+from portal.core.database import session
+from portal.referrals.referrals import Referral
+from portal.rewards.conversions import Conversion, Customer, OrderReport
+from portal.sharing import links
+from tests.domain.racing import (
+    NAMES,
+    Acts,
+    Question,
+    Race,
+    convert,
+    count,
+    expect,
+    granted,
+    newcomer,
+    report,
+    rewards_for,
+    spread,
+)
+from tests.factories import Scene, fixed
+
+
+def the_same_sign_up(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    email, code = f"friend{next(scene._numbers)}@example.com", scene.code(scene.alice)
+
+    def act() -> None:
+        program.sign_up(email=email, name="Bob", password="!", seen=NOWHERE, carried=code, at=scene.at)
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        people = session.scalars(sa.select(User.id).where(sa.func.lower(User.email) == email)).all()
+        yield from expect("accounts", len(people), 1)
+        yield from expect("referrals", count(Referral, Referral.referee_id.in_(people)), 1)
+        yield from expect("links", count(links.Link, links.Link.owner_id.in_(people)), 1)
+        yield from expect("told yes", len(granted(outcomes)), clients)
+
+    return [act] * clients, question
+
+
+def the_same_confirmation(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    friend = scene.sign_up(f"Friend {next(scene._numbers)}", carried=scene.code(scene.alice))
+    number, secret = friend.id, scene.secret_for(friend)
+
+    def act() -> bool:
+        return program.confirm(secret, at=scene.at) is not None
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        signups = count(Conversion, Conversion.goal == "signup", Conversion.customer_id == number)
+        yield from expect("confirmations", granted(outcomes).count(True), 1)
+        yield from expect("sign-ups counted", signups, 1)
+
+    return [act] * clients, question
+
+
+def orders_against_their_customers_confirmation(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    friend = scene.sign_up(f"Friend {next(scene._numbers)}", carried=scene.code(scene.alice))
+    number, secret = friend.id, scene.secret_for(friend)
+    orders = [convert(scene, report(scene, friend, f"race-{next(scene._numbers)}")) for _ in range(clients - 1)]
+
+    def confirms() -> bool:
+        return program.confirm(secret, at=scene.at) is not None
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        applied = Conversion.customer_id == number, Conversion.goal == "purchase"
+        yield from expect("orders applied", count(Conversion, *applied), clients - 1)
+        yield from expect("orders waiting", count(Conversion, Conversion.applied_at.is_(None)), 0)
+        yield from expect("rewards", rewards_for(number), clients - 1)
+
+    return [confirms, *spread(scene, orders)], question
+
+
+def orders_against_their_customers_report(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    person, external_id = newcomer(scene, "referrer"), f"C-{next(scene._numbers)}"
+    code, customer = scene.code(person), Customer(external_id, f"{external_id}@example.com")
+    orders = [
+        convert(scene, OrderReport("purchase", f"{external_id} {n}", Customer(external_id), scene.at, 6400, "EUR"))
+        for n in range(clients - 2)
+    ]
+
+    def reports() -> Any:
+        return program.report_customer(customer, code=code, at=scene.at)[1]
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("customers made", outcomes[:2].count(True), 1)
+        yield from expect("orders waiting", count(Conversion, Conversion.applied_at.is_(None)), 0)
+        yield from expect("balance", scene.balance(person), {"pending": 2000 * (clients - 2)})
+
+    return [reports] * 2 + spread(scene, orders), question
+
+
+def the_same_code(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    wanted = f"wanted-{next(scene._numbers)}"
+    mine = [links.main_link(newcomer(scene, "referrer").id).id for _ in range(clients)]
+
+    def takes(link_id: int) -> Callable[[], Any]:
+        return lambda: links.take_code(session.get_one(links.Link, link_id), wanted, at=scene.at)
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("took it", len(granted(outcomes)), 1)
+        yield from expect("codes", count(links.Code, links.Code.folded == wanted), 1)
+        current = count(links.Code, links.Code.link_id.in_(mine), links.Code.retired_at.is_(None))
+        yield from expect("links with a code", current, clients)
+
+    return [takes(number) for number in mine], question
+
+
+def the_same_terms(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    version = terms.in_force().version
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        published = len(granted(outcomes))
+        yield from expect("versions", terms.in_force().version, version + published)
+        yield from expect("versions of one number", count(terms.Terms), version + published)
+
+    def act() -> None:
+        program.open_program([fixed(2000)], by=None, at=scene.at)
+
+    return [act] * clients, question
+
+
+RACES = [
+    Race(the_same_sign_up, clients=16, drop=("DROP INDEX uq_users_email_lower",)),
+    Race(the_same_confirmation, locks=(NAMES,),
+         drop=("CREATE OR REPLACE FUNCTION forgets() RETURNS trigger LANGUAGE plpgsql AS "
+               "$$ BEGIN NEW.used_at = NULL; NEW.ended_at = NULL; RETURN NEW; END $$",
+               "CREATE TRIGGER forgets BEFORE UPDATE ON one_time_keys FOR EACH ROW EXECUTE FUNCTION forgets()",
+               "ALTER TABLE conversions DROP CONSTRAINT uq_conversions_source_external_id")),
+    Race(orders_against_their_customers_confirmation, offer=({"often": "every"},), locks=(NAMES,)),
+    Race(orders_against_their_customers_report, offer=({"often": "every"},), locks=(NAMES,)),
+    Race(the_same_code, drop=("ALTER TABLE codes DROP CONSTRAINT uq_codes_folded",)),
+    Race(the_same_terms, drop=("ALTER TABLE terms DROP CONSTRAINT uq_terms_version",)),
+]  # fmt: skip

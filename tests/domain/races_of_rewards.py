@@ -1,0 +1,173 @@
+"""Races of rewards: the same order, refund or decision at once, and what crosses it on its way."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from portal import program
+from portal.accounts.users import User
+from portal.core import money
+from portal.core.database import session
+from portal.core.text import Refusal
+from portal.program import Answer
+from portal.rewards import ledger, rewards
+from portal.rewards.conversions import Conversion, RefundReport
+from portal.rewards.rewards import Reason, State
+from tests.domain.racing import (
+    NAMES,
+    PEOPLE,
+    Acts,
+    Question,
+    Race,
+    a_reward,
+    approve,
+    convert,
+    count,
+    expect,
+    granted,
+    newcomer,
+    refund,
+    report,
+    rewards_for,
+    spread,
+    state,
+)
+from tests.factories import Scene
+
+
+def the_same_order(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    friend = newcomer(scene, "friend", code=scene.code(scene.alice))
+    number, told = friend.id, report(scene, friend, f"race-{next(scene._numbers)}")
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("orders", count(Conversion, Conversion.external_id == told.external_id), 1)
+        yield from expect("rewards", rewards_for(number), 1)
+        yield from expect("made", granted(outcomes).count(Answer.MADE), 1)
+        yield from expect("known", granted(outcomes).count(Answer.KNOWN), clients - 1)
+
+    return [convert(scene, told)] * clients, question
+
+
+def refunds_against_their_order(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    person = newcomer(scene, "referrer")
+    friend = newcomer(scene, "friend", code=scene.code(person))
+    told = report(scene, friend, f"race-{next(scene._numbers)}")
+    parts = [refund(scene, told.external_id, f"race-{next(scene._numbers)}", 1000) for _ in range(clients - 2)]
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        left = 2000 - money.half_up(2000 * 1000 * (clients - 2), 6400)
+        yield from expect("balance", scene.balance(person), {"pending": left})
+        yield from expect("orders made", outcomes[:2].count(Answer.MADE), 1)
+
+    return [convert(scene, told)] * 2 + spread(scene, parts), question
+
+
+def the_same_refund(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    number, order, person = a_reward(scene, approved=True)
+    told = RefundReport(f"race-{next(scene._numbers)}", order, 1600)
+
+    def act() -> Any:
+        return program.refund(told, at=scene.at).answer
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("taken back", rewards.taken_back(number), 500)
+        yield from expect("balance", scene.balance(person), {"approved": 1500})
+        yield from expect("made", outcomes.count(Answer.MADE), 1)
+
+    return [act] * clients, question
+
+
+def a_tier_of_one(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    person = newcomer(scene, "referrer")
+    friends = [newcomer(scene, "friend", code=scene.code(person)) for _ in range(clients)]
+    acts = [convert(scene, report(scene, friend, f"race-{next(scene._numbers)}")) for friend in friends]
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        made = scene.rewards(person)
+        yield from expect("ordinals", sorted(reward.ordinal for reward in made), list(range(1, clients + 1)))
+        yield from expect("of the middle tier", [r.ordinal for r in made if r.amount_minor == 7777], [2])
+
+    return acts, question
+
+
+def a_milestone(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    acts, _ = a_tier_of_one(scene, clients)
+    person = session.scalars(sa.select(User).where(User.email.startswith("referrer")).order_by(User.id.desc())).first()
+    assert person is not None
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        reached = [reward.threshold for reward in scene.rewards(person) if reward.threshold]
+        yield from expect("milestones", reached, [3])
+
+    return acts, question
+
+
+def the_same_approval(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    number, _, person = a_reward(scene)
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("approvals", len(granted(outcomes)), 1)
+        yield from expect("decisions", count(rewards.Decision, rewards.Decision.reward_id == number), 1)
+        yield from expect("mails", len(scene.mails("reward_approved", to=person)), 1)
+        told = {str(outcome) for outcome in outcomes if isinstance(outcome, Refusal)}
+        yield from expect("told", {text.startswith("Approved by Rita at") for text in told}, {True})
+
+    return [approve(scene, number)] * clients, question
+
+
+def an_approval_against_a_rejection(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    number, _, _ = a_reward(scene)
+    by = scene.rita.id
+
+    def rejects() -> Any:
+        return program.reject(number, by=by, reason=Reason.OTHER, told="No.", at=scene.at).id
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("decisions granted", len(granted(outcomes)), 1)
+        yield from expect("decisions", count(rewards.Decision, rewards.Decision.reward_id == number), 1)
+        approved = any(not isinstance(outcome, Exception) for outcome in outcomes[: clients // 2])
+        yield from expect("state", state(number), State.APPROVED if approved else State.REJECTED)
+
+    return [approve(scene, number)] * (clients // 2) + [rejects] * (clients // 2), question
+
+
+def a_refund_against_an_approval(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    number, order, person = a_reward(scene)
+    gives_back = refund(scene, order, f"race-{next(scene._numbers)}")
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("state", state(number), State.REVERSED)
+        yield from expect("balance", scene.balance(person), {})
+        yield from expect("taken back", rewards.taken_back(number), 2000)
+        yield from expect("refunds made", outcomes.count(Answer.MADE), 1)
+
+    return [approve(scene, number), gives_back] * (clients // 2), question
+
+
+def the_same_seals(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    for _ in range(2):
+        a_reward(scene, approved=True)
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("seals", count(ledger.Seal), count(ledger.Transfer))
+
+    return [ledger.seal] * clients, question
+
+
+TIERS = [{"from": 2, "amount_minor": 7777}, {"from": 3, "amount_minor": 1000}]
+
+RACES = [
+    Race(the_same_order, offer=({"often": "every"},), clients=40,
+         drop=("ALTER TABLE conversions DROP CONSTRAINT uq_conversions_source_external_id",)),
+    Race(refunds_against_their_order, locks=(NAMES,)),
+    Race(the_same_refund, drop=("ALTER TABLE refunds DROP CONSTRAINT uq_refunds_source_external_id",)),
+    Race(a_tier_of_one, offer=({"tiers": TIERS, "often": "every"},), locks=(PEOPLE,)),
+    Race(a_milestone, offer=({"threshold": 3},), locks=(PEOPLE,)),
+    Race(the_same_approval, clients=40, locks=(PEOPLE,),
+         drop=("ALTER TABLE decisions DROP CONSTRAINT uq_decisions_reward_id_number",)),
+    Race(an_approval_against_a_rejection, locks=(PEOPLE,),
+         drop=("ALTER TABLE decisions DROP CONSTRAINT uq_decisions_reward_id_number",)),
+    Race(a_refund_against_an_approval, locks=(PEOPLE,)),
+    Race(the_same_seals, locks=(NAMES,)),
+]  # fmt: skip

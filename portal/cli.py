@@ -57,7 +57,7 @@ def main() -> None:
         sys.exit(1)
     except database.Unavailable as error:
         said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        click.echo(f"The database cannot be used: {said}", err=True)
+        click.echo(f"DATABASE_URL: the database cannot be used: {said}", err=True)
         sys.exit(1)
 
 
@@ -92,6 +92,8 @@ def serve() -> None:
             raise Stop("This database holds the demo's sample data: serve one of its own (DATABASE_URL, INSTANCE_DIR).")
         if not roles.holders("own"):
             click.echo(f"No owner yet. Set the portal up here, once, within a day:\n  {_set_up_link(settings)}")
+        elif terms.current() is None:  # an owner made by `create-admin` before the program was there
+            click.echo(f"No program yet. Set the portal up here, once, within a day:\n  {_set_up_link(settings)}")
     _serve(app, settings)
 
 
@@ -102,6 +104,8 @@ def _set_up_link(settings: Settings) -> str:
 
 
 def _serve(app: Flask, settings: Settings) -> None:
+    if not serving.port_is_free(settings):
+        raise Stop(f"PORT: {settings.port} on {settings.host} is taken by another program; free it or name another.")
     scheduler = serving.start_worker(app, settings)
     try:
         click.echo(f"Serving at {settings.base_url} (listening on {settings.host}:{settings.port}). Stop with Ctrl-C.")
@@ -156,6 +160,8 @@ def create_admin(email: str, name: str) -> None:
             owner = program.add_owner(email, name=name, password=None, at=at)
             secret = one_time.make(Purpose.RESET, owner.id, at=at)
         click.echo(f"{email} is an owner. Set the password here, within 2 hours:\n  {settings.base_url}/reset/{secret}")
+        if terms.current() is None:
+            click.echo(f"Then set the program up here, once, within a day:\n  {_set_up_link(settings)}")
 
 
 @portal.command()

@@ -3,11 +3,15 @@
 import os
 import re
 import secrets
-from base64 import urlsafe_b64encode
+import socket
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -80,19 +84,18 @@ class Settings:
         database_url = _database_url(env.get("DATABASE_URL", ""), instance)
         if demo:
             database_url = f"sqlite:///{instance / 'portal.db'}"
-        host = env.get("HOST") or "127.0.0.1"
         port = _whole(env, "PORT", 8000, 1, 65535)
         return cls(
             instance_dir=instance,
             database_url=database_url,
             secret_key=_secret_key(env, instance),
-            details_key=_kept_key(instance, "details_key", lambda: urlsafe_b64encode(secrets.token_bytes(32)).decode()),
+            details_key=_details_key(instance),
             suppression_key=_kept_key(instance, "suppression_key", lambda: secrets.token_urlsafe(48)),
             base_url=f"http://127.0.0.1:{port}" if demo else _base_url(env, port),
             mail_url=_mail_url(env),
             redis_url=_redis_url(env),
             trusted_proxies=_whole(env, "TRUSTED_PROXIES", 0, 0, 10),
-            host="127.0.0.1" if demo else host,
+            host="127.0.0.1" if demo else _host(env),
             port=port,
             workers=1 if demo else _workers(env, database_url),
             demo=demo,
@@ -112,8 +115,14 @@ def _database_url(url: str, instance: Path) -> str:
     url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
     if not url.startswith(("sqlite:///", "postgresql+psycopg://")):
         raise BadSetting("DATABASE_URL: begin it with sqlite:/// or postgresql://.")
-    if url in {"sqlite:///", "sqlite:///:memory:"}:
+    if url == "sqlite:///" or ":memory:" in url or "mode=memory" in url:
         raise BadSetting("DATABASE_URL: a database in memory would forget every reward; name a file.")
+    try:
+        make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise BadSetting(
+            "DATABASE_URL: this cannot be read; write it like postgresql://user:password@host/name."
+        ) from error
     return url
 
 
@@ -134,18 +143,23 @@ def _base_url(env: Mapping[str, str], port: int) -> str:
         parts = urlsplit(url)
         bare = not (parts.path or parts.query or parts.fragment)
         fine = parts.scheme in {"http", "https"} and bool(parts.hostname) and bare
-        fine = fine and not re.search(r"[\s@\\]", url) and parts.port != 0
+        fine = fine and not re.search(r"[\s@\\]", url) and url.isascii() and parts.port != 0
     except ValueError:
         fine = False
     if not fine:
         raise BadSetting(f"BASE_URL: {url!r} is not an address like https://friends.example.com (no path).")
-    return url
+    return url.lower()
 
 
 def _mail_url(env: Mapping[str, str]) -> str:
     url = env.get("MAIL_URL") or ""
     if url and not url.startswith("file:///"):
         raise BadSetting("MAIL_URL: name a folder as file:///path, or leave it out for files in instance/mail.")
+    try:
+        if url:
+            Path(url.removeprefix("file://")).mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise BadSetting(f"MAIL_URL: {url!r} is no folder that mails can be put into ({error}).") from error
     return url
 
 
@@ -153,7 +167,20 @@ def _redis_url(env: Mapping[str, str]) -> str:
     url = env.get("REDIS_URL") or ""
     if url and not url.startswith(("redis://", "rediss://", "unix://")):
         raise BadSetting("REDIS_URL: begin it with redis://, rediss:// or unix://.")
+    try:
+        urlsplit(url).port  # noqa: B018 - reading it is the check
+    except ValueError as error:
+        raise BadSetting(f"REDIS_URL: {url!r} cannot be read ({error}).") from error
     return url
+
+
+def _host(env: Mapping[str, str]) -> str:
+    host = env.get("HOST") or "127.0.0.1"
+    try:
+        socket.getaddrinfo(host, None)
+    except (OSError, ValueError) as error:
+        raise BadSetting(f"HOST: {host!r} is no address to listen at, such as 127.0.0.1 or 0.0.0.0.") from error
+    return host
 
 
 def _secret_key(env: Mapping[str, str], instance: Path) -> str:
@@ -161,6 +188,16 @@ def _secret_key(env: Mapping[str, str], instance: Path) -> str:
     if key is not None and len(key) < 32:
         raise BadSetting("SECRET_KEY: use at least 32 random characters, or leave it out and one is made.")
     return key or _kept_key(instance, "secret_key", lambda: secrets.token_urlsafe(48))
+
+
+def _details_key(instance: Path) -> str:
+    key = _kept_key(instance, "details_key", lambda: urlsafe_b64encode(secrets.token_bytes(32)).decode())
+    try:
+        if len(urlsafe_b64decode(key)) == 32:
+            return key
+    except ValueError:
+        pass
+    raise BadSetting(f"INSTANCE_DIR: {instance / 'details_key'} is damaged; restore it from the backup.")
 
 
 def _kept_key(instance: Path, name: str, make: Callable[[], str]) -> str:
@@ -180,6 +217,8 @@ def _kept_key(instance: Path, name: str, make: Callable[[], str]) -> str:
         key = path.read_text().strip()
     except OSError as error:
         raise BadSetting(f"INSTANCE_DIR: {path} cannot be used ({error.strerror}).") from error
+    except UnicodeDecodeError:
+        key = ""
     if len(key) < 32:
         raise BadSetting(f"INSTANCE_DIR: {path} is damaged; restore it from the backup.")
     return key

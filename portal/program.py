@@ -58,11 +58,15 @@ def change_program(
 ) -> Terms:
     """Publishes the terms in force with something changed: settings, a rule added, or (by `rule_key`) one dropped."""
     offer = [rules.copied(rule) for rule in rules.of_terms(terms_.in_force().id) if rule.rule_key != drop]
+    if add is not None and any(rules.same(add, rule) for rule in offer):
+        raise rules.RuleRefused(marked("This rule is in the offer already."))
     return open_program([*offer, add] if add else offer, by=by, at=at, **settings)
 
 
 def add_goal(name: str, *, label: str, has_amount: bool, by: int, at: datetime) -> None:
     """Adds a goal, such as a trial that a friend starts. Raises GoalRefused."""
+    if goals.find(name) is not None:
+        raise goals.GoalRefused(marked("There is a goal of this name already."))
     goals.add(name, label=label, has_amount=has_amount)
     audit.write("goal_added", "goal", name, by=by, at=at)
 

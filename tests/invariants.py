@@ -97,15 +97,18 @@ def _history() -> Iterator[str]:
         if [f"reward_{verdict}" for verdict in decided] != [verb for verb in verbs if verb != "reward_reversed"]:
             yield f"reward {number}: the decisions differ from the history {verbs}"
     for name, state in session.execute(sa.select(Payout.public_id, Payout.state)):
-        wanted = {PayoutState.PAID: "payout_paid", PayoutState.FAILED: "payout_failed"}.get(PayoutState(state))
-        if wanted and told.get(("payout", name), []) != [wanted]:
+        ended = state in (PayoutState.PAID, PayoutState.FAILED, PayoutState.CANCELLED)
+        if told.get(("payout", name), []) != [f"payout_{state}"] * ended:
             yield f"payout {name} is {state}, the history says {told.get(('payout', name))}"
     for name, state, approved_at, exported_at in session.execute(
         sa.select(Batch.public_id, Batch.state, Batch.approved_at, Batch.exported_at)
     ):
-        verbs = told.get(("batch", name), [])
-        wanted_verbs = ["batch_made"] + ["batch_approved"] * bool(approved_at) + ["batch_exported"] * bool(exported_at)
-        if verbs[: len(wanted_verbs)] != wanted_verbs:
-            yield f"batch {name} is {state}, the history says {verbs}"
+        settled = state in (BatchState.PAID, BatchState.PARTLY_PAID, BatchState.CANCELLED)
+        wanted = ["batch_made"] + ["batch_approved"] * bool(approved_at) + ["batch_exported"] * bool(exported_at)
+        if told.get(("batch", name), []) != wanted + [f"batch_{state}"] * settled:
+            yield f"batch {name} is {state}, the history says {told.get(('batch', name), [])}"
         if state in (BatchState.PAID, BatchState.PARTLY_PAID) and not exported_at:
             yield f"batch {name} is {state} and was never exported"
+    for name, expired_at in session.execute(sa.select(Referral.public_id, Referral.expired_at)):
+        if expired_at and "referral_expired" not in told.get(("referral", name), []):
+            yield f"referral {name} is expired, the history does not say so"

@@ -4,6 +4,7 @@ Invariants: an address is there once, by lower case; an outside id once; nobody 
 A customer reported by the shop has no password and cannot sign in until the address is confirmed.
 """
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
@@ -115,7 +116,9 @@ class User(Model, UserMixin):
 
     @property
     def first_name(self) -> str:
-        return self.name.split(" ")[0] if self.name else ""
+        """The first word of the name; none if it is an address: mails and greetings would make a link of it."""
+        first = self.name.split(" ")[0] if self.name else ""
+        return "" if re.search(r"[/:@\\]|\.\w{2}", first) else first
 
     @property
     def known(self) -> bool:

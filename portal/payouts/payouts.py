@@ -445,8 +445,7 @@ def pay(payout: Payout, *, by: int, at: datetime) -> bool:
             line.reward.state, line.reward.paid_at = RewardState.PAID, at
     payout.state, payout.ended_at = State.PAID, at
     vouchers.give(payout.id, at=at)
-    audit.write("payout_paid", "payout", payout.public_id, by=by, at=at,
-                amount_minor=payout.amount_minor, currency=payout.currency)  # fmt: skip
+    _note_payout(payout, "payout_paid", by=by, at=at)
     _settle(payout.batch, at=at)
     return True
 
@@ -460,8 +459,7 @@ def fail(payout: Payout, *, failure: str, by: int, at: datetime) -> bool:
     if not payout.failure:
         raise PayoutRefused(marked("Write why the payment failed; the person reads it."))
     _end(payout, State.FAILED, at=at)
-    audit.write("payout_failed", "payout", payout.public_id, by=by, at=at,
-                amount_minor=payout.amount_minor, currency=payout.currency)  # fmt: skip
+    _note_payout(payout, "payout_failed", by=by, at=at)
     _settle(payout.batch, at=at)
     return True
 
@@ -473,6 +471,7 @@ def cancel(batch: Batch, *, by: int, at: datetime) -> None:
     for payout in batch.payouts:
         if payout.state == State.PREPARING:
             _end(payout, State.CANCELLED, at=at)
+            _note_payout(payout, "payout_cancelled", by=by, at=at)
     batch.state, batch.settled_at = BatchState.CANCELLED, at
     _note(batch, "batch_cancelled", by=by, at=at)
 
@@ -534,6 +533,7 @@ def _sum_up(payout: Payout, *, at: datetime) -> None:
     fits = payout.method.kind != Kind.VOUCHER or amount == payout.amount_minor
     if amount <= 0 or not fits:
         _end(payout, State.CANCELLED, at=at)
+        _note_payout(payout, "payout_cancelled", by=None, at=at)
         _settle(payout.batch, at=at)
     else:
         payout.amount_minor = amount
@@ -565,6 +565,7 @@ def _settle(batch: Batch, *, at: datetime) -> None:
     else:
         batch.state = BatchState.PARTLY_PAID if State.FAILED in states else BatchState.PAID
     batch.settled_at = at
+    _note(batch, f"batch_{batch.state}", by=None, at=at)
 
 
 def _must_be_sent(payout: Payout) -> None:
@@ -588,7 +589,12 @@ def _already(batch: Batch) -> PayoutRefused:
     return PayoutRefused(marked("This batch is %(state)s already."), state=batch.state.replace("_", " "))
 
 
-def _note(batch: Batch, verb: str, *, by: int, at: datetime) -> None:
+def _note_payout(payout: Payout, verb: str, *, by: int | None, at: datetime) -> None:
+    audit.write(verb, "payout", payout.public_id, by=by, at=at,
+                amount_minor=payout.amount_minor, currency=payout.currency)  # fmt: skip
+
+
+def _note(batch: Batch, verb: str, *, by: int | None, at: datetime) -> None:
     session.flush()
     audit.write(verb, "batch", batch.public_id, by=by, at=at, reference=batch.reference,
                 amount_minor=total(batch), currency=batch.currency)  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from portal.accounts import audit
 from portal.accounts.users import User
 from portal.core import clock, database
 from portal.core.database import Json, Model, session
@@ -111,5 +112,7 @@ def count(referral: Referral, *, at: datetime) -> None:
 def expire_due(*, at: datetime) -> int:
     """Marks referrals whose goal was not reached in time. Gives how many."""
     where = (Referral.expires_at < at, Referral.counted_at.is_(None), Referral.expired_at.is_(None))
-    done = session.execute(sa.update(Referral).where(*where).values(expired_at=at).returning(Referral.id))
-    return len(done.all())
+    done = session.scalars(sa.update(Referral).where(*where).values(expired_at=at).returning(Referral.public_id)).all()
+    for name in done:
+        audit.write("referral_expired", "referral", name, by=None, at=at)
+    return len(done)

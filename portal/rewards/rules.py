@@ -201,6 +201,8 @@ def _check(rule: Rule) -> None:
     if not 0 <= rule.hold_days <= 365:
         raise RuleRefused(marked("A hold lasts from 0 to 365 days."))
     wanted = "amount_minor" if rule.kind == Kind.FIXED else "share_bp"
+    if len({tier.get("from") for tier in rule.tiers or []}) < len(rule.tiers or []):
+        raise RuleRefused(marked("Two tiers begin at the same reward."))
     for tier in rule.tiers or []:
         if (
             set(tier) != {"from", wanted}
@@ -208,6 +210,12 @@ def _check(rule: Rule) -> None:
             or not 0 < tier[wanted] <= (money.LARGEST_MINOR if rule.kind == Kind.FIXED else 10_000)
         ):
             raise RuleRefused(marked("A tier begins at the 2nd reward or later and gives more than nothing."))
+
+
+def same(one: Rule, other: Rule) -> bool:
+    """Whether two rules say the same: sent twice, a bonus on top would be paid twice."""
+    left_out = {"id", "terms_id", "rule_key"}
+    return all(getattr(one, c.key) == getattr(other, c.key) for c in Rule.__table__.columns if c.key not in left_out)
 
 
 def copied(rule: Rule) -> Rule:

@@ -76,6 +76,8 @@ def _too_many(error: RateLimitExceeded) -> ResponseReturnValue:
 
 def _refused(refusal: Refusal) -> ResponseReturnValue:
     database.session.rollback()
+    if words.current_terms() is None:
+        return render_template("public/not_set_up.html"), 409
     return render_template("errors/refused.html", text=words.say(refusal)), 409
 
 

@@ -31,6 +31,8 @@ from portal.web import words
 
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 128
 
+LONGEST_CODE = 80
+
 
 class Form(FlaskForm):
     """A form whose fields hold text, as pages send it: no files and no JSON, which Flask-WTF would take as well."""
@@ -169,7 +171,6 @@ class Program(Form):
         _l("Which click earns the friend"), choices=_of({"last": _l("The last one"), "first": _l("The first one")})
     )
     window_days = IntegerField(_l("Days that a click counts"), validators=[InputRequired(), NumberRange(1, 365)])
-    claim_days = IntegerField(_l("Days to name who invited you"), validators=[InputRequired(), NumberRange(0, 365)])
     goal_days = IntegerField(
         _l("Days a friend has to reach the goal"), validators=[InputRequired(), NumberRange(1, 3650)]
     )
@@ -309,11 +310,17 @@ class Payment(Form):
     bank_reference = StringField(_l("Reference of the bank"), validators=[Optional(), Length(max=80), without_nul])
 
 
+def short_lines(_form: Form, field: Field) -> None:
+    """No line is longer than a voucher's code may be: a code that is cut would be worth nothing."""
+    if any(len(" ".join(line.split())) > LONGEST_CODE for line in (field.data or "").splitlines()):
+        raise ValidationError(_l("A code has at most %(most)s characters.", most=LONGEST_CODE))
+
+
 class Vouchers(Form):
     value = AmountField(_l("Each is worth"), validators=[InputRequired(_l("Write an amount.")), Length(max=20)])
     codes = TextAreaField(
         _l("Codes, one a line"),
-        validators=[InputRequired(_l("Paste at least one code.")), Length(max=400000), without_nul],
+        validators=[InputRequired(_l("Paste at least one code.")), Length(max=400000), without_nul, short_lines],
     )
 
 

@@ -3,11 +3,14 @@
 SQLite is served by one process, PostgreSQL by as many as there are cores.
 """
 
+import errno
 import functools
 import multiprocessing
 import os
 import signal
+import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -57,6 +60,30 @@ def serve(settings: Settings) -> None:
     # happened to stand (sqlite.org/howtocorrupt.html, "Carrying an open database connection across a fork").
     multiprocessing.set_start_method("spawn", force=True)
     server("wsgi:app", settings).serve()
+
+
+def port_is_free(settings: Settings, *, patience_s: float = 10) -> bool:
+    """Whether nobody listens there. The web server would share the port with whoever does, request by request.
+
+    One that is just being stopped is given `patience_s` to let go.
+    """
+    until = time.monotonic() + patience_s
+    while _is_taken(settings.host, settings.port):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def _is_taken(host: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE  # any other trouble is the web server's to tell
+    return False
 
 
 def server(app: str, settings: Settings) -> Any:

@@ -1,1 +1,1 @@
-"""Benches: `python tests/bench/<name>.py` prints figures. Not collected as tests; the goals stand in docs/figures.md."""
+"""Benches: `python tests/bench/<name>.py` prints figures. Not collected as tests; docs/figures.md has the goals."""

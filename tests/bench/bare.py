@@ -6,7 +6,8 @@ from flask import Flask, redirect, request
 from flask.typing import ResponseReturnValue
 
 app = Flask("bare")
-KEY_HASH = hashlib.sha256(b"rp_the-key-of-the-bench").hexdigest()
+KEY = "rp_the-key-of-the-bench"
+KEY_HASH = hashlib.sha256(KEY.encode()).hexdigest()
 
 
 @app.get("/r/<code>")

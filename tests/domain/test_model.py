@@ -505,7 +505,7 @@ class Walk(RuleBasedStateMachine):
             session.rollback()
 
     @chance(
-        2,         which=anything, by=st.sampled_from(["Finn", "Olivia"]),
+        4,         which=anything, by=st.sampled_from(["Finn", "Olivia"]),
         verb=st.sampled_from(["approve_batch", "export_batch", "cancel_batch", "pay_batch"]),
     )  # fmt: skip
     def batch(self, which: int, verb: str, by: str) -> None:
@@ -515,7 +515,7 @@ class Walk(RuleBasedStateMachine):
         if index is not None:
             self.on_batch(index, verb, by)
 
-    @chance(3, paid=st.booleans())
+    @chance(2, paid=st.booleans())
     def send_the_latest_batch(self, paid: bool) -> None:
         """A colleague approves it and takes its file out; it may all be paid at once."""
         latest = len(self.plain.batches) - 1

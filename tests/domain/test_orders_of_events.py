@@ -16,6 +16,7 @@ from portal.core import database
 from portal.core.database import session
 from portal.core.text import Refusal
 from portal.payouts.methods import Kind
+from portal.payouts.payouts import Payout
 from portal.payouts.payouts import State as PayoutState
 from portal.program import Answer
 from portal.reports import books, desk
@@ -196,7 +197,7 @@ def test_a_reward_that_was_gone_is_reversed_once_nothing_of_it_is_out(two_orders
     first = out_in_two_batches(two_orders)
     two_orders.refund(order_of(first))
     second_payout = session.scalars(sa.text("SELECT id FROM payouts WHERE state = 'sent'")).one()
-    payout = session.get_one(program.Payout, second_payout)
+    payout = session.get_one(Payout, second_payout)
     two_orders.fail(payout)
     assert first.state == State.REVERSED and two_orders.balance(two_orders.alice) == {"payable": 1000}
 

@@ -1,5 +1,5 @@
-"""A proxy between the portal and PostgreSQL that cuts a connection at the worst moments: as a statement is on its way to
-the server, or as the server's answer to it is on its way back.
+"""A proxy between the portal and PostgreSQL that cuts a connection at the worst moments: while a statement is on its
+way to the server, or while the server's answer to it is on its way back.
 """
 
 import socket

@@ -43,8 +43,7 @@ class Tab:
         page = self.page = Page(response, path)
         assert self.may_break or page.status < 500, f"{method} {path} answered {page!r}"
         if page.is_html and method != "HEAD" and not page.location:
-            found = list(lint.faults(page.html))
-            assert not found, f"{method} {path} ({page.status}): " + "; ".join(found)
+            lint.check(page.html, f"{method} {path} ({page.status})")
         if follow and page.status in (302, 303):
             return self.open(self._inward(page.location), follow=True)
         return page
@@ -129,11 +128,17 @@ class Tab:
         self.client.set_cookie(name, value, domain=urlsplit(self.base_url).hostname or "")
 
 
-def raw_path(app: Flask, path: bytes) -> dict[str, Any]:
-    """A WSGI environment for a path given byte by byte, as a server would hand it on; for what no client writes."""
-    builder = EnvironBuilder(base_url=app.extensions["settings"].base_url, headers={"User-Agent": FIREFOX})
-    environ = builder.get_environ()
+def raw(tab: Tab, path: bytes, method: str = "GET") -> Page:
+    """Asks for a path given byte by byte (`%ff` is that byte), as a server would hand it on; no client writes these."""
+    environ = EnvironBuilder(base_url=tab.base_url, headers={"User-Agent": tab.agent}, method=method).get_environ()
     path, _, query = path.partition(b"?")
-    environ["PATH_INFO"] = re.sub(rb"%([0-9a-fA-F]{2})", lambda m: bytes([int(m[1], 16)]), path).decode("latin-1")
+    environ["PATH_INFO"] = re.sub(rb"%([0-9a-fA-F]{2})", lambda found: bytes([int(found[1], 16)]), path).decode(
+        "latin-1"
+    )
     environ["QUERY_STRING"] = query.decode("latin-1")
-    return environ
+    environ["REMOTE_ADDR"] = tab.address
+    page = Page(tab.client.open(environ), path.decode("latin-1"))
+    assert page.status < 500, f"{path!r} answered {page!r}"
+    if page.is_html and not page.location and method != "HEAD":
+        lint.check(page.html, repr(path))
+    return page

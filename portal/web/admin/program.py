@@ -17,7 +17,7 @@ from portal.web.acting import act
 from portal.web.admin.room import blueprint, name_of
 
 PLAIN = (
-    "program_name", "state", "touch", "goal", "window_days", "claim_days", "goal_days", "time_zone", "shop_url",
+    "program_name", "state", "touch", "goal", "window_days", "goal_days", "time_zone", "shop_url",
     "help_contact", "legal_text",
 )  # fmt: skip
 AMOUNTS = {

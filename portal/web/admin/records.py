@@ -55,7 +55,7 @@ def revoke_key(wanted: str) -> ResponseReturnValue:
 @blueprint.get("/outbox")
 @access.needs("read")
 def outbox_list() -> ResponseReturnValue:
-    return render_template("admin/outbox.html", messages=outbox.listed(outbox.State))
+    return render_template("admin/outbox.html", mails=outbox.listed(outbox.State))
 
 
 @blueprint.get("/audit")

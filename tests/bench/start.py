@@ -55,7 +55,9 @@ def main() -> None:
             portal.kill()
             back.append(portal.start())
         portal.stop()
-        print(f"  portal serve: ready after {first:.1f} s; after kill -9 median {statistics.median(back):.1f} s (goal 5)")
+        print(
+            f"  portal serve: ready after {first:.1f} s; after kill -9 median {statistics.median(back):.1f} s (goal 5)"
+        )
 
 
 if __name__ == "__main__":

@@ -395,7 +395,7 @@ class Walk(RuleBasedStateMachine):
     # --- orders -----------------------------------------------------------------------------------------------
 
     @chance(
-        4,         number=st.integers(0, 11), name=names, by=st.sampled_from(["email", "email", "id"]), before=ago,
+        4, number=st.integers(0, 11), name=names, by=st.sampled_from(["email", "email", "id"]), before=ago,
         amount=st.sampled_from([1, 33, 2999, 3000, 6400, 12_345, 20_000]),
         recorder=st.sampled_from([None, None, None, *STAFF]),
     )  # fmt: skip
@@ -505,7 +505,7 @@ class Walk(RuleBasedStateMachine):
             session.rollback()
 
     @chance(
-        4,         which=anything, by=st.sampled_from(["Finn", "Olivia"]),
+        4, which=anything, by=st.sampled_from(["Finn", "Olivia"]),
         verb=st.sampled_from(["approve_batch", "export_batch", "cancel_batch", "pay_batch"]),
     )  # fmt: skip
     def batch(self, which: int, verb: str, by: str) -> None:

@@ -36,11 +36,15 @@ def approved_mails(reward: Reward) -> int:
 
 
 def test_the_clients_reach_four_processes_or_one_of_eight_threads(live: Live) -> None:
-    clients = live.visitors(40)
-    answers = at_once(clients, lambda _, client: client.get("/healthz"))
-    assert statuses(answers) == {200: 40}
-    reached = [number for number in live.portal.servers() if connections(number, live.portal.port)]
-    assert len(reached) == (1 if database.is_sqlite() else PROCESSES)
+    wanted, reached = (1 if database.is_sqlite() else PROCESSES), set()
+    for _ in range(10):  # which process takes a connection is the system's to choose
+        clients = live.visitors(40)
+        answers = at_once(clients, lambda _, client: client.get("/healthz"))
+        assert statuses(answers) == {200: 40}
+        reached |= {number for number in live.portal.servers() if connections(number, live.portal.port)}
+        if len(reached) >= wanted:
+            break
+    assert len(reached) == wanted
 
 
 def connections(process: int, port: int) -> int:

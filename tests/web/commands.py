@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
-from portal import cli
+from portal import cli, create_app
 from portal.config import ROOT
 from portal.core.database import session
+from tests.conftest import close
 
 KEY = "a secret key for the tests, long enough"
 
@@ -37,12 +39,17 @@ def runner(folder: Path, database_url: str, monkeypatch: pytest.MonkeyPatch, cap
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("SECRET_KEY", KEY)
 
+    made: list[Flask] = []
+    monkeypatch.setattr(cli, "create_app", lambda settings: made.append(create_app(settings)) or made[-1])
+
     def run(*words: str) -> Said:
         session.rollback()
         capfd.readouterr()
         monkeypatch.setattr(sys, "argv", ["portal", *words])
         code = contextvars.Context().run(_ended)
         out, err = capfd.readouterr()
+        while made:  # a process would end here, and its connections with it
+            contextvars.Context().run(_closed, made.pop())
         session.rollback()
         session.expire_all()
         assert "Traceback" not in err
@@ -57,6 +64,11 @@ def _ended() -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
     return 0
+
+
+def _closed(app: Flask) -> None:
+    with app.app_context():
+        close(app)
 
 
 def from_outside(folder: Path, *words: str, **settings: str) -> Said:

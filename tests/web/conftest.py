@@ -21,6 +21,7 @@ from portal.web import access
 from tests.conftest import close, make_schema, make_settings
 from tests.factories import NOON, Scene
 from tests.web.client import Tab
+from tests.web.commands import Run, runner
 from tests.web.routes import Things, furnish
 from tests.web.tables import SEEN, changes, contents
 
@@ -115,6 +116,14 @@ def tab_of(app: Flask) -> Callable[..., Tab]:
         return made
 
     return make
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, database_url: str, app: Flask, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Run:
+    """The portal command, with this test's database."""
+    return runner(tmp_path, database_url, monkeypatch, capfd)
 
 
 Tried = Callable[..., Iterator[AbstractContextManager[Any]]]

@@ -9,7 +9,7 @@ from portal.config import BadSetting, Settings
 from tests.web.commands import from_outside
 
 BAD = [
-    ("DATABASE_URL", "postgresql://u:p@db:port/portal"), 
+    ("DATABASE_URL", "postgresql://u:p@db:port/portal"),
     ("DATABASE_URL", "sqlite:///file::memory:?uri=true"), ("DATABASE_URL", "sqlite:///file:x?mode=memory&uri=true"),
     ("BASE_URL", "https://fründe.example.com"), ("BASE_URL", "https://friends.example.com\\evil"),
     ("REDIS_URL", "redis://localhost:port"), ("REDIS_URL", "localhost:6379"), ("HOST", "no such host.invalid"),

@@ -16,7 +16,6 @@ from tests.web.client import Tab
 from tests.web.commands import runner
 from tests.web.tables import Unchanged
 
-
 # --- tables ---------------------------------------------------------------------------------------------------
 
 

@@ -70,6 +70,17 @@ def spread(scene: Scene, acts: Acts) -> Acts:
     return [Late(act, 0.004 * number + 0.001 * scene.round) for number, act in enumerate(acts)]
 
 
+def lingering(act: Callable[[], Any], seconds: float = 0.02) -> Callable[[], Any]:
+    """An act that keeps its write open a while after its work: what is decided without seeing it shows."""
+
+    def does() -> Any:
+        outcome = act()
+        time.sleep(seconds)
+        return outcome
+
+    return does
+
+
 def at_once(scene: Scene, acts: Acts) -> list[Any]:
     """Does all acts at the same moment. Gives what each returned, or the exception that it raised."""
     session.rollback()

@@ -11,7 +11,7 @@ from tests.factories import Scene, fixed
 
 RACES = [*races_of_people.RACES, *races_of_rewards.RACES, *races_of_payouts.RACES]
 ROUNDS = 12
-UNTIL_IT_SHOWS = 500
+UNTIL_IT_SHOWS = 200
 
 CASES = {
     "the_same_order": (53, 54),
@@ -45,7 +45,7 @@ def test_of_many_at_once_one_takes_effect(race: Race, scene: Scene) -> None:
     assert play(scene_for(race, scene), race, rounds=ROUNDS) is None
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(300)
 @pytest.mark.on_postgresql
 @pytest.mark.wrecks_the_books
 @pytest.mark.parametrize("race", RACES, ids=[race.name for race in RACES])

@@ -89,7 +89,10 @@ def serve() -> None:
             migrate.upgrade(database.db.engine)
         migrate.must_be_current(database.db.engine)
         if program.holds_sample_data():
-            raise Stop("This database holds the demo's sample data: serve one of its own (DATABASE_URL, INSTANCE_DIR).")
+            raise Stop(
+                "This database holds the demo's sample data: `portal demo` serves it, and the other commands reach it "
+                "with PORTAL_DEMO=1. To serve for real, name another (DATABASE_URL, INSTANCE_DIR)."
+            )
         if not roles.holders("own"):
             click.echo(f"No owner yet. Set the portal up here, once, within a day:\n  {_set_up_link(settings)}")
         elif terms.current() is None:  # an owner made by `create-admin` before the program was there

@@ -58,6 +58,12 @@ class Storyteller:
             assert confirmed is not None
         return confirmed
 
+    def clicks(self, many: int, *, at: Surroundings, ago: float) -> None:
+        """A visitor opens Alice's link so many times, the last one so many days ago."""
+        for number in range(many):
+            when = self.day(ago + 0.3 * (many - 1 - number))
+            program.follow("ALICE-7K", at, new=not number, on=database.quick(), at=when)
+
     def order(self, number: str, user: User, amount_minor: int, *, ago: float) -> list[Reward]:
         with database.writing():
             report = OrderReport(
@@ -131,7 +137,9 @@ def _friends(tell: Storyteller, *, alice: int, rita: int, finn: int, olivia: int
     for number, name in enumerate(FRIENDS):
         first = name.split()[0].lower()
         seen = Surroundings(f"demo-visitor-{number:04d}xxx"[:20], f"198.51.{number}.0/24", f"browser{number}")
-        friends.append(tell.person(name, f"{first}@demo.example.net", ago=56 - 6 * number, code="ALICE-7K", seen=seen))
+        tell.clicks(2 + number % 3, at=seen, ago=56.2 - 6 * number)
+        typed = "ALICE-7K" if number % 4 == 3 else ""
+        friends.append(tell.person(name, f"{first}@demo.example.net", ago=56 - 6 * number, code=typed, seen=seen))
     bob, carla, dev, eva, femi, gus, hana, _ivo = friends
 
     def approve(made: list[Reward], *, ago: float) -> None:

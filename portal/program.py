@@ -31,7 +31,7 @@ from portal.rewards.conversions import Conversion, Customer, OrderReport, Refund
 from portal.rewards.rewards import Reason, Reward
 from portal.rewards.rules import Rule
 from portal.sharing import clicks, links
-from portal.sharing.links import Found
+from portal.sharing.links import Found, Link
 from portal.terms import Terms
 
 log = logging.getLogger(__name__)
@@ -188,7 +188,8 @@ def _refer(referee: User, outcome: Attribution, terms: Terms, *, at: datetime) -
         referrer = User.by_id(referral.referrer_id)
         signals.assess(referral, referee, referrer, at=at)
         audit.write("referral_made", "referral", referral.public_id, by=None, at=at, how=referral.how)
-        notices.friend_joined(referral, referee, referrer, at=at)
+        if referee.known:  # else anybody could have the portal write to a referrer in another's name
+            notices.friend_joined(referral, referee, referrer, at=at)
     return referral
 
 
@@ -237,7 +238,10 @@ def confirm(secret: str, *, at: datetime) -> User | None:
         notices.reset_password(user, one_time.make(Purpose.RESET, user.id, at=at), at=at)
     one_time.end_all(Purpose.CONFIRM, user.id, at=at)
     audit.write("address_confirmed", "user", user.public_id, by=user.id, at=at)
-    if key.carried and referrals.of_referee(user.id) is None:
+    referral = referrals.of_referee(user.id)
+    if referral is not None:
+        notices.friend_joined(referral, user, User.by_id(referral.referrer_id), at=at)
+    elif key.carried:
         outcome = Attribution.from_json(key.carried)
         if outcome.touched_at <= user.signed_up_at:
             _refer(user, outcome, terms_.in_force(), at=at)
@@ -535,6 +539,15 @@ def rename(user: User, name: str, *, at: datetime) -> None:
     """Somebody calls themselves otherwise."""
     user.name = one_line(name, 80)
     audit.write("user_renamed", "user", user.public_id, by=user.id, at=at)
+
+
+def choose_code(user: User, link: Link, wanted: str, *, at: datetime) -> None:
+    """Gives one of somebody's links a code of their own choice. Raises CodeRefused."""
+    if user.confirmed_at is None:
+        raise links.CodeRefused(marked("Confirm your e-mail address first."))
+    users.lock(user.id)
+    links.take_code(link, wanted, at=at)
+    audit.write("code_chosen", "link", link.public_id, by=user.id, at=at)
 
 
 def grant_role(user: User, role: Role, *, by: int, at: datetime) -> None:

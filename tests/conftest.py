@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2 import FileSystemBytecodeCache
 
 from portal import create_app
 from portal.config import Settings
@@ -170,11 +171,18 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
     return make_settings(tmp_path, database_url)
 
 
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+    """The templates as compiled once for all apps of this run: to compile them anew takes longer than most tests."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+
+
 @pytest.fixture
-def app(settings: Settings, request: pytest.FixtureRequest) -> Iterator[Flask]:
+def app(settings: Settings, request: pytest.FixtureRequest, compiled: FileSystemBytecodeCache) -> Iterator[Flask]:
     """The application, in whose context the test runs; the books are checked after the test."""
     application = create_app(settings)
     application.test_client_class = Browser
+    application.jinja_env.bytecode_cache = compiled
     with application.app_context():
         try:
             yield application

@@ -1,7 +1,8 @@
 """Methods: how somebody wants to be paid: shop credit, vouchers, PayPal or a bank account.
 
-Invariants: one method in force per person; the details are kept encrypted, with the key's id; new details hold the
-next payout for three days (the first ones too: a stolen session must not be quicker than its owner's mail).
+Invariants: one method in force per person; the details are kept encrypted, with the key's id; new details and every
+change hold the next payout for three days (the first details too: a stolen session must not be quicker than its
+owner's mail).
 """
 
 import json
@@ -89,9 +90,10 @@ def choose(user_id: int, kind: Kind, given: dict[str, str], *, keep: Details, at
     Raises MethodRefused with the field's name.
     """
     details, shown = _checked(kind, given)
-    session.execute(
-        sa.update(Method).where(Method.user_id == user_id, Method.replaced_at.is_(None)).values(replaced_at=at)
-    )
+    before = in_force(user_id)
+    if before is not None:
+        before.replaced_at = at
+        session.flush()
     method = Method(
         user_id=user_id,
         kind=kind,
@@ -99,7 +101,7 @@ def choose(user_id: int, kind: Kind, given: dict[str, str], *, keep: Details, at
         key_id=keep.key_id if details else "",
         shown=shown,
         set_at=at,
-        usable_at=at if kind in WITHOUT_DETAILS else at + clock.days(HOLD_DAYS),
+        usable_at=at if before is None and kind in WITHOUT_DETAILS else at + clock.days(HOLD_DAYS),
     )
     session.add(method)
     session.flush()

@@ -3,6 +3,7 @@
 Invariants: a code is there once; a voucher belongs to at most one payout; an empty pool holds, and says so.
 """
 
+import math
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -59,23 +60,53 @@ def choose(amount_minor: int, currency: str) -> list[Voucher] | None:
 
     The caller holds the lock of the batches, under which alone vouchers are reserved.
     """
-    free = select_free(currency, amount_minor)
+    counts = made_up(amount_minor, pool(currency))
+    if counts is None:
+        return None
     chosen: list[Voucher] = []
-    for voucher in free:
-        if voucher.value_minor <= amount_minor:
-            chosen.append(voucher)
-            amount_minor -= voucher.value_minor
-        if amount_minor == 0:
-            return chosen
-    return None
+    for value, count in counts.items():
+        of_value = sa.select(Voucher).where(
+            Voucher.payout_id.is_(None), Voucher.currency == currency, Voucher.value_minor == value
+        )
+        chosen += session.scalars(of_value.order_by(Voucher.id).limit(count))
+    return chosen
 
 
-def select_free(currency: str, at_most_minor: int) -> list[Voucher]:
-    """The free vouchers not larger than an amount, the largest first."""
-    query = sa.select(Voucher).where(
-        Voucher.payout_id.is_(None), Voucher.currency == currency, Voucher.value_minor <= at_most_minor
-    )
-    return list(session.scalars(query.order_by(Voucher.value_minor.desc(), Voucher.id).limit(1000)))
+def made_up(amount_minor: int, pool: dict[int, int]) -> dict[int, int] | None:
+    """How many vouchers of each value make up an amount exactly, large ones first; None if the pool cannot.
+
+    `pool`: value -> how many there are. A bit for each sum that the values so far can make (in units of what divides
+    them all), once for every handful of 1, 2, 4 … vouchers of a value.
+    """
+    values = sorted(value for value in pool if value <= amount_minor)
+    unit = math.gcd(*values)
+    if not values or amount_minor % unit:
+        return None
+    wanted = amount_minor // unit
+    handfuls = [(value, many) for value in values for many in _handfuls(min(pool[value], amount_minor // value))]
+    below = (1 << wanted + 1) - 1
+    reached = [1]
+    for value, many in handfuls:
+        reached.append((reached[-1] | reached[-1] << value * many // unit) & below)
+    if not reached[-1] >> wanted & 1:
+        return None
+    chosen: dict[int, int] = {}
+    for (value, many), before in zip(reversed(handfuls), reversed(reached[:-1]), strict=True):
+        rest = wanted - value * many // unit
+        if rest >= 0 and before >> rest & 1:
+            chosen[value] = chosen.get(value, 0) + many
+            wanted = rest
+    return chosen
+
+
+def _handfuls(many: int) -> list[int]:
+    """Numbers of which every count up to `many` is a sum, each used once: 1, 2, 4 … and the rest."""
+    parts, part = [], 1
+    while part <= many:
+        parts.append(part)
+        many -= part
+        part *= 2
+    return [*parts, many] if many else parts
 
 
 def of_payout(payout_id: int) -> list[Voucher]:

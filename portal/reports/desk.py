@@ -137,16 +137,16 @@ class History:
 
 
 def history(
-    *, before: int | None = None, subject: tuple[str, str] | None = None, most: int = PAGE
+    *, before: int | None = None, subjects: list[tuple[str, str]] | None = None, most: int = PAGE
 ) -> tuple[list[History], int | None]:
-    """The audit list, the newest first, and the key of the next page if there is one."""
+    """The audit list, or what is about these (kind, public id); the newest first, and the key of the next page."""
     query = (
         sa.select(AuditEntry, User, Note.text)
         .outerjoin(User, User.id == AuditEntry.actor_id)
         .outerjoin(Note, Note.id == AuditEntry.note_id)
     )
-    if subject is not None:
-        query = query.where(AuditEntry.subject_kind == subject[0], AuditEntry.subject_id == subject[1])
+    if subjects is not None:
+        query = query.where(sa.tuple_(AuditEntry.subject_kind, AuditEntry.subject_id).in_(subjects))
     if before is not None:
         query = query.where(AuditEntry.id < before)
     found = list(session.execute(query.order_by(AuditEntry.id.desc()).limit(most + 1)))

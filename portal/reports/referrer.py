@@ -94,11 +94,12 @@ def friends(
     found = list(session.scalars(query.order_by(Referral.id.desc()).limit(most + 1)).unique())
     shown = found[:most]
     by_referral = _rewards_by_referral(user_id, [referral.id for referral in shown])
-    left = _left([reward for mine in by_referral.values() for reward in mine])
+    everything = [reward for mine in by_referral.values() for reward in mine]
+    left, stand = _left(everything), status.of_rewards(everything)
     listed = []
     for referral in shown:
         mine = by_referral.get(referral.id, [])
-        stands = status.of_friend(referral, mine, at=at)
+        stands = status.of_friend(referral, stand[mine[-1].id] if mine else None, at=at)
         listed.append(Friend(referral, stands, mine, sum(left[reward.id] for reward in mine)))
     return listed, shown[-1].id if len(found) > most else None
 
@@ -186,8 +187,8 @@ class Earned:
 
 def earned(listed: list[Reward]) -> list[Earned]:
     """Rewards with what there is to say about each."""
-    left = _left(listed)
-    return [Earned(reward, status.of_reward(reward), left[reward.id], _told(reward)) for reward in listed]
+    left, stand = _left(listed), status.of_rewards(listed)
+    return [Earned(reward, stand[reward.id], left[reward.id], _told(reward)) for reward in listed]
 
 
 def _left(listed: list[Reward]) -> dict[int, int]:

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+import sqlalchemy as sa
+
+from portal.core.database import session
+from portal.payouts.payouts import Line
 from portal.referrals.referrals import Referral
 from portal.rewards.rewards import Reward, State
 
@@ -18,6 +22,7 @@ class Word(StrEnum):
     IN_REVIEW = "in_review"
     ON_HOLD = "on_hold"
     READY = "ready"
+    IN_PAYOUT = "in_payout"
     PAID = "paid"
     NOT_ELIGIBLE = "not_eligible"
     REVERSED = "reversed"
@@ -31,12 +36,28 @@ class Status:
     day: datetime | None = None
 
 
+def of_rewards(listed: list[Reward]) -> dict[int, Status]:
+    """Where each of these rewards stands, by its row number. One query for all of them, if any."""
+    released = [reward.id for reward in listed if reward.state == State.APPROVED and reward.released_at]
+    drawn: set[int] = set()
+    if released:
+        lines = sa.select(Line.reward_id).where(Line.reward_id.in_(released), Line.returned_at.is_(None))
+        drawn = {number for number in session.scalars(lines) if number is not None}
+    return {reward.id: _of_reward(reward, drawn=reward.id in drawn) for reward in listed}
+
+
 def of_reward(reward: Reward) -> Status:
     """Where a reward stands."""
+    return of_rewards([reward])[reward.id]
+
+
+def _of_reward(reward: Reward, *, drawn: bool) -> Status:
     if reward.state == State.PENDING:
         return Status(Word.IN_REVIEW, reward.hold_until)
     if reward.state == State.APPROVED:
-        return Status(Word.ON_HOLD, reward.hold_until) if reward.released_at is None else Status(Word.READY)
+        if reward.released_at is None:
+            return Status(Word.ON_HOLD, reward.hold_until)
+        return Status(Word.IN_PAYOUT if drawn else Word.READY)
     if reward.state == State.PAID:
         return Status(Word.PAID, reward.paid_at)
     if reward.state == State.REJECTED:
@@ -44,10 +65,10 @@ def of_reward(reward: Reward) -> Status:
     return Status(Word.REVERSED, reward.reversed_at)
 
 
-def of_friend(referral: Referral, rewards: list[Reward], *, at: datetime) -> Status:
-    """Where a friend stands for the referrer: the latest reward says it, else the goal and its deadline."""
-    if rewards:
-        return of_reward(rewards[-1])
+def of_friend(referral: Referral, latest: Status | None, *, at: datetime) -> Status:
+    """Where a friend stands for the referrer: their latest reward says it, else the goal and its deadline."""
+    if latest is not None:
+        return latest
     if referral.counted_at is not None:
         return Status(Word.COUNTED, referral.counted_at)
     if referral.expires_at < at:

@@ -1,7 +1,8 @@
 """Links and codes: what a referrer shares, and its public token.
 
 Invariants: a code is read case-blind and names one link for ever, also after its owner took another; own codes
-are never a reserved word; every user has a link from the start.
+are never a reserved word, and a link takes one at most every thirty days (each is taken from everybody else for
+ever); every user has a link from the start.
 """
 
 import re
@@ -12,11 +13,12 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.core import database
+from portal.core import clock, database
 from portal.core.database import Model, Quick, Statement, session
 from portal.core.text import Refusal, marked, one_line, public_id, random_code
 
 CODE_LENGTH = 9
+DAYS_BETWEEN_CODES = 30
 LONGEST_CODE = 32
 
 RESERVED = frozenset(
@@ -167,8 +169,18 @@ def take_code(link: Link, wanted: str, *, at: datetime) -> None:
         raise CodeRefused(marked("Use 3 to 32 letters, digits and hyphens."))
     if code in RESERVED:
         raise CodeRefused(marked("This word is kept for the portal itself. Choose another."))
+    again = next_choice(link.id)
+    if again is not None and at < again:
+        raise CodeRefused(marked("A code can be chosen every 30 days. Come back after %(moment)s."), moment=again)
     if by_code(code) is not None or not _take(link.id, text.strip("/"), at=at):
         raise CodeRefused(marked("This code is taken. Choose another."))
+
+
+def next_choice(link_id: int) -> datetime | None:
+    """From when on a link may take another code of its owner's choice; None while it has its first one."""
+    query = sa.select(Code.made_at).where(Code.link_id == link_id).order_by(Code.id.desc()).limit(2)
+    made = list(session.scalars(query))
+    return made[0] + clock.days(DAYS_BETWEEN_CODES) if len(made) > 1 else None
 
 
 def _take(link_id: int, text: str, *, at: datetime) -> bool:

@@ -44,7 +44,8 @@ def code() -> ResponseReturnValue:
         return _page(inputs.Profile(obj=access.me()), form), 422
     try:
         with database.writing():
-            links.take_code(links.main_link(access.me().id), form.code.data, at=clock.now())
+            me = access.me()
+            program.choose_code(me, links.main_link(me.id), form.code.data, at=clock.now())
     except Refusal as refusal:
         form.code.errors = [words.say(refusal)]
         return _page(inputs.Profile(obj=access.me()), form), 422

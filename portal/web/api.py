@@ -19,7 +19,7 @@ from portal.accounts import api_keys, users
 from portal.core import clock, database, money
 from portal.payouts.payouts import Payout
 from portal.program import Answer
-from portal.referrals import referrals
+from portal.referrals import candidates, referrals
 from portal.referrals.referrals import Referral
 from portal.reports import lists, status
 from portal.rewards import conversions, ledger, rewards
@@ -157,6 +157,8 @@ def customers() -> ResponseReturnValue:
             "external_id": user.external_id,
             "referral": _referral(referral) if referral else None,
         }
+        if body.code and candidates.by_code(body.code, at=at) is None:
+            said["note"] = "This code leads to nobody, so nobody is credited."
         api_keys.see(g.api_key_id, at=at)
     return said, 201 if new else 200
 

@@ -55,7 +55,7 @@ def gift(user_id: int) -> dict[str, object] | None:
     mine = [reward for reward in referrer.rewards_of(user_id)[0] if reward.referral_id == referral.id]
     return {
         "referral": referral,
-        "status": status.of_friend(referral, [], at=clock.now()),
+        "status": status.of_friend(referral, None, at=clock.now()),
         "offer": offer(referral.terms),
         "rewards": referrer.earned(mine),
     }
@@ -97,13 +97,13 @@ def friend(wanted: str) -> ResponseReturnValue:
     if referral is None:
         abort(404)
     story = referrer.story(referral, of=user.id)
-    rewards = [event.reward for event in story if event.kind == "reward_made" and event.reward]
+    rewards = referrer.earned([event.reward for event in story if event.kind == "reward_made" and event.reward])
     return render_template(
         "dashboard/friend.html",
         referral=referral,
         story=story,
-        rewards=referrer.earned(rewards),
-        status=status.of_friend(referral, rewards, at=clock.now()),
+        rewards=rewards,
+        status=status.of_friend(referral, rewards[-1].status if rewards else None, at=clock.now()),
     )
 
 

@@ -222,9 +222,10 @@ def check_your_email() -> ResponseReturnValue:
 @blueprint.get("/confirm/<secret>")
 def confirm(secret: str) -> ResponseReturnValue:
     """The mailed page: one button. Nothing happens on GET, so mail scanners confirm nothing."""
+    state = _key_state(Purpose.CONFIRM, secret)
     return render_template(
-        "public/confirm.html", secret=secret, state=_key_state(Purpose.CONFIRM, secret), form=inputs.Only()
-    )
+        "public/confirm.html", secret=secret, state=state, form=inputs.Only()
+    ), 404 if state == "unknown" else 200
 
 
 @blueprint.post("/confirm/<secret>")
@@ -301,7 +302,8 @@ def reset_asked() -> ResponseReturnValue:
 @blueprint.get("/reset/<secret>")
 def new_password(secret: str) -> ResponseReturnValue:
     state = _key_state(Purpose.RESET, secret)
-    return render_template("public/new_password.html", form=inputs.NewPassword(), secret=secret, state=state)
+    page = render_template("public/new_password.html", form=inputs.NewPassword(), secret=secret, state=state)
+    return page, 404 if state == "unknown" else 200
 
 
 @blueprint.post("/reset/<secret>")

@@ -54,7 +54,9 @@ def refunds_against_their_order(scene: Scene, clients: int) -> tuple[Acts, Quest
     person = newcomer(scene, "referrer")
     friend = newcomer(scene, "friend", code=scene.code(person))
     told = report(scene, friend, f"race-{next(scene._numbers)}")
-    parts = [lingering(refund(scene, told.external_id, f"race-{next(scene._numbers)}", 1000)) for _ in range(clients - 2)]
+    parts = [
+        lingering(refund(scene, told.external_id, f"race-{next(scene._numbers)}", 1000)) for _ in range(clients - 2)
+    ]
 
     def question(outcomes: list[Any]) -> Iterator[str]:
         left = 2000 - money.half_up(2000 * 1000 * (clients - 2), 6400)

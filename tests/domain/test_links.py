@@ -5,6 +5,7 @@ import re
 import pytest
 import sqlalchemy as sa
 
+from portal import program
 from portal.accounts.users import User
 from portal.core import database, text
 from portal.core.database import session
@@ -100,6 +101,7 @@ def test_what_is_no_code_is_refused_in_a_sentence(scene: Scene) -> None:
 def test_an_old_code_goes_on_working_and_is_nobody_elses_for_ever(scene: Scene) -> None:
     first = scene.code(scene.alice)
     take(scene, scene.alice, "alice")
+    scene.later(days=30)
     take(scene, scene.alice, "alice-smith")
     for code in (first, "alice", "alice-smith"):
         link = links.by_code(code)
@@ -108,6 +110,18 @@ def test_an_old_code_goes_on_working_and_is_nobody_elses_for_ever(scene: Scene) 
     for code in (first, "ALICE", "Alice-Smith"):
         with pytest.raises(CodeRefused, match="taken"):
             take(scene, scene.carol, code)
+
+
+def test_a_code_is_chosen_at_most_every_thirty_days_and_only_by_who_confirmed(scene: Scene) -> None:
+    take(scene, scene.alice, "alice")
+    scene.later(days=30, seconds=-1)
+    with pytest.raises(CodeRefused, match="every 30 days"):
+        take(scene, scene.alice, "alice-smith")
+    scene.later(seconds=1)
+    take(scene, scene.alice, "alice-smith")
+    ula = scene.sign_up("Ula")
+    with pytest.raises(CodeRefused, match="Confirm"):
+        scene.do(lambda: program.choose_code(ula, links.main_link(ula.id), "ula", at=scene.at))
 
 
 def test_a_link_has_one_current_code(scene: Scene) -> None:

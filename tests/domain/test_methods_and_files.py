@@ -2,6 +2,8 @@
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
 
 from portal import terms
 from portal.accounts.users import User
@@ -41,6 +43,40 @@ def test_details_that_cannot_be_used_are_refused_by_their_field(
     with pytest.raises(MethodRefused) as refusal:
         scene.method(scene.alice, kind, **given)
     assert refusal.value.field == field and methods.in_force(scene.alice.id) is None
+
+
+def test_new_details_and_every_change_hold_the_next_payout_for_three_days(scene: Scene) -> None:
+    assert scene.method(scene.carol, Kind.VOUCHER).usable_at == scene.at, "no details, nothing changed"
+    for kind in (Kind.BANK, Kind.VOUCHER, Kind.CREDIT):
+        scene.method(scene.alice, kind)
+        scene.earns(scene.alice, 3000, f"Friend by {kind}")
+        assert scene.left_out()["Alice"] == Why.METHOD_ON_HOLD, kind
+        scene.later(days=3, seconds=-1)
+        assert scene.left_out()["Alice"] == Why.METHOD_ON_HOLD, kind
+        scene.later(seconds=1)
+        assert scene.left_out()["Alice"] in (None, Why.NO_VOUCHERS), kind
+
+
+@given(pool=st.dictionaries(st.integers(1, 40), st.integers(1, 5), max_size=5), amount_minor=st.integers(1, 200))
+def test_vouchers_make_up_an_amount_exactly_wherever_the_pool_can(pool: dict[int, int], amount_minor: int) -> None:
+    reachable = {0}
+    for value, count in pool.items():
+        reachable = {sum_ + value * many for sum_ in reachable for many in range(count + 1)}
+    chosen = vouchers.made_up(amount_minor, pool)
+    assert (chosen is not None) == (amount_minor in reachable)
+    if chosen is not None:
+        assert sum(value * count for value, count in chosen.items()) == amount_minor
+        assert all(count <= pool[value] for value, count in chosen.items())
+
+
+@pytest.mark.both_databases
+def test_a_pool_of_five_and_fours_makes_eight(scene: Scene) -> None:
+    scene.method(scene.alice, Kind.VOUCHER)
+    scene.earns(scene.alice, 8000, "Friend")
+    for codes, value in ((["five"], 5000), (["four", "vier"], 4000)):
+        scene.do(lambda codes=codes, value=value: vouchers.add(codes, value_minor=value, currency="EUR", at=scene.at))
+    (payout,) = scene.batch().payouts
+    assert [voucher.code for voucher in vouchers.of_payout(payout.id)] == ["four", "vier"]
 
 
 @pytest.mark.both_databases

@@ -29,6 +29,12 @@ def test_a_friend_stands_where_the_reward_does(scene: Scene) -> None:
     scene.later(days=31)
     scene.release()
     assert word(scene) == Word.READY
+    scene.method(scene.alice)
+    scene.later(days=3)
+    batch = scene.batch()
+    assert word(scene) == Word.IN_PAYOUT
+    scene.cancel(batch)
+    assert word(scene) == Word.READY
     scene.undo(reward)
     scene.reject(reward)
     assert word(scene) == Word.NOT_ELIGIBLE

@@ -93,6 +93,7 @@ def test_a_customer_without_a_code_has_no_referral(shop):
 def test_a_customer_with_an_unknown_code_is_taken_without_a_referral(shop):
     answer = shop.customer(code="nobody-has-this")
     assert (answer.status_code, answer.json["referral"]) == (201, None)
+    assert "leads to nobody" in answer.json["note"]
 
 
 def test_a_customer_who_was_there_before_alice_was_is_kept_with_that_day(shop, scene):

@@ -1,6 +1,7 @@
 """The command: tables, the first owner, an order, the check of the books, and what it refuses in one sentence."""
 
 import re
+import socket
 
 import pytest
 import sqlalchemy as sa
@@ -179,7 +180,16 @@ def test_serve_refuses_the_demos_sample_data(scene, run):
     with writing():
         program.mark_as_sample(at=scene.at)
     said = run("serve")
-    assert said.code == 1 and "sample data" in said.err and "DATABASE_URL" in said.err
+    assert said.code == 1 and "sample data" in said.err and "DATABASE_URL" in said.err and "PORTAL_DEMO=1" in said.err
+
+
+def test_serve_on_a_busy_port_says_which_and_starts_nothing(scene, run, monkeypatch):
+    assert scene.olivia
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("PORT", str(port))
+        said = run("serve")
+    assert said.code == 1 and f"PORT: {port}" in said.err and "Serving" not in said.out
 
 
 def test_serve_refuses_a_database_of_somebody_else(tmp_path, app, monkeypatch, capfd):

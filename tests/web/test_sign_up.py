@@ -184,11 +184,18 @@ def test_a_link_that_is_too_old_or_was_made_up_says_so(scene, tab, each):
     secrets = [path.rpartition("/")[2], "nothing", "x" * 5000, "%ff", "ü", "..", "0"]
     for tried in each(secrets):
         with tried as secret:
-            assert tab.get(f"/confirm/{secret}").status == 200
+            assert tab.get(f"/confirm/{secret}").status == (200 if secret == secrets[0] else 404)
             assert "Confirm e-mail" not in tab.page.text
             assert tab.post(f"/confirm/{secret}", {"csrf_token": token}).status in (404, 410)
     assert tab.press("/confirm", email="bob@example.com").path == "/check-your-email"
     assert tab.press(confirm_page(scene, "bob@example.com")).path == "/welcome"
+
+
+def test_the_referrer_is_told_of_a_friend_once_the_address_is_theirs_for_sure(scene, tab):
+    tab.sign_up("bob@example.com", at=f"/r/{scene.code(scene.alice)}")
+    assert not scene.mails("friend_joined", to=scene.alice)
+    tab.press(confirm_page(scene, "bob@example.com"))
+    assert len(scene.mails("friend_joined", to=scene.alice)) == 1
 
 
 @pytest.mark.case(51)

@@ -87,7 +87,9 @@ def batch(wanted: str) -> ResponseReturnValue:
         total=payouts.total(found),
         second=payouts.needs_second_person(found, terms.in_force()),
         lines_of=payouts.shown_lines,
-        history=desk.history(subject=("batch", found.public_id))[0],
+        history=desk.history(subjects=[("batch", found.public_id), *(("payout", p.public_id) for p in found.payouts)])[
+            0
+        ],
         name_of=name_of,
         payment=inputs.Payment(formdata=None),
         failure=inputs.Failure(formdata=None),

@@ -42,7 +42,7 @@ def person(wanted: str) -> ResponseReturnValue:
         person=found,
         referral=referrals_.of_referee(found.id),
         balances=ledger.balances(found.id, terms.in_force().currency),
-        history=desk.history(subject=("user", found.public_id))[0],
+        history=desk.history(subjects=[("user", found.public_id)])[0],
         role=inputs.Role(formdata=None),
         note=inputs.Note(formdata=None),
         only=inputs.Only(),

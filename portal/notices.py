@@ -1,9 +1,12 @@
-"""Notices: who is told what when the story moves. Each writes a row to the outbox, in the same transaction.
+"""Notices: who is told what when the story moves, in their language.
+
+Each writes a row to the outbox, in the same transaction.
 
 Invariant: one mail of a kind about one thing to one person, however often the verb is called.
 """
 
 from datetime import datetime
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
@@ -12,21 +15,31 @@ import jinja2
 from portal import terms
 from portal.accounts.users import User
 from portal.config import ROOT
-from portal.core import clock, money, text
+from portal.core import clock, language, money, text
 from portal.delivery import outbox
 from portal.payouts.methods import Method
 from portal.payouts.payouts import Payout
+from portal.referrals.claims import Claim
 from portal.referrals.referrals import Referral
 from portal.rewards import rewards
+from portal.rewards.appeals import Appeal
 from portal.rewards.rewards import Reward
 
-_letters = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(ROOT / "templates" / "mail"),
-    autoescape=False,  # plain text
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    keep_trailing_newline=True,
-)
+
+@cache
+def _letters(spoken: str) -> jinja2.Environment:
+    """The templates of mails, in a language."""
+    letters = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(ROOT / "templates" / "mail"),
+        autoescape=False,  # plain text
+        undefined=jinja2.StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    catalogue = language.catalogue(spoken)
+    letters.install_gettext_translations(catalogue, newstyle=True)  # type: ignore[attr-defined] # by the extension
+    return letters
 
 
 class Office:
@@ -39,13 +52,17 @@ class Office:
 def _mail(
     kind: str, user: User, about_kind: str, about_id: str, /, *, at: datetime, secret: bool = False, **facts: Any
 ) -> None:
-    """Renders `templates/mail/<kind>.txt`: the first line is the subject."""
+    """Renders `templates/mail/<kind>.txt` in the language of whoever gets it: the first line is the subject."""
     current = terms.current()
-    letter = _letters.get_template(f"{kind}.txt").render(
-        base_url=Office.base_url,
-        program=current.program_name if current else "",
-        name=user.first_name,
-        **facts,
+    letter = (
+        _letters(language.spoken(user.language))
+        .get_template(f"{kind}.txt")
+        .render(
+            base_url=Office.base_url,
+            program=current.program_name if current else "",
+            name=user.first_name,
+            **facts,
+        )
     )
     subject, _, body = letter.partition("\n")
     outbox.put(
@@ -61,13 +78,19 @@ def _mail(
     )
 
 
-def _amount(minor: int, currency: str) -> str:
-    return money.shown(minor, currency)
+def _amount(to: User, minor: int, currency: str) -> str:
+    return money.shown(minor, currency, language.spoken(to.language))
 
 
-def _day(at: datetime) -> str:
+def _day(to: User, at: datetime) -> str:
     current = terms.current()
-    return f"{clock.local_date(at, current.time_zone if current else 'UTC'):%d %B %Y}".lstrip("0")
+    on = clock.local_date(at, current.time_zone if current else "UTC")
+    return language.long_day(on, language.spoken(to.language))
+
+
+def _ready(to: User, told: str) -> str:
+    """A text that came with the portal, in the language of whoever gets it; another as it was written."""
+    return language.catalogue(language.spoken(to.language)).gettext(told) if told else ""
 
 
 def confirm_address(user: User, secret: str, *, at: datetime) -> None:
@@ -96,36 +119,52 @@ def friend_joined(referral: Referral, referee: User, referrer: User, *, at: date
     """To the referrer, once the address is theirs for sure."""
     if referrer.confirmed_at is not None:
         _mail("friend_joined", referrer, "referral", referral.public_id, at=at, friend=referee.as_friend,
-              until=_day(referral.expires_at))  # fmt: skip
+              until=_day(referrer, referral.expires_at))  # fmt: skip
+
+
+def claim_made(claim: Claim, referee: User, referrer: User, *, at: datetime) -> None:
+    """To whom somebody named as having invited them."""
+    _mail("claim_made", referrer, "claim", claim.public_id, at=at, friend=referee.as_friend)
+
+
+def claim_answered(claim: Claim, referee: User, *, counted: bool, at: datetime) -> None:
+    """To whoever named somebody: what the answer was."""
+    _mail("claim_answered", referee, "claim", claim.public_id, at=at, named=claim.named, counted=counted)
+
+
+def appeal_answered(appeal: Appeal, reward: Reward, *, at: datetime) -> None:
+    """To whoever asked to look again."""
+    _mail("appeal_answered", reward.person, "appeal", appeal.public_id, at=at, answer=appeal.answer)
 
 
 def reward_approved(reward: Reward, *, at: datetime) -> None:
     """To whoever gets it: one mail for each approval."""
     number = rewards.decisions(reward.id)[-1].number
     _mail("reward_approved", reward.person, "reward", f"{reward.public_id} {number}", at=at,
-          amount=_amount(rewards.left(reward), reward.currency), on_hold=reward.hold_until > at,
-          until=_day(reward.hold_until))  # fmt: skip
+          amount=_amount(reward.person, rewards.left(reward), reward.currency), on_hold=reward.hold_until > at,
+          until=_day(reward.person, reward.hold_until))  # fmt: skip
 
 
 def reward_rejected(reward: Reward, told: str, *, at: datetime) -> None:
     """To whoever was to get it, in the words the reviewer chose."""
     number = rewards.decisions(reward.id)[-1].number
-    _mail("reward_rejected", reward.person, "reward", f"{reward.public_id} {number}", at=at, told=told)
+    _mail("reward_rejected", reward.person, "reward", f"{reward.public_id} {number}", at=at,
+          told=_ready(reward.person, told))  # fmt: skip
 
 
 def payout_paid(payout: Payout, *, at: datetime) -> None:
     """To whoever was paid. Voucher codes are read on the page, not in the mail."""
     _mail("payout_paid", payout.user, "payout", payout.public_id, at=at, reference=payout.reference,
-          amount=_amount(payout.amount_minor, payout.currency), payout_id=payout.public_id)  # fmt: skip
+          amount=_amount(payout.user, payout.amount_minor, payout.currency), payout_id=payout.public_id)  # fmt: skip
 
 
 def payout_failed(payout: Payout, *, at: datetime) -> None:
     """To whoever could not be paid, with the reason."""
     _mail("payout_failed", payout.user, "payout", payout.public_id, at=at, failure=payout.failure,
-          amount=_amount(payout.amount_minor, payout.currency))  # fmt: skip
+          amount=_amount(payout.user, payout.amount_minor, payout.currency))  # fmt: skip
 
 
 def method_changed(user: User, method: Method, *, at: datetime) -> None:
     """A warning to the owner of the account: somebody who took it over would change this first."""
     _mail("method_changed", user, "method", method.public_id, at=at, kind=method.kind, shown=method.shown,
-          until=_day(method.usable_at))  # fmt: skip
+          until=_day(user, method.usable_at))  # fmt: skip

@@ -1,4 +1,4 @@
-"""THE STORY: follow, sign up, confirm, convert, refund, decide, release, pay. Start reading here.
+"""THE STORY: invite, follow, sign up, confirm, claim, convert, refund, decide, release, pay. Start reading here.
 
 Each verb does one thing that happens to the program, in the order of a friend's life. Verbs take the moment (`at=`)
 and the actor (`by=`), work inside the write that the edge has opened, and never commit. What they promise: nothing
@@ -20,17 +20,20 @@ from portal.accounts.one_time import Purpose
 from portal.accounts.roles import Role
 from portal.accounts.users import Surroundings, User
 from portal.core.database import Quick, Unavailable, session
-from portal.core.text import Refusal, marked, one_line
+from portal.core.text import Refusal, keyed_hash, marked, one_line
 from portal.payouts import methods, payouts, vouchers
 from portal.payouts.payouts import Batch, Payout
-from portal.referrals import attribution, candidates, referrals
-from portal.referrals.attribution import Attribution
+from portal.referrals import attribution, candidates, claims, referrals
+from portal.referrals.attribution import Attribution, How
+from portal.referrals.claims import Claim
 from portal.referrals.referrals import Referral
-from portal.rewards import conversions, earning, goals, rewards, rules, signals
+from portal.rewards import appeals, conversions, earning, goals, rewards, rules, signals
+from portal.rewards.appeals import Appeal
 from portal.rewards.conversions import Conversion, Customer, OrderReport, Refund, RefundReport, ReportRefused
 from portal.rewards.rewards import Reason, Reward
 from portal.rewards.rules import Rule
-from portal.sharing import clicks, links
+from portal.sharing import clicks, invites, links
+from portal.sharing.invites import Invite, Told
 from portal.sharing.links import Found, Link
 from portal.terms import Terms
 
@@ -103,6 +106,99 @@ def holds_sample_data() -> bool:
     return bool(audit.about("demo", "sample"))
 
 
+# --- share ----------------------------------------------------------------------------------------------------
+
+
+def invite(user: User, typed: Iterable[str], *, note: str = "", at: datetime) -> list[Told]:
+    """Makes an invite for each address, with a link and a code of its own; what became of each, in their order.
+
+    Whether an address has an account is never told. Raises InviteRefused where nothing can be invited at all.
+    """
+    if user.confirmed_at is None:
+        raise invites.InviteRefused(marked("Confirm your e-mail address first; then you can invite friends."))
+    if not user.in_good_standing:
+        raise invites.InviteRefused(marked("Your account is paused, so nobody can be invited."))
+    if not terms_.in_force().open_to_new:
+        raise invites.InviteRefused(marked("The program takes nobody new at the moment, so nobody can be invited."))
+    users.lock(user.id)
+    seen: dict[str, Told] = {}
+    for one in typed:
+        email = invites.clean(one)
+        key = (email or one).lower()
+        if key not in seen:
+            seen[key] = _invite(user, one, email, note=note, at=at)
+    return list(seen.values())
+
+
+def _invite(user: User, typed: str, email: str | None, *, note: str, at: datetime) -> Told:
+    if email is None:
+        return Told(typed, invites.Answer.MISTYPED)
+    if users.folded(email) == users.folded(user.email):
+        return Told(typed, invites.Answer.OWN)
+    to_hash = hashed_address(email)
+    known = invites.find(user.id, to_hash)
+    if known is not None:
+        return Told(typed, invites.Answer.ALREADY, known, known.made_at)
+    if meant := invites.meant(email):
+        return Told(typed, invites.Answer.MISTYPED, meant=meant)
+    left, again_at = invites.room_left(user.id, at=at)
+    if not left:
+        return Told(typed, invites.Answer.LIMIT, since=again_at)
+    made = invites.make(user.id, email, to_hash, note=note, at=at)
+    audit.write("invite_made", "invite", made.public_id, by=user.id, at=at)
+    return Told(typed, invites.Answer.ACCEPTED, made, at)
+
+
+def hashed_address(email: str) -> str:
+    """An address as invites know it for ever: hashed with the portal's own key."""
+    return keyed_hash(notices.Office.hash_key, email.lower())
+
+
+def withdraw_invite(invite: Invite, *, by: int, at: datetime) -> None:
+    """Takes an invite back. Raises InviteRefused if it has ended."""
+    users.lock(invite.owner_id)
+    session.refresh(invite)
+    invites.withdraw(invite, at=at)
+    audit.write("invite_withdrawn", "invite", invite.public_id, by=by, at=at)
+
+
+def not_this_person(visitor: str | None, code: str, *, at: datetime) -> None:
+    """A friend does not know the sender: its owner's touches are this browser's no more, an invite is declined."""
+    link = links.by_code(code)
+    if link is None:
+        return
+    clicks.forget(visitor, links={one.id for one in links.of_owner(link.owner_id)})
+    invited = invites.of_link(link.id)
+    if invited is not None:
+        invites.decline(invited, at=at)
+
+
+def make_link(user: User, *, label: str, destination: str | None, wanted: str, own_host: str, at: datetime) -> Link:
+    """A further link, perhaps with a code of one's own choice. Raises CodeRefused, DestinationRefused, LinkRefused."""
+    if user.confirmed_at is None:
+        raise links.LinkRefused(marked("Confirm your e-mail address first."))
+    users.lock(user.id)
+    link = links.make(
+        user.id, label=label, destination=destination, allowed=destinations(own_host), most=links.MOST_LINKS, at=at
+    )
+    if wanted:
+        links.take_code(link, wanted, at=at)
+    audit.write("link_made", "link", link.public_id, by=user.id, at=at)
+    return link
+
+
+def destinations(own_host: str) -> frozenset[str]:
+    """The host names to which links may lead: the portal's own and those that the terms allow."""
+    return frozenset([own_host, *terms_.in_force().allowed_hosts])
+
+
+def change_link(user: User, link: Link, *, label: str, archived: bool, at: datetime) -> None:
+    """Names a link, archives it (it opens and credits nobody) or takes it back into use. Raises LinkRefused."""
+    users.lock(user.id)
+    links.change(link, label=label, archived=archived, at=at)
+    audit.write("link_changed", "link", link.public_id, by=user.id, at=at, archived=archived)
+
+
 # --- follow ---------------------------------------------------------------------------------------------------
 
 
@@ -121,8 +217,11 @@ def follow(code: str, seen: Surroundings, *, new: bool, on: Quick, at: datetime,
     return found
 
 
-def foresee(visitor: str | None, *, carried: str = "", typed: str = "", at: datetime) -> Attribution | None:
-    """Who would be the referrer of somebody who signs up now: by a typed code, else by touches and a carried code.
+def foresee(
+    visitor: str | None, *, carried: str = "", typed: str = "", email: str = "", at: datetime
+) -> Attribution | None:
+    """Who would be the referrer of somebody who signs up now: by a typed code, by touches and a carried code, or by
+    an invite to the address.
 
     `carried` is the code that travelled in the form: where there is no cookie it is the only touch.
     """
@@ -137,6 +236,7 @@ def foresee(visitor: str | None, *, carried: str = "", typed: str = "", at: date
         touch=terms_.Touch(terms.touch),
         window_days=terms.window_days,
         at=at,
+        invited=candidates.by_invite(hashed_address(email)) if email else None,
     )
 
 
@@ -153,6 +253,7 @@ def sign_up(
     carried: str = "",
     typed: str = "",
     shows_name: bool = True,
+    language: str = "",
 ) -> None:
     """A friend signs up: account, referral, link and mail in one write. `password` is hashed.
 
@@ -160,8 +261,10 @@ def sign_up(
     never confirmed, or a customer whom only the shop knows, gets a confirmation that carries this sign-up.
     """
     terms = terms_.in_force()
-    outcome = foresee(seen.visitor, carried=carried, typed=typed, at=at) if terms.open_to_new else None
-    user = users.add(email=email, name=name, password=password, at=at, surroundings=seen, shows_name=shows_name)
+    outcome = foresee(seen.visitor, carried=carried, typed=typed, email=email, at=at) if terms.open_to_new else None
+    user = users.add(
+        email=email, name=name, password=password, at=at, surroundings=seen, shows_name=shows_name, language=language
+    )
     if user is None:
         user = users.find_by_email(email)
         assert user is not None
@@ -317,6 +420,58 @@ def report_customer(
         _refer(user, outcome, terms, at=user.signed_up_at)
     _apply_waiting(customer, user, at=at)
     return user, True
+
+
+# --- claim ----------------------------------------------------------------------------------------------------
+
+
+def claim(user: User, named: str, *, at: datetime) -> Claim:
+    """Somebody who came without a code names who invited them, by code or address. Raises ClaimRefused.
+
+    Whoever it is is asked; whether the name leads to anybody is not told.
+    """
+    if user.confirmed_at is None:
+        raise claims.ClaimRefused(marked("Confirm your e-mail address first."))
+    users.lock(user.id)
+    if not claims.may_claim(user, terms_.in_force(), at=at):
+        raise claims.ClaimRefused(marked("This can be said only once, in the first days after joining."))
+    link = links.by_code(named)
+    referrer = User.by_id(link.owner_id) if link else users.find_by_email(named.strip())
+    if referrer is user:
+        raise claims.ClaimRefused(marked("That is you. Name the friend who told you about us."))
+    if referrer is not None and (not referrer.in_good_standing or referrals.is_above(user.id, referrer.id)):
+        referrer = None
+    made = claims.make(user, named, referrer, at=at)
+    audit.write("claim_made", "claim", made.public_id, by=user.id, at=at)
+    if referrer is not None:
+        notices.claim_made(made, user, referrer, at=at)
+    return made
+
+
+def answer_claim(claim: Claim, *, granted: bool, by: int, at: datetime) -> Referral | None:
+    """The one who was named, or a colleague, says whether it is so; then what the friend did since joining counts.
+
+    Raises ClaimRefused: answered before, or granted although there is nobody to grant it to.
+    """
+    users.lock(claim.referee_id, claim.referrer_id)
+    session.refresh(claim)
+    if granted and claim.referrer is None:
+        raise claims.ClaimRefused(marked("This name leads to nobody who could have invited them."))
+    claims.answer(claim, granted=granted, by=by, at=at)
+    audit.write("claim_answered", "claim", claim.public_id, by=by, at=at, granted=granted)
+    referral = None
+    if granted:
+        assert claim.referrer is not None
+        link = links.main_link(claim.referrer.id)
+        outcome = Attribution(
+            link.id, claim.referrer.id, links.current_code(link.id), How.CLAIM, claim.referee.created_at, None
+        )
+        referral = _refer(claim.referee, outcome, terms_.in_force(), at=claim.referee.created_at)
+        if referral is not None:
+            for conversion in conversions.without_referral(claim.referee_id, since=referral.joined_at):
+                _apply(conversion, claim.referee, at=at)
+    notices.claim_answered(claim, claim.referee, counted=referral is not None, at=at)
+    return referral
 
 
 # --- convert --------------------------------------------------------------------------------------------------
@@ -506,6 +661,21 @@ def _catch_up(reward: Reward, *, at: datetime) -> None:
         rewards.reverse(reward, at=at)
 
 
+def appeal(reward: Reward, text: str, *, by: int, at: datetime) -> Appeal:
+    """Its person asks to look again at a reward that was turned down. Raises AppealRefused."""
+    return appeals.make(_locked(reward.id), text, by=by, at=at)
+
+
+def answer_appeal(appeal: Appeal, text: str, *, by: int, at: datetime) -> None:
+    """Answers it. Raises AppealRefused, also for whom it is about."""
+    reward = _locked(appeal.reward_id)
+    session.refresh(appeal)
+    if reward.person_id == by:
+        raise appeals.AppealRefused(marked("This is your own; a colleague answers it."))
+    appeals.answer(appeal, text, by=by, at=at)
+    notices.appeal_answered(appeal, reward, at=at)
+
+
 def _locked(reward_id: int) -> Reward:
     return rewards.locked([reward_id])[0]
 
@@ -539,6 +709,11 @@ def rename(user: User, name: str, *, at: datetime) -> None:
     """Somebody calls themselves otherwise."""
     user.name = one_line(name, 80)
     audit.write("user_renamed", "user", user.public_id, by=user.id, at=at)
+
+
+def choose_language(user: User, language: str) -> None:
+    """The language of somebody's pages and mails; empty: what their browser asks for, and mails in English."""
+    user.language = language
 
 
 def choose_code(user: User, link: Link, wanted: str, *, at: datetime) -> None:

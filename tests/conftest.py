@@ -21,7 +21,7 @@ from jinja2 import FileSystemBytecodeCache
 from portal import create_app
 from portal.config import Settings
 from portal.core import database, migrate
-from tests import cases, invariants
+from tests import cases, invariants, pages
 from tests.factories import Scene
 from tests.postgres import Postgres, open_server
 
@@ -38,6 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(cases.Cases(), "cases")
+        config.pluginmanager.register(pages.Pages(), "pages")  # the later one speaks first
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

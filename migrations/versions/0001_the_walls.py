@@ -37,6 +37,7 @@ def upgrade() -> None:
         sa.CheckConstraint("typeof(has_amount) IN ('integer', 'null')", name=op.f("ck_goals_whole_numbers")).ddl_if(
             dialect="sqlite"
         ),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "outbox",
@@ -69,6 +70,7 @@ def upgrade() -> None:
             "typeof(secret) IN ('integer', 'null') AND typeof(tries) IN ('integer', 'null')",
             name=op.f("ck_outbox_whole_numbers"),
         ).ddl_if(dialect="sqlite"),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_outbox_due"), "outbox", ["state", "due_at"])
     op.create_index(op.f("ix_outbox_to_hash"), "outbox", ["to_hash"])
@@ -89,7 +91,7 @@ def upgrade() -> None:
         sa.Column("suspended_at", MOMENT, nullable=True),
         sa.Column("shut_out_at", MOMENT, nullable=True),
         sa.Column("erased_at", MOMENT, nullable=True),
-        sa.Column("locale", sa.String(12), nullable=True),
+        sa.Column("language", sa.String(8), nullable=False),
         sa.Column("visitor", sa.String(32), nullable=True),
         sa.Column("network", sa.String(64), nullable=True),
         sa.Column("browser", sa.String(16), nullable=True),
@@ -102,6 +104,7 @@ def upgrade() -> None:
             "typeof(shows_name) IN ('integer', 'null') AND typeof(accepted_terms_version) IN ('integer', 'null')",
             name=op.f("ck_users_whole_numbers"),
         ).ddl_if(dialect="sqlite"),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_users_network"), "users", ["network"])
     op.create_index(op.f("uq_users_email_lower"), "users", [sa.text("lower(email)")], unique=True)
@@ -112,6 +115,7 @@ def upgrade() -> None:
         sa.Column("at", MOMENT, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_worker_turns")),
         sa.UniqueConstraint("job", name=op.f("uq_worker_turns_job")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "api_keys",
@@ -128,6 +132,42 @@ def upgrade() -> None:
         sa.UniqueConstraint("public_id", name=op.f("uq_api_keys_public_id")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_api_keys_token_hash")),
         sa.ForeignKeyConstraint(["made_by_id"], ["users.id"], name=op.f("fk_api_keys_made_by_id")),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "claims",
+        sa.Column("id", KEY, nullable=False),
+        sa.Column("public_id", sa.String(16), nullable=False),
+        sa.Column("referee_id", KEY, nullable=False),
+        sa.Column("referrer_id", KEY, nullable=True),
+        sa.Column("named", sa.String(320), nullable=False),
+        sa.Column("made_at", MOMENT, nullable=False),
+        sa.Column("answered_at", MOMENT, nullable=True),
+        sa.Column("answered_by_id", KEY, nullable=True),
+        sa.Column("granted", sa.Boolean(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_claims")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_claims_public_id")),
+        sa.ForeignKeyConstraint(["answered_by_id"], ["users.id"], name=op.f("fk_claims_answered_by_id")),
+        sa.ForeignKeyConstraint(["referee_id"], ["users.id"], name=op.f("fk_claims_referee_id")),
+        sa.ForeignKeyConstraint(["referrer_id"], ["users.id"], name=op.f("fk_claims_referrer_id")),
+        sa.CheckConstraint("(answered_at IS NULL) = (granted IS NULL)", name=op.f("ck_claims_answered_with_an_answer")),
+        sa.CheckConstraint(
+            "referrer_id IS NULL OR referrer_id <> referee_id", name=op.f("ck_claims_nobody_claims_themselves")
+        ),
+        sa.CheckConstraint("typeof(granted) IN ('integer', 'null')", name=op.f("ck_claims_whole_numbers")).ddl_if(
+            dialect="sqlite"
+        ),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_claims_referee_id"), "claims", ["referee_id"])
+    op.create_index(op.f("ix_claims_referrer_id"), "claims", ["referrer_id"])
+    op.create_index(
+        op.f("uq_claims_open"),
+        "claims",
+        ["referee_id"],
+        unique=True,
+        sqlite_where=sa.text("answered_at IS NULL"),
+        postgresql_where=sa.text("answered_at IS NULL"),
     )
     op.create_table(
         "links",
@@ -136,11 +176,16 @@ def upgrade() -> None:
         sa.Column("owner_id", KEY, nullable=False),
         sa.Column("label", sa.String(60), nullable=False),
         sa.Column("destination", sa.String(500), nullable=True),
+        sa.Column("addressed", sa.Boolean(), nullable=False),
         sa.Column("made_at", MOMENT, nullable=False),
         sa.Column("archived_at", MOMENT, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_links")),
         sa.UniqueConstraint("public_id", name=op.f("uq_links_public_id")),
         sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_links_owner_id")),
+        sa.CheckConstraint("typeof(addressed) IN ('integer', 'null')", name=op.f("ck_links_whole_numbers")).ddl_if(
+            dialect="sqlite"
+        ),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_links_owner_id"), "links", ["owner_id"])
     op.create_table(
@@ -153,6 +198,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_notes")),
         sa.ForeignKeyConstraint(["about_user_id"], ["users.id"], name=op.f("fk_notes_about_user_id")),
         sa.ForeignKeyConstraint(["author_id"], ["users.id"], name=op.f("fk_notes_author_id")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_notes_about_user_id"), "notes", ["about_user_id"])
     op.create_index(op.f("ix_notes_author_id"), "notes", ["author_id"])
@@ -172,6 +218,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("token_hash", name=op.f("uq_one_time_keys_token_hash")),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_one_time_keys_user_id")),
         sa.CheckConstraint("purpose IN ('confirm', 'reset', 'set_up')", name=op.f("ck_one_time_keys_purpose_known")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_one_time_keys_user_id"), "one_time_keys", ["user_id"])
     op.create_table(
@@ -197,6 +244,7 @@ def upgrade() -> None:
             "state IN ('draft', 'approved', 'exported', 'paid', 'partly_paid', 'cancelled')",
             name=op.f("ck_payout_batches_state_known"),
         ),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "payout_methods",
@@ -216,6 +264,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "kind IN ('credit', 'voucher', 'paypal', 'bank')", name=op.f("ck_payout_methods_kind_known")
         ),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_payout_methods_user_id"), "payout_methods", ["user_id"])
     op.create_index(
@@ -240,6 +289,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "name IN ('viewer', 'reviewer', 'finance', 'owner')", name=op.f("ck_role_grants_name_known")
         ),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_role_grants_user_id"), "role_grants", ["user_id"])
     op.create_table(
@@ -258,6 +308,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("public_id", name=op.f("uq_sign_ins_public_id")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_sign_ins_token_hash")),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_sign_ins_user_id")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_sign_ins_user_id"), "sign_ins", ["user_id"])
     op.create_index(op.f("ix_sign_ins_visitor"), "sign_ins", ["visitor"])
@@ -306,6 +357,7 @@ def upgrade() -> None:
             name=op.f("ck_terms_whole_numbers"),
         ).ddl_if(dialect="sqlite"),
         sa.CheckConstraint("window_days BETWEEN 1 AND 365", name=op.f("ck_terms_window_span")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "audit_entries",
@@ -320,6 +372,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_entries")),
         sa.ForeignKeyConstraint(["actor_id"], ["users.id"], name=op.f("fk_audit_entries_actor_id")),
         sa.ForeignKeyConstraint(["note_id"], ["notes.id"], name=op.f("fk_audit_entries_note_id")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_audit_entries_actor_id"), "audit_entries", ["actor_id"])
     op.create_index(op.f("ix_audit_entries_at"), "audit_entries", ["at"])
@@ -340,6 +393,7 @@ def upgrade() -> None:
         sa.CheckConstraint("typeof(hour) IN ('integer', 'null')", name=op.f("ck_clicks_whole_numbers")).ddl_if(
             dialect="sqlite"
         ),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_clicks_link_at"), "clicks", ["link_id", "at"])
     op.create_index(op.f("ix_clicks_visitor"), "clicks", ["visitor", "last_at"])
@@ -355,6 +409,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("folded", name=op.f("uq_codes_folded")),
         sa.ForeignKeyConstraint(["link_id"], ["links.id"], name=op.f("fk_codes_link_id")),
         sa.CheckConstraint("folded = lower(folded)", name=op.f("ck_codes_folded_is_lower")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_codes_link_id"), "codes", ["link_id"])
     op.create_index(
@@ -365,6 +420,29 @@ def upgrade() -> None:
         sqlite_where=sa.text("retired_at IS NULL"),
         postgresql_where=sa.text("retired_at IS NULL"),
     )
+    op.create_table(
+        "invites",
+        sa.Column("id", KEY, nullable=False),
+        sa.Column("public_id", sa.String(16), nullable=False),
+        sa.Column("owner_id", KEY, nullable=False),
+        sa.Column("link_id", KEY, nullable=False),
+        sa.Column("to", sa.String(320), nullable=True),
+        sa.Column("to_hash", sa.String(64), nullable=False),
+        sa.Column("note", sa.String(280), nullable=False),
+        sa.Column("made_at", MOMENT, nullable=False),
+        sa.Column("withdrawn_at", MOMENT, nullable=True),
+        sa.Column("declined_at", MOMENT, nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_invites")),
+        sa.UniqueConstraint("link_id", name=op.f("uq_invites_link_id")),
+        sa.UniqueConstraint("owner_id", "to_hash", name=op.f("uq_invites_owner_id_to_hash")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_invites_public_id")),
+        sa.ForeignKeyConstraint(["link_id"], ["links.id"], name=op.f("fk_invites_link_id")),
+        sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_invites_owner_id")),
+        sa.CheckConstraint("withdrawn_at IS NULL OR declined_at IS NULL", name=op.f("ck_invites_ended_once")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_invites_made_at"), "invites", ["made_at"])
+    op.create_index(op.f("ix_invites_to_hash"), "invites", ["to_hash"])
     op.create_table(
         "payouts",
         sa.Column("id", KEY, nullable=False),
@@ -392,6 +470,7 @@ def upgrade() -> None:
         sa.CheckConstraint("typeof(amount_minor) IN ('integer', 'null')", name=op.f("ck_payouts_whole_numbers")).ddl_if(
             dialect="sqlite"
         ),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_payouts_user_id"), "payouts", ["user_id"])
     op.create_table(
@@ -431,6 +510,7 @@ def upgrade() -> None:
             "typeof(months) IN ('integer', 'null') AND typeof(hold_days) IN ('integer', 'null')",
             name=op.f("ck_rules_whole_numbers"),
         ).ddl_if(dialect="sqlite"),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_rules_terms_id"), "rules", ["terms_id"])
     op.create_table(
@@ -458,8 +538,12 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["referee_id"], ["users.id"], name=op.f("fk_referrals_referee_id")),
         sa.ForeignKeyConstraint(["referrer_id"], ["users.id"], name=op.f("fk_referrals_referrer_id")),
         sa.ForeignKeyConstraint(["terms_id"], ["terms.id"], name=op.f("fk_referrals_terms_id")),
-        sa.CheckConstraint("how IN ('code', 'last_touch', 'first_touch', 'shop')", name=op.f("ck_referrals_how_known")),
+        sa.CheckConstraint(
+            "how IN ('code', 'last_touch', 'first_touch', 'shop', 'invite', 'claim')",
+            name=op.f("ck_referrals_how_known"),
+        ),
         sa.CheckConstraint("referrer_id <> referee_id", name=op.f("ck_referrals_nobody_refers_themselves")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_referrals_expires_at"), "referrals", ["expires_at"])
     op.create_index(op.f("ix_referrals_link_id"), "referrals", ["link_id"])
@@ -482,6 +566,7 @@ def upgrade() -> None:
         sa.CheckConstraint("typeof(value_minor) IN ('integer', 'null')", name=op.f("ck_vouchers_whole_numbers")).ddl_if(
             dialect="sqlite"
         ),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_vouchers_payout_id"), "vouchers", ["payout_id"])
     op.create_table(
@@ -492,6 +577,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_assessments")),
         sa.UniqueConstraint("referral_id", name=op.f("uq_assessments_referral_id")),
         sa.ForeignKeyConstraint(["referral_id"], ["referrals.id"], name=op.f("fk_assessments_referral_id")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "conversions",
@@ -530,6 +616,7 @@ def upgrade() -> None:
             "typeof(amount_minor) IN ('integer', 'null') AND typeof(counted) IN ('integer', 'null')",
             name=op.f("ck_conversions_whole_numbers"),
         ).ddl_if(dialect="sqlite"),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_conversions_customer_email"), "conversions", ["customer_email"])
     op.create_index(op.f("ix_conversions_customer_external_id"), "conversions", ["customer_external_id"])
@@ -554,6 +641,7 @@ def upgrade() -> None:
         sa.CheckConstraint("typeof(weight) IN ('integer', 'null')", name=op.f("ck_signals_whole_numbers")).ddl_if(
             dialect="sqlite"
         ),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "disagreements",
@@ -564,6 +652,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_disagreements")),
         sa.UniqueConstraint("conversion_id", "told", name=op.f("uq_disagreements_conversion_id_told")),
         sa.ForeignKeyConstraint(["conversion_id"], ["conversions.id"], name=op.f("fk_disagreements_conversion_id")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "refunds",
@@ -585,6 +674,7 @@ def upgrade() -> None:
         sa.CheckConstraint("typeof(amount_minor) IN ('integer', 'null')", name=op.f("ck_refunds_whole_numbers")).ddl_if(
             dialect="sqlite"
         ),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_refunds_conversion_id"), "refunds", ["conversion_id"])
     op.create_index(op.f("ix_refunds_order"), "refunds", ["source", "conversion_external_id"])
@@ -630,6 +720,7 @@ def upgrade() -> None:
             "typeof(threshold) IN ('integer', 'null')",
             name=op.f("ck_rewards_whole_numbers"),
         ).ddl_if(dialect="sqlite"),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_rewards_conversion_id"), "rewards", ["conversion_id"])
     op.create_index(op.f("ix_rewards_due"), "rewards", ["state", "released_at", "hold_until"])
@@ -643,6 +734,25 @@ def upgrade() -> None:
         unique=True,
         sqlite_where=sa.text("threshold IS NOT NULL AND state IN ('pending', 'approved', 'paid')"),
         postgresql_where=sa.text("threshold IS NOT NULL AND state IN ('pending', 'approved', 'paid')"),
+    )
+    op.create_table(
+        "appeals",
+        sa.Column("id", KEY, nullable=False),
+        sa.Column("public_id", sa.String(16), nullable=False),
+        sa.Column("reward_id", KEY, nullable=False),
+        sa.Column("text_id", KEY, nullable=True),
+        sa.Column("made_at", MOMENT, nullable=False),
+        sa.Column("answered_at", MOMENT, nullable=True),
+        sa.Column("answered_by_id", KEY, nullable=True),
+        sa.Column("answer_id", KEY, nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_appeals")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_appeals_public_id")),
+        sa.UniqueConstraint("reward_id", name=op.f("uq_appeals_reward_id")),
+        sa.ForeignKeyConstraint(["answer_id"], ["notes.id"], name=op.f("fk_appeals_answer_id")),
+        sa.ForeignKeyConstraint(["answered_by_id"], ["users.id"], name=op.f("fk_appeals_answered_by_id")),
+        sa.ForeignKeyConstraint(["reward_id"], ["rewards.id"], name=op.f("fk_appeals_reward_id")),
+        sa.ForeignKeyConstraint(["text_id"], ["notes.id"], name=op.f("fk_appeals_text_id")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "clawbacks",
@@ -661,6 +771,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "typeof(amount_minor) IN ('integer', 'null')", name=op.f("ck_clawbacks_whole_numbers")
         ).ddl_if(dialect="sqlite"),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_clawbacks_refund_id"), "clawbacks", ["refund_id"])
     op.create_table(
@@ -693,6 +804,7 @@ def upgrade() -> None:
             "typeof(number) IN ('integer', 'null') AND typeof(amount_minor) IN ('integer', 'null')",
             name=op.f("ck_decisions_whole_numbers"),
         ).ddl_if(dialect="sqlite"),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "transfers",
@@ -729,6 +841,7 @@ def upgrade() -> None:
             "typeof(cause_id) IN ('integer', 'null')",
             name=op.f("ck_transfers_whole_numbers"),
         ).ddl_if(dialect="sqlite"),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_transfers_reward_id"), "transfers", ["reward_id"])
     op.create_index(op.f("ix_transfers_user"), "transfers", ["user_id", "currency"])
@@ -754,6 +867,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "typeof(amount_minor) IN ('integer', 'null')", name=op.f("ck_payout_lines_whole_numbers")
         ).ddl_if(dialect="sqlite"),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_payout_lines_clawback_id"), "payout_lines", ["clawback_id"])
     op.create_index(op.f("ix_payout_lines_payout_id"), "payout_lines", ["payout_id"])
@@ -787,6 +901,7 @@ def upgrade() -> None:
         sa.CheckConstraint("typeof(number) IN ('integer', 'null')", name=op.f("ck_seals_whole_numbers")).ddl_if(
             dialect="sqlite"
         ),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "accounted_clawbacks",
@@ -797,6 +912,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_accounted_clawbacks")),
         sa.ForeignKeyConstraint(["clawback_id"], ["clawbacks.id"], name=op.f("fk_accounted_clawbacks_clawback_id")),
         sa.ForeignKeyConstraint(["line_id"], ["payout_lines.id"], name=op.f("fk_accounted_clawbacks_line_id")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_accounted_clawbacks_line_id"), "accounted_clawbacks", ["line_id"])
     op.create_index(

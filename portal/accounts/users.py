@@ -84,7 +84,8 @@ class User(Model, UserMixin):
     shut_out_at: Mapped[datetime | None]
     """No signing in."""
     erased_at: Mapped[datetime | None]
-    locale: Mapped[str | None] = mapped_column(sa.String(12))
+    language: Mapped[str] = mapped_column(sa.String(8), default="")
+    """The language of pages and mails; empty: what the browser asks for."""
     visitor: Mapped[str | None] = mapped_column(sa.String(32))
     network: Mapped[str | None] = mapped_column(sa.String(64), index=True)
     browser: Mapped[str | None] = mapped_column(sa.String(16))
@@ -202,6 +203,7 @@ def add(
     external_id: str | None = None,
     signed_up_at: datetime | None = None,
     shows_name: bool = True,
+    language: str = "",
     surroundings: Surroundings = NOWHERE,
 ) -> User | None:
     """A new person with a clean address and a hashed password, or None if the address or outside id is there."""
@@ -214,6 +216,7 @@ def add(
         created_at=at,
         signed_up_at=signed_up_at or at,
         shows_name=shows_name,
+        language=language,
         visitor=surroundings.visitor,
         network=surroundings.network,
         browser=surroundings.browser,

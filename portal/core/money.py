@@ -8,13 +8,15 @@ from decimal import Decimal
 
 from babel import numbers
 
+from portal.core.text import Refusal, marked
+
 LARGEST_MINOR = 10**12 - 1
 """The largest amount taken from outside, in minor units."""
 
 _WHOLE = re.compile(r"[0-9]{1,13}", re.ASCII)
 
 
-class BadAmount(ValueError):
+class BadAmount(Refusal, ValueError):
     """An amount that is not one: the message says what is expected."""
 
 
@@ -48,7 +50,9 @@ def parse_minor(text: str) -> int:
     """
     text = text.strip(" ")
     if not _WHOLE.fullmatch(text) or not 0 < int(text) <= LARGEST_MINOR:
-        raise BadAmount(f"Write a whole number of minor units from 1 to {LARGEST_MINOR}, digits only.")
+        raise BadAmount(
+            marked("Write a whole number of minor units from 1 to %(most)s, digits only."), most=LARGEST_MINOR
+        )
     return int(text)
 
 
@@ -61,10 +65,10 @@ def parse_major(text: str, currency: str) -> int:
     example = "12." + "5".ljust(places, "0") if places else "12"
     found = re.fullmatch(r"([0-9]{1,10})(?:\.([0-9]+))?", text.strip(" "), re.ASCII)
     if not found or len(found[2] or "") > places:
-        raise BadAmount(f"Write an amount like {example}.")
+        raise BadAmount(marked("Write an amount like %(example)s."), example=example)
     minor = int(found[1]) * 10**places + int((found[2] or "").ljust(places, "0") or "0")
     if minor > LARGEST_MINOR:
-        raise BadAmount("This amount is too large.")
+        raise BadAmount(marked("This amount is too large."))
     return minor
 
 

@@ -512,9 +512,8 @@ def live_lines(payout: Payout) -> list[Line]:
 
 def shown_lines(payout: Payout) -> list[Line]:
     """The lines that make up a payout's amount; for one that came to nothing, those that were in it at the end."""
-    if payout.state in (State.FAILED, State.CANCELLED):
-        return [line for line in payout.lines if line.returned_at == payout.ended_at]
-    return live_lines(payout)
+    left_at = payout.ended_at if payout.state in (State.FAILED, State.CANCELLED) else None
+    return [line for line in payout.lines if line.returned_at == left_at]
 
 
 def _leave(line: Line, *, at: datetime) -> None:

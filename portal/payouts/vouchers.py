@@ -83,20 +83,22 @@ def made_up(amount_minor: int, pool: dict[int, int]) -> dict[int, int] | None:
     if not values or amount_minor % unit:
         return None
     wanted = amount_minor // unit
-    handfuls = [(value, many) for value in values for many in _handfuls(min(pool[value], amount_minor // value))]
     below = (1 << wanted + 1) - 1
     reached = [1]
-    for value, many in handfuls:
-        reached.append((reached[-1] | reached[-1] << value * many // unit) & below)
+    for value in values:
+        sums = reached[-1]
+        for many in _handfuls(min(pool[value], amount_minor // value)):
+            sums = (sums | sums << value * many // unit) & below
+        reached.append(sums)
     if not reached[-1] >> wanted & 1:
         return None
     chosen: dict[int, int] = {}
-    for (value, many), before in zip(reversed(handfuls), reversed(reached[:-1]), strict=True):
-        rest = wanted - value * many // unit
-        if rest >= 0 and before >> rest & 1:
-            chosen[value] = chosen.get(value, 0) + many
-            wanted = rest
-    return chosen
+    for value, before in zip(reversed(values), reversed(reached[:-1]), strict=True):
+        size = value // unit
+        most = min(pool[value], wanted // size)
+        chosen[value] = next(many for many in range(most, -1, -1) if before >> wanted - many * size & 1)
+        wanted -= chosen[value] * size
+    return {value: many for value, many in chosen.items() if many}
 
 
 def _handfuls(many: int) -> list[int]:

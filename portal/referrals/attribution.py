@@ -1,8 +1,9 @@
 """Attribution: deciding which touch earns the friend. The order is published on the page of terms.
 
 1. an admin's decision, 2. a code typed by the friend, 3. the last touch (or the first, by the terms) inside the
-window. A code that travelled in the form because there was no cookie ranks as a touch. Pure: it reads what it is
-given and decides; `referrals` keeps the outcome.
+window, 4. the earliest open invite to the friend's address. Whoever came by none of these may name the referrer, who
+confirms it (`claims`). A code that travelled in the form because there was no cookie ranks as a touch. Pure: it
+reads what it is given and decides; `referrals` keeps the outcome.
 """
 
 from dataclasses import asdict, dataclass
@@ -22,6 +23,10 @@ class How(StrEnum):
     FIRST_TOUCH = "first_touch"
     SHOP = "shop"
     """A code that the shop reported with its customer."""
+    INVITE = "invite"
+    """An open invite to the address with which the friend signed up."""
+    CLAIM = "claim"
+    """Named by the friend afterwards and confirmed."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +78,10 @@ def decide(
     window_days: int,
     at: datetime,
     shop: bool = False,
+    invited: Candidate | None = None,
 ) -> Attribution | None:
-    """Decides. `typed` is a code the friend (or the `shop`) named; `touches` are the visitor's, in any order.
+    """Decides. `typed` is a code the friend (or the `shop`) named; `touches` are the visitor's, in any order;
+    `invited` is the earliest open invite to the friend's address.
 
     A touch counts up to and including exactly `window_days` x 24 hours, by its latest visit. None if nothing counts.
     """
@@ -84,10 +91,12 @@ def decide(
     ranked = sorted(
         inside, key=lambda c: (c.last_at, c.click_id or 0) if last else (c.first_at, c.click_id or 0), reverse=last
     )
-    best = typed or (ranked[0] if ranked else None)
+    best = typed or (ranked[0] if ranked else invited)
     if best is None:
         return None
     how = (How.SHOP if shop else How.CODE) if typed else (How.LAST_TOUCH if last else How.FIRST_TOUCH)
+    if best is invited:
+        how = How.INVITE
     others: dict[int, Candidate] = {}
     for other in [*ranked, *(c for c in touches if c not in inside)]:
         if other.link_id != best.link_id:

@@ -8,7 +8,7 @@ from datetime import datetime
 from portal.accounts.users import User
 from portal.core.database import session
 from portal.referrals.attribution import Candidate
-from portal.sharing import clicks, links
+from portal.sharing import clicks, invites, links
 
 
 def by_code(code: str, *, at: datetime) -> Candidate | None:
@@ -19,6 +19,15 @@ def by_code(code: str, *, at: datetime) -> Candidate | None:
     if not User.by_id(link.owner_id).in_good_standing:
         return None
     return Candidate(link.id, link.owner_id, links.current_code(link.id), at, at)
+
+
+def by_invite(to_hash: str) -> Candidate | None:
+    """The earliest open invite to an address, by its keyed hash."""
+    for invite in invites.open_to(to_hash):
+        if User.by_id(invite.owner_id).in_good_standing:
+            code = links.current_code(invite.link_id)
+            return Candidate(invite.link_id, invite.owner_id, code, invite.made_at, invite.made_at)
+    return None
 
 
 def by_touches(visitor: str | None, *, at: datetime) -> list[Candidate]:

@@ -16,6 +16,7 @@ from portal.core import clock, database
 from portal.core.database import Json, Model, session
 from portal.core.text import public_id
 from portal.referrals.attribution import Attribution, How
+from portal.sharing.links import Link
 from portal.terms import Terms
 
 LONGEST_CHAIN = 1000
@@ -53,6 +54,7 @@ class Referral(Model):
     referrer: Mapped[User] = relationship(User, foreign_keys=referrer_id)
     referee: Mapped[User] = relationship(User, foreign_keys=referee_id)
     terms: Mapped[Terms] = relationship(Terms)
+    link: Mapped[Link] = relationship(Link)
 
 
 def of_referee(user_id: int) -> Referral | None:

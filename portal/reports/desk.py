@@ -14,8 +14,10 @@ from portal.delivery.outbox import Message
 from portal.delivery.outbox import State as MailState
 from portal.payouts.payouts import Batch, Payout
 from portal.payouts.payouts import State as PayoutState
+from portal.referrals.claims import Claim
 from portal.referrals.referrals import Referral
-from portal.rewards import signals
+from portal.rewards import appeals, signals
+from portal.rewards.appeals import Appeal
 from portal.rewards.conversions import Conversion, Disagreement, Refund
 from portal.rewards.rewards import Decision, Reward, State
 from portal.rewards.signals import Assessment, Signal
@@ -183,6 +185,8 @@ class Attention:
     waiting_orders: int
     waiting_refunds: int
     disagreements: int
+    claims: int
+    appeals: list[Appeal]
 
 
 def attention() -> Attention:
@@ -208,4 +212,6 @@ def attention() -> Attention:
         waiting_orders=many(Conversion, Conversion.applied_at.is_(None)),
         waiting_refunds=many(Refund, Refund.conversion_id.is_(None)),
         disagreements=many(Disagreement),
+        claims=many(Claim, Claim.answered_at.is_(None)),
+        appeals=appeals.waiting(),
     )

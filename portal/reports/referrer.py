@@ -4,11 +4,15 @@ Every question takes the referrer's row number and answers of theirs alone.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Literal
 
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload
 
+from portal.accounts.audit import Note
+from portal.accounts.users import User
 from portal.core.database import session
 from portal.payouts import payouts
 from portal.payouts.payouts import Payout
@@ -18,9 +22,9 @@ from portal.reports import status
 from portal.reports.status import Status
 from portal.rewards import ledger, rewards
 from portal.rewards.ledger import Bucket
-from portal.rewards.rewards import Clawback, Reward, State
-from portal.sharing.clicks import Click
+from portal.rewards.rewards import Clawback, Decision, Reward, State
 from portal.sharing.links import Link
+from portal.terms import Terms
 
 PAGE = 50
 
@@ -60,18 +64,45 @@ def credits(user_id: int, currency: str, *, at: datetime) -> Credits:
 
 
 @dataclass(frozen=True)
-class Numbers:
-    clicks: int
-    joined: int
-    counted: int
+class Capped:
+    """A limit of the terms that this person has reached: of a month or a year, in minor units, until when."""
+
+    period: str
+    cap_minor: int
+    ends_at: datetime
 
 
-def numbers(user_id: int) -> Numbers:
-    """Clicks through a person's links, friends who joined, friends who reached the goal."""
-    clicked = sa.select(sa.func.count()).select_from(Click).join(Link, Link.id == Click.link_id)
-    joined = sa.select(sa.func.count(), sa.func.count(Referral.counted_at)).where(Referral.referrer_id == user_id)
-    friends, counted = session.execute(joined).one()
-    return Numbers(session.scalar(clicked.where(Link.owner_id == user_id)) or 0, friends, counted)
+def capped(user_id: int, current: Terms, *, at: datetime) -> Capped | None:
+    """The limit that leaves nothing more to earn for now, if one does; the year's before the month's."""
+    caps: list[tuple[Literal["month", "year"], int | None]] = [
+        ("year", current.referrer_year_cap_minor),
+        ("month", current.referrer_month_cap_minor),
+    ]
+    for period, cap in caps:
+        if cap is None:
+            continue
+        start = current.period_start(period, at=at)
+        if rewards.given_since(user_id, current.currency, start) >= cap:
+            next_one = start + timedelta(days=370 if period == "year" else 32)
+            return Capped(period, cap, current.period_start(period, at=next_one))
+    return None
+
+
+def clearing(user_id: int, current: Terms, *, at: datetime) -> list[tuple[date, int]]:
+    """What becomes ready in each month ahead: the month's first day and the amount in minor units."""
+    query = sa.select(Reward).where(
+        Reward.person_id == user_id,
+        Reward.currency == current.currency,
+        Reward.released_at.is_(None),
+        Reward.state.in_((State.PENDING, State.APPROVED)),
+    )
+    waiting = list(session.scalars(query.order_by(Reward.hold_until).limit(5000)))
+    left = _left(waiting)
+    months: dict[date, int] = {}
+    for reward in waiting:
+        month = current.day(max(reward.hold_until, at)).replace(day=1)
+        months[month] = months.get(month, 0) + left[reward.id]
+    return sorted((month, amount) for month, amount in months.items() if amount)
 
 
 @dataclass(frozen=True)
@@ -84,15 +115,65 @@ class Friend:
     left_minor: int
 
 
+class Group(StrEnum):
+    """Which friends a list shows, by the word it has in addresses."""
+
+    ALL = "all"
+    WAITING = "waiting"
+    COUNTED = "counted"
+    NOT_ELIGIBLE = "not-eligible"
+    EXPIRED = "expired"
+
+
+def _in_group(group: Group, user_id: int, *, at: datetime) -> list[sa.ColumnElement[bool]]:
+    here: list[sa.ColumnElement[bool]] = [Referral.referrer_id == user_id]
+    if group == Group.WAITING:
+        here += [Referral.counted_at.is_(None), Referral.expires_at >= at]
+    elif group == Group.COUNTED:
+        here += [Referral.counted_at.is_not(None)]
+    elif group == Group.EXPIRED:
+        here += [Referral.counted_at.is_(None), Referral.expires_at < at]
+    elif group == Group.NOT_ELIGIBLE:
+        turned_down = (Reward.referral_id == Referral.id, Reward.person_id == user_id, Reward.state == State.REJECTED)
+        here += [sa.select(Reward.id).where(*turned_down).exists()]
+    return here
+
+
+def counts(user_id: int, *, at: datetime) -> dict[Group, int]:
+    """How many friends there are in each group; a friend may be in several."""
+    query = sa.select(sa.func.count()).select_from(Referral)
+    return {group: session.scalar(query.where(*_in_group(group, user_id, at=at))) or 0 for group in Group}
+
+
 def friends(
-    user_id: int, *, at: datetime, before: int | None = None, most: int = PAGE
+    user_id: int,
+    *,
+    at: datetime,
+    group: Group = Group.ALL,
+    search: str = "",
+    before: int | None = None,
+    most: int = PAGE,
 ) -> tuple[list[Friend], int | None]:
-    """A person's friends, the newest first, and the key of the next page if there is one."""
-    query = sa.select(Referral).options(joinedload(Referral.referee)).where(Referral.referrer_id == user_id)
+    """A person's friends of a group, the newest first, and the key of the next page if there is one.
+
+    `search` is looked for in the names that friends show, and in the codes and labels of links; never in addresses.
+    """
+    query = sa.select(Referral).options(joinedload(Referral.referee), joinedload(Referral.link))
+    query = query.where(*_in_group(group, user_id, at=at))
+    if search:
+        wanted = search.lower()
+        shown_name = sa.and_(User.shows_name, sa.func.lower(User.name).startswith(wanted, autoescape=True))
+        label = sa.func.lower(Link.label).contains(wanted, autoescape=True)
+        query = query.join(User, User.id == Referral.referee_id).join(Link, Link.id == Referral.link_id)
+        query = query.where(sa.or_(shown_name, label, sa.func.lower(Referral.code) == wanted))
     if before is not None:
         query = query.where(Referral.id < before)
     found = list(session.scalars(query.order_by(Referral.id.desc()).limit(most + 1)).unique())
-    shown = found[:most]
+    return as_friends(user_id, found[:most], at=at), found[most - 1].id if len(found) > most else None
+
+
+def as_friends(user_id: int, shown: list[Referral], *, at: datetime) -> list[Friend]:
+    """These referrals as their referrer reads them."""
     by_referral = _rewards_by_referral(user_id, [referral.id for referral in shown])
     everything = [reward for mine in by_referral.values() for reward in mine]
     left, stand = _left(everything), status.of_rewards(everything)
@@ -101,7 +182,14 @@ def friends(
         mine = by_referral.get(referral.id, [])
         stands = status.of_friend(referral, stand[mine[-1].id] if mine else None, at=at)
         listed.append(Friend(referral, stands, mine, sum(left[reward.id] for reward in mine)))
-    return listed, shown[-1].id if len(found) > most else None
+    return listed
+
+
+def next_to_expire(user_id: int, *, at: datetime, within: timedelta) -> Referral | None:
+    """The friend whose time to reach the goal is over first, if that is before long."""
+    query = sa.select(Referral).options(joinedload(Referral.referee))
+    query = query.where(*_in_group(Group.WAITING, user_id, at=at), Referral.expires_at <= at + within)
+    return session.scalar(query.order_by(Referral.expires_at, Referral.id).limit(1))
 
 
 def _rewards_by_referral(user_id: int, referral_ids: list[int]) -> dict[int, list[Reward]]:
@@ -126,7 +214,8 @@ class Event:
 
 def story(referral: Referral, *, of: int) -> list[Event]:
     """What happened with a friend, oldest first, as far as the person with row number `of` may know it."""
-    came = {How.CODE: "code_typed", How.SHOP: "code_told"}.get(How(referral.how), "clicked")
+    ways = {How.CODE: "code_typed", How.SHOP: "code_told", How.INVITE: "invited", How.CLAIM: "named"}
+    came = ways.get(How(referral.how), "clicked")
     events = [Event(referral.touched_at, came), Event(referral.joined_at, "joined")]
     if referral.referee.confirmed_at:
         events.append(Event(referral.referee.confirmed_at, "confirmed"))
@@ -184,11 +273,16 @@ class Earned:
     left_minor: int
     told: str
 
+    @property
+    def turned_down(self) -> bool:
+        """Whether its person may ask to look again."""
+        return self.status.word == status.Word.NOT_ELIGIBLE
+
 
 def earned(listed: list[Reward]) -> list[Earned]:
     """Rewards with what there is to say about each."""
-    left, stand = _left(listed), status.of_rewards(listed)
-    return [Earned(reward, stand[reward.id], left[reward.id], _told(reward)) for reward in listed]
+    left, stand, told = _left(listed), status.of_rewards(listed), _told(listed)
+    return [Earned(reward, stand[reward.id], left[reward.id], told.get(reward.id, "")) for reward in listed]
 
 
 def _left(listed: list[Reward]) -> dict[int, int]:
@@ -202,8 +296,14 @@ def _left(listed: list[Reward]) -> dict[int, int]:
     }
 
 
-def _told(reward: Reward) -> str:
-    return rewards.told(rewards.decisions(reward.id)[-1]) if reward.state == State.REJECTED else ""
+def _told(listed: list[Reward]) -> dict[int, str]:
+    """The words of rejections to whom they concern, by the reward's row number."""
+    rejected = [reward.id for reward in listed if reward.state == State.REJECTED]
+    if not rejected:
+        return {}
+    query = sa.select(Decision.reward_id, Note.text).outerjoin(Note, Note.id == Decision.told_id)
+    latest = query.where(Decision.reward_id.in_(rejected)).order_by(Decision.number)
+    return {number: text or "" for number, text in session.execute(latest)}
 
 
 def payouts_of(user_id: int) -> list[Payout]:

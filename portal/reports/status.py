@@ -13,9 +13,14 @@ from portal.core.database import session
 from portal.payouts.payouts import Line
 from portal.referrals.referrals import Referral
 from portal.rewards.rewards import Reward, State
+from portal.sharing.invites import Invite
 
 
 class Word(StrEnum):
+    INVITED = "invited"
+    OPENED = "opened"
+    WITHDRAWN = "withdrawn"
+    DECLINED = "declined"
     JOINED = "joined"
     COUNTED = "counted"
     EXPIRED = "expired"
@@ -63,6 +68,15 @@ def _of_reward(reward: Reward, *, drawn: bool) -> Status:
     if reward.state == State.REJECTED:
         return Status(Word.NOT_ELIGIBLE)
     return Status(Word.REVERSED, reward.reversed_at)
+
+
+def of_invite(invite: Invite, *, opened: bool) -> Status:
+    """Where an invite stands by which nobody has joined."""
+    if invite.withdrawn_at is not None:
+        return Status(Word.WITHDRAWN, invite.withdrawn_at)
+    if invite.declined_at is not None:
+        return Status(Word.DECLINED, invite.declined_at)
+    return Status(Word.OPENED if opened else Word.INVITED, invite.made_at)
 
 
 def of_friend(referral: Referral, latest: Status | None, *, at: datetime) -> Status:

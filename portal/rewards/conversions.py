@@ -246,6 +246,14 @@ def waiting_for(customer: Customer) -> list[Conversion]:
     return list(session.scalars(query.order_by(Conversion.id).with_for_update(key_share=True)))
 
 
+def without_referral(customer_id: int, *, since: datetime) -> list[Conversion]:
+    """What a customer did since a moment that counted for nobody, oldest first."""
+    query = sa.select(Conversion).where(
+        Conversion.customer_id == customer_id, Conversion.referral_id.is_(None), Conversion.occurred_at >= since
+    )
+    return list(session.scalars(query.order_by(Conversion.id)))
+
+
 def record_refund(report: RefundReport, *, at: datetime) -> Refund | None:
     """A new row for a refund, or None if the id is there already."""
     made: Refund | None = database.insert_once(

@@ -20,6 +20,9 @@ PORTAL = "portal"
 SHOP = "shop"
 """One source: the API, CSV files, the command and the admin's form."""
 
+USUAL = {SIGNUP: marked("confirmed sign-up"), PURCHASE: marked("purchase")}
+"""The two goals that every program has, with their labels."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
 
 
@@ -60,5 +63,5 @@ def add(name: str, *, label: str, has_amount: bool, source: str = SHOP) -> None:
 
 def add_usual() -> None:
     """The two goals that every program has."""
-    add(SIGNUP, label="confirmed sign-up", has_amount=False, source=PORTAL)
-    add(PURCHASE, label="purchase", has_amount=True)
+    add(SIGNUP, label=USUAL[SIGNUP], has_amount=False, source=PORTAL)
+    add(PURCHASE, label=USUAL[PURCHASE], has_amount=True)

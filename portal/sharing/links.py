@@ -18,6 +18,8 @@ from portal.core.database import Model, Quick, Statement, session
 from portal.core.text import Refusal, marked, one_line, public_id, random_code
 
 CODE_LENGTH = 9
+MOST_LINKS = 50
+"""Of one person's own making, in use; invites have links besides."""
 DAYS_BETWEEN_CODES = 30
 LONGEST_CODE = 32
 
@@ -36,6 +38,10 @@ _RUDE = re.compile(r"fuck|shit|cunt|dick|fag|nazi|rape|sex|slut|tits|ass|arse|co
 _OWN_CODE = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
 
 
+class LinkRefused(Refusal):
+    """A link that cannot be made or changed."""
+
+
 class CodeRefused(Refusal):
     """A code that cannot be had."""
 
@@ -48,12 +54,15 @@ class Link(Model):
     """Something of a referrer's to share. `destination` is empty for the sign-up page."""
 
     __tablename__ = "links"
+    __table_args__ = (database.whole("addressed"),)
 
     id: Mapped[int] = database.key()
     public_id: Mapped[str] = mapped_column(sa.String(16), unique=True, default=public_id)
     owner_id: Mapped[int] = database.refers_to("users.id")
     label: Mapped[str] = mapped_column(sa.String(60), default="")
     destination: Mapped[str | None] = mapped_column(sa.String(500))
+    addressed: Mapped[bool] = mapped_column(default=False)
+    """Whether it belongs to an invite."""
     made_at: Mapped[datetime]
     archived_at: Mapped[datetime | None]
 
@@ -125,6 +134,25 @@ def current_code(link_id: int) -> str:
     return found
 
 
+def of_owner(owner_id: int) -> list[Link]:
+    """Every link of a person, the first one first."""
+    return list(session.scalars(sa.select(Link).where(Link.owner_id == owner_id).order_by(Link.id)))
+
+
+def find_of_owner(wanted: str, *, owner_id: int) -> Link | None:
+    """A link by its public id, if it is this person's."""
+    return session.scalar(sa.select(Link).where(Link.public_id == wanted, Link.owner_id == owner_id))
+
+
+def change(link: Link, *, label: str, archived: bool, at: datetime) -> None:
+    """Names a link, and archives it or takes it back into use. Raises LinkRefused for archiving the first one."""
+    if archived and main_link(link.owner_id).id == link.id:
+        raise LinkRefused(marked("Your first link stays in use."))
+    link.label = one_line(label, 60)
+    link.archived_at = (link.archived_at or at) if archived else None
+    session.flush()
+
+
 def main_link(owner_id: int) -> Link:
     """The link that every user has from the start."""
     found = session.scalar(sa.select(Link).where(Link.owner_id == owner_id).order_by(Link.id).limit(1))
@@ -139,12 +167,22 @@ def make(
     label: str = "",
     destination: str | None = None,
     allowed: frozenset[str] = frozenset(),
+    most: int | None = None,
+    addressed: bool = False,
 ) -> Link:
-    """A new link with a generated code. `allowed` are the host names it may lead to. Raises DestinationRefused."""
+    """A new link with a generated code. `allowed` are the host names it may lead to.
+
+    Raises DestinationRefused; LinkRefused for one more than `most` in use.
+    """
+    if most is not None:
+        in_use = [link for link in of_owner(owner_id) if not link.addressed and link.archived_at is None]
+        if len(in_use) >= most:
+            raise LinkRefused(marked("You have %(most)s links in use. Archive one first."), most=most)
     link = Link(
         owner_id=owner_id,
         label=one_line(label, 60),
         destination=clean_destination(destination, allowed) if destination else None,
+        addressed=addressed,
         made_at=at,
     )
     session.add(link)

@@ -1,7 +1,6 @@
 """The web: the only room that knows HTTP. One blueprint a file; the door in front of them."""
 
-from flask import Flask, Response, request
-from flask_babel import Babel
+from flask import Flask, Response
 from flask_wtf import CSRFProtect
 
 from portal.config import Settings
@@ -12,32 +11,37 @@ from portal.web import (
     admin,
     api,
     assets,
+    components,
     dashboard,
     errors,
+    exports,
     gate,
     headers,
+    languages,
     limits,
     mailbox,
+    poster,
     public,
+    sharing,
     shell,
     words,
 )
 from portal.web.door import Door
 
-LANGUAGES = ("en",)
-
 
 def create_web(app: Flask, settings: Settings, quick: Quick) -> None:
     """Gives the application its pages, its API and its manners."""
-    Babel(app, locale_selector=lambda: request.accept_languages.best_match(LANGUAGES) or "en")
+    languages.install(app)
     gate.install(app)
     protect = CSRFProtect(app)
-    for room in (public, account, dashboard, admin, api):
+    for room in (public, account, dashboard, sharing, exports, poster, admin, api, languages):
         app.register_blueprint(room.blueprint)
     if settings.demo:
-        app.register_blueprint(mailbox.blueprint)
+        for room in (mailbox, components):
+            app.register_blueprint(room.blueprint)
     protect.exempt(api.blueprint)
-    protect.exempt(public.sign_up)  # checks itself, so that it works where cookies are off
+    for view in (public.sign_up, public.not_this_person):
+        protect.exempt(view)  # checks itself, so that it works where cookies are off
     assets.init_app(app)
     access.install(app, settings)
     limits.install(app, settings)

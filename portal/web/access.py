@@ -18,8 +18,9 @@ from portal.accounts import sign_ins, users
 from portal.accounts.roles import RoleGrant
 from portal.accounts.users import Surroundings, User
 from portal.config import Settings
-from portal.core import clock, database
+from portal.core import clock, database, language
 from portal.core.database import db
+from portal.core.text import marked
 from portal.web import inputs
 from portal.web.door import Browsers
 
@@ -74,7 +75,13 @@ def install(app: Flask, settings: Settings) -> None:
         SECURITY_POST_LOGIN_VIEW="/home",
         SECURITY_POST_LOGOUT_VIEW="/",
         SECURITY_UNAUTHORIZED_VIEW=None,
-        SECURITY_MSG_GENERIC_AUTHN_FAILED=("That e-mail and password do not match.", "error"),
+        SECURITY_I18N_DOMAIN="messages",  # ours: its own German is another one, and not found as `de`
+        SECURITY_I18N_DIRNAME=[str(language.FOLDER)],
+        SECURITY_MSG_GENERIC_AUTHN_FAILED=(marked("That e-mail and password do not match."), "error"),
+        SECURITY_MSG_EMAIL_NOT_PROVIDED=(marked("Enter an e-mail like name@example.com."), "error"),
+        SECURITY_MSG_INVALID_EMAIL_ADDRESS=(marked("Enter an e-mail like name@example.com."), "error"),
+        SECURITY_MSG_PASSWORD_NOT_PROVIDED=(marked("Enter your password."), "error"),
+        SECURITY_MSG_INVALID_PASSWORD=(marked("This password is not right."), "error"),
         SECURITY_FLASH_MESSAGES=False,
     )
     store = SQLAlchemyUserDatastore(db, User, RoleGrant)  # type: ignore[arg-type] # roles are rows of grants

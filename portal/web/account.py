@@ -1,15 +1,15 @@
-"""One's own account: name, own code, where one is signed in."""
+"""One's own account: name, language, own code, where one is signed in."""
 
-from flask import Blueprint, flash, redirect, render_template, session, url_for
+from flask import Blueprint, flash, make_response, redirect, render_template, session, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext
+from flask_babel import gettext, refresh
 
 from portal import program
 from portal.accounts import sign_ins
 from portal.core import clock, database
 from portal.core.text import Refusal
 from portal.sharing import links
-from portal.web import access, inputs, limits, words
+from portal.web import access, inputs, languages, limits, words
 from portal.web.acting import act
 
 blueprint = Blueprint("account", __name__)
@@ -32,6 +32,20 @@ def name() -> ResponseReturnValue:
         done=gettext("Saved."),
         back=url_for(".account"),
     )
+
+
+@blueprint.post("/account/language")
+@access.signed_in
+def language() -> ResponseReturnValue:
+    """The language of one's pages and mails, or again what the browser asks for."""
+    form = inputs.Language()
+    if not form.validate():
+        return _page(inputs.Profile(obj=access.me()), inputs.OwnCode()), 422
+    with database.writing():
+        program.choose_language(access.me(), form.language.data)
+    refresh()
+    flash(gettext("Saved."), "ok")
+    return languages.keep(make_response(redirect(url_for(".account"))), form.language.data)
 
 
 @blueprint.post("/account/code")
@@ -72,6 +86,7 @@ def _page(profile: inputs.Profile, own_code: inputs.OwnCode) -> str:
         "account/account.html",
         profile=profile,
         own_code=own_code,
+        language_form=inputs.Language(formdata=None, language=user.language),
         code=links.current_code(link.id),
         live=sign_ins.live(user.id, at=at),
         here=sign_ins.find(session[access.TOKEN], at=at),

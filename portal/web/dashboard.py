@@ -1,19 +1,27 @@
 """The referrer's pages: the link first, then the money, then every friend and every reward with its reason."""
 
 import re
+from enum import StrEnum
+from typing import TypeVar
 
-from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext
 
-from portal import program, terms
+from portal import program
 from portal.config import Settings
 from portal.core import clock, database
+from portal.core.text import Refusal, one_line
 from portal.payouts import methods, payouts, vouchers
 from portal.payouts.methods import Details, Kind, MethodRefused
-from portal.referrals import referrals
-from portal.reports import referrer, status
-from portal.sharing import links, pictures
-from portal.web import access, inputs, words
+from portal.referrals import claims, referrals
+from portal.referrals.referrals import Referral
+from portal.reports import referrer, sharing, status
+from portal.rewards import appeals
+from portal.rewards import rewards as rewards_
+from portal.sharing import invites, links, pictures
+from portal.web import access, inputs, limits, words
+from portal.web.acting import act
 from portal.web.public import offer, url_of
 
 blueprint = Blueprint("dashboard", __name__)
@@ -22,18 +30,102 @@ blueprint = Blueprint("dashboard", __name__)
 @blueprint.get("/dashboard")
 @access.signed_in
 def home() -> ResponseReturnValue:
-    user, at = access.me(), clock.now()
+    """A1: the link, its QR code, the invite form and the credits first; then one next step, and what came of it."""
+    return home_page(inputs.Invites(formdata=None), inputs.Claim(formdata=None))
+
+
+def home_page(inviting: inputs.Invites, claiming: inputs.Claim) -> str:
+    user, at, current = access.me(), clock.now(), words.in_force()
+    period = one_of(sharing.Period, request.args.get("range"), sharing.Period.DAYS)
     friends, _ = referrer.friends(user.id, at=at, most=5)
+    code, credits = my_code(user.id), referrer.credits(user.id, current.currency, at=at)
+    since = at - period.span if period.span else None
     return render_template(
         "dashboard/home.html",
         offer=offer(),
-        code=my_code(user.id),
-        url=url_of(my_code(user.id)),
-        credits=referrer.credits(user.id, terms.in_force().currency, at=clock.now()),
-        numbers=referrer.numbers(user.id),
+        code=code,
+        url=url_of(code),
+        credits=credits,
+        capped=referrer.capped(user.id, current, at=at),
+        period=period,
+        periods=list(sharing.Period),
+        numbers=sharing.numbers(user.id, current.currency, since=since),
+        ever=bool(friends) or sharing.numbers(user.id, current.currency, since=None).clicks > 0,
+        series=sharing.joined_series(user.id, at=at, zone=current.time_zone, period=period),
         friends=friends,
+        expiring=referrer.next_to_expire(user.id, at=at, within=clock.days(7)),
         gift=gift(user.id),
         method=methods.in_force(user.id),
+        inviting=inviting,
+        claiming=claiming if claims.may_claim(user, current, at=at) and user.confirmed_at else None,
+        claim_until=claims.ends_at(user, current),
+        my_claims=claims.of_referee(user.id)[:1],
+        asked=claims.asked_of(user.id),
+        only=inputs.Only(),
+        now=at,
+    )
+
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def one_of(kind: type[Choice], word: str | None, usual: Choice) -> Choice:
+    """The choice that stands in the address; anything else is the usual one."""
+    return kind(word) if word in list(kind) else usual
+
+
+@blueprint.post("/claims")
+@access.signed_in
+@limits.guesses
+def claim() -> ResponseReturnValue:
+    """*Who invited you?* by somebody who came without a code."""
+    form = inputs.Claim()
+    if not form.validate():
+        return home_page(inputs.Invites(formdata=None), form), 422
+    try:
+        with database.writing():
+            program.claim(access.me(), form.named.data or "", at=clock.now())
+    except Refusal as refusal:
+        form.named.errors = [words.say(refusal)]
+        return home_page(inputs.Invites(formdata=None), form), 422
+    flash(gettext("Thank you. We ask them, and the answer shows here."), "ok")
+    return redirect(url_for(".home"))
+
+
+@blueprint.post("/claims/<wanted>/answer")
+@access.signed_in
+def claim_answer(wanted: str) -> ResponseReturnValue:
+    """Whoever was named says whether it is so."""
+    user = access.me()
+    found = claims.find(wanted)
+    if found is None or found.referrer_id != user.id:
+        abort(404)
+    granted = request.form.get("answer") == "yes"
+    return act(
+        lambda: program.answer_claim(found, granted=granted, by=user.id, at=clock.now()),
+        done=gettext("Thank you. They count as your friend from the day they joined.")
+        if granted
+        else gettext("Thank you. Nothing changes."),
+        back=url_for(".home"),
+    )
+
+
+@blueprint.post("/rewards/<wanted>/appeal")
+@access.signed_in
+def appeal(wanted: str) -> ResponseReturnValue:
+    """*Ask us to look again*, once, about a reward of one's own that was turned down."""
+    user, form = access.me(), inputs.Appeal()
+    reward = rewards_.find(wanted)
+    if reward is None or reward.person_id != user.id:
+        abort(404)
+    mine = reward.beneficiary == "referrer"
+    back = url_for(".friend", wanted=reward.referral.public_id) if mine else url_for(".rewards")
+    if not form.validate():
+        return friend_page(reward.referral, form) if mine else rewards_page(form, reward.public_id), 422
+    return act(
+        lambda: program.appeal(reward, form.text.data or "", by=user.id, at=clock.now()),
+        done=gettext("Thank you. We look at it again and answer here."),
+        back=back,
     )
 
 
@@ -84,9 +176,20 @@ def picture(code: str, kind: str) -> ResponseReturnValue:
 @blueprint.get("/friends")
 @access.signed_in
 def friends() -> ResponseReturnValue:
-    user = access.me()
-    listed, older = referrer.friends(user.id, at=clock.now(), before=page_key("before"))
-    return render_template("dashboard/friends.html", friends=listed, older=older, url=url_of(my_code(user.id)))
+    """A2: everybody who joined, by group and name."""
+    user, at = access.me(), clock.now()
+    group = one_of(referrer.Group, request.args.get("show"), referrer.Group.ALL)
+    search = one_line(request.args.get("q", ""), 80)
+    listed, older = referrer.friends(user.id, at=at, group=group, search=search, before=page_key("before"))
+    return render_template(
+        "dashboard/friends.html",
+        friends=listed,
+        older=older,
+        group=group,
+        groups=referrer.counts(user.id, at=at),
+        search=search,
+        url=url_of(my_code(user.id)),
+    )
 
 
 @blueprint.get("/friends/<wanted>")
@@ -96,6 +199,12 @@ def friend(wanted: str) -> ResponseReturnValue:
     referral = referrals.find_of_referrer(wanted, referrer_id=user.id)
     if referral is None:
         abort(404)
+    return friend_page(referral, inputs.Appeal(formdata=None))
+
+
+def friend_page(referral: Referral, appealing: inputs.Appeal) -> str:
+    """A3: the receipt: everything that happened, how each reward was computed, and what is ahead."""
+    user = access.me()
     story = referrer.story(referral, of=user.id)
     rewards = referrer.earned([event.reward for event in story if event.kind == "reward_made" and event.reward])
     return render_template(
@@ -104,19 +213,31 @@ def friend(wanted: str) -> ResponseReturnValue:
         story=story,
         rewards=rewards,
         status=status.of_friend(referral, rewards[-1].status if rewards else None, at=clock.now()),
+        invite=invites.of_link(referral.link_id) if referral.link.addressed else None,
+        appeals=appeals.of_rewards([one.reward.id for one in rewards]),
+        appealing=appealing,
     )
 
 
 @blueprint.get("/rewards")
 @access.signed_in
 def rewards() -> ResponseReturnValue:
-    user = access.me()
+    """A4: every reward with its computation, why it waits and until when."""
+    return rewards_page(inputs.Appeal(formdata=None))
+
+
+def rewards_page(appealing: inputs.Appeal, about: str = "") -> str:
+    user, at = access.me(), clock.now()
     listed, older = referrer.rewards_of(user.id, before=page_key("before"))
     return render_template(
         "dashboard/rewards.html",
         rewards=referrer.earned(listed),
         older=older,
-        credits=referrer.credits(user.id, terms.in_force().currency, at=clock.now()),
+        credits=referrer.credits(user.id, words.in_force().currency, at=at),
+        clearing=referrer.clearing(user.id, words.in_force(), at=at),
+        appeals=appeals.of_rewards([reward.id for reward in listed]),
+        appealing=appealing,
+        appealed=about,
         method=methods.in_force(user.id),
     )
 
@@ -135,7 +256,8 @@ def _payouts_page(form: inputs.PayoutMethod) -> str:
     return render_template(
         "dashboard/payouts.html",
         payouts=referrer.payouts_of(user.id),
-        credits=referrer.credits(user.id, terms.in_force().currency, at=clock.now()),
+        credits=referrer.credits(user.id, words.in_force().currency, at=clock.now()),
+        clearing=referrer.clearing(user.id, words.in_force(), at=clock.now()),
         method=methods.in_force(user.id),
         now=clock.now(),
         form=form,

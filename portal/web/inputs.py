@@ -25,8 +25,11 @@ from wtforms.validators import DataRequired, InputRequired, Length, NumberRange,
 
 from portal.accounts import users
 from portal.core import clock, money
+from portal.core.language import NAMES
 from portal.payouts.methods import Kind
+from portal.rewards import appeals
 from portal.rewards.rewards import Reason
+from portal.sharing import invites
 from portal.web import words
 
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 128
@@ -91,9 +94,9 @@ class AmountField(StringField):
             self.minor = None
             return True
         try:
-            self.minor = money.parse_major(text, currency)
+            self.minor = money.parse_major(words.untyped(text), currency)
         except money.BadAmount as bad:
-            self.errors = [str(bad)]
+            self.errors = [words.say(bad)]
             return False
         return True
 
@@ -235,7 +238,8 @@ class NotAMeasure(ValueError):
 
 def basis_points(text: str, field: str) -> int:
     """A share as people type it (`10`, `2.5`) in basis points. Raises NotAMeasure."""
-    found = re.fullmatch(r"([0-9]{1,3})(?:\.([0-9]{1,2}))?", text.strip().removesuffix("%").strip(), re.ASCII)
+    text = words.untyped(text.strip().removesuffix("%").strip())
+    found = re.fullmatch(r"([0-9]{1,3})(?:\.([0-9]{1,2}))?", text, re.ASCII)
     points = int(found[1]) * 100 + int((found[2] or "").ljust(2, "0")) if found else 0
     if not 0 < points <= 10_000:
         raise NotAMeasure(field, gettext("Write a share such as 10 or 2.5, at most 100."))
@@ -256,9 +260,9 @@ def tiers(text: str, currency: str | None) -> list[dict[str, int]]:
             steps.append({"from": int(start), "share_bp": basis_points(worth, "tiers")})
             continue
         try:
-            steps.append({"from": int(start), "amount_minor": money.parse_major(worth, currency)})
+            steps.append({"from": int(start), "amount_minor": money.parse_major(words.untyped(worth), currency)})
         except money.BadAmount as bad:
-            raise NotAMeasure("tiers", str(bad)) from bad
+            raise NotAMeasure("tiers", words.say(bad)) from bad
     return steps
 
 
@@ -281,7 +285,7 @@ class PayoutMethod(Form):
 
 
 class Rejection(Form):
-    reason = SelectField(_l("Reason"), choices=_of({reason: words.REASONS[reason] for reason in Reason}))
+    reason = SelectField(_l("Reason"), choices=_of({reason: _l(words.REASONS[reason]) for reason in Reason}))
     told = TextAreaField(
         _l("What the referrer reads"),
         validators=[InputRequired(_l("Write what the referrer should read.")), Length(max=500), without_nul],
@@ -348,10 +352,65 @@ class Profile(Form):
     name = StringField(_l("Name"), validators=[Optional(), Length(max=80), without_nul])
 
 
+class Language(Form):
+    language = SelectField(
+        _l("Language"), choices=_of({"": _l("What my browser asks for"), **NAMES})
+    )
+
+
 class OwnCode(Form):
     code = StringField(
         _l("Your own code"), validators=[InputRequired(_l("Write a code.")), Length(max=100), without_nul]
     )
+
+
+class Invites(Form):
+    """A1 and A2: the friends to invite, in any common form, and a note."""
+
+    addresses = TextAreaField(
+        _l("One or more e-mail addresses"),
+        validators=[InputRequired(_l("Write at least one address.")), Length(max=5000), without_nul],
+    )
+    note = StringField(
+        _l("Personal note"),
+        validators=[
+            Optional(),
+            Length(max=invites.LONGEST_NOTE, message=_l("Use at most %(most)s characters.", most=invites.LONGEST_NOTE)),
+            without_nul,
+        ],
+    )
+
+
+class Claim(Form):
+    named = StringField(
+        _l("Their code or e-mail address"),
+        validators=[InputRequired(_l("Write a code or an address.")), Length(max=254), without_nul],
+    )
+
+
+class Appeal(Form):
+    text = TextAreaField(
+        _l("What should we look at?"),
+        validators=[
+            InputRequired(_l("Write what we should look at.")),
+            Length(max=appeals.LONGEST, message=_l("Use at most %(most)s characters.", most=appeals.LONGEST)),
+            without_nul,
+        ],
+    )
+
+
+class Answer(Form):
+    answer = TextAreaField(_l("Answer"), validators=[InputRequired(), Length(max=appeals.LONGEST), without_nul])
+
+
+class NewLink(Form):
+    label = StringField(_l("Name"), validators=[Optional(), Length(max=60), without_nul])
+    destination = StringField(_l("Leads to"), validators=[Optional(), Length(max=500), without_nul, a_web_address])
+    code = StringField(_l("Own code"), validators=[Optional(), Length(max=64), without_nul])
+
+
+class LinkName(Form):
+    label = StringField(_l("Name"), validators=[Optional(), Length(max=60), without_nul])
 
 
 class Only(Form):

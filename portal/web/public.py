@@ -29,11 +29,13 @@ from portal.core import clock, database, migrate
 from portal.core.text import Refusal
 from portal.delivery import worker
 from portal.referrals import candidates
+from portal.referrals.attribution import Attribution
 from portal.rewards import rules
 from portal.rewards.rules import Beneficiary, Kind, Rule
-from portal.sharing import clicks, links
+from portal.sharing import clicks, invites, links
+from portal.sharing.invites import Invite
 from portal.terms import Terms
-from portal.web import access, assets, inputs, limits, shell, words
+from portal.web import access, assets, inputs, languages, limits, shell, words
 from portal.web.door import destination
 
 blueprint = Blueprint("public", __name__)
@@ -135,6 +137,7 @@ def sign_up() -> ResponseReturnValue:
                 carried=form.ref.data or "",
                 typed=form.code.data or "",
                 shows_name=bool(form.shows_name.data),
+                language=languages.to_keep(),
                 at=clock.now(),
             )
         access.keep_visitor()
@@ -153,12 +156,39 @@ def _sign_up_page(form: inputs.SignUp) -> ResponseReturnValue:
         "sender": _sender(owner.id) if owner else None,
         "unknown_code": bool(form.ref.data) and links.find(form.ref.data, on=database.quick()) is None,
         "url": url_of(outcome.code) if outcome else None,
+        "ended_invite": _ended_invite(form.ref.data or ""),
+        "other_sender": _other_sender(form.ref.data or "", outcome),
         "own_link": current_user.is_authenticated and owner is not None and owner.id == access.me().id,
         "form_token": _form_tokens().dumps("signup"),
     }
     response = make_response(render_template("public/sign_up.html", **facts), 422 if form.errors else 200)
     response.headers["Cache-Control"] = "private, no-store"
     return response
+
+
+def _ended_invite(code: str) -> Invite | None:
+    """The invite by whose code somebody came, if it was withdrawn or declined meanwhile."""
+    link = links.by_code(code) if code else None
+    found = invites.of_link(link.id) if link is not None and link.addressed else None
+    return found if found is not None and found.ended_at is not None else None
+
+
+def _other_sender(code: str, outcome: Attribution | None) -> bool:
+    """Whether somebody opened one person's link and belongs to another one's, who counts by the terms."""
+    link = links.by_code(code) if code and outcome else None
+    return link is not None and outcome is not None and link.owner_id != outcome.referrer_id
+
+
+@blueprint.post("/signup/not-this-person")
+@limits.guesses
+def not_this_person() -> ResponseReturnValue:
+    """A friend does not know who sent the link: the attribution is taken away before signing up."""
+    _form_is_ours()
+    code = request.form.get("sent_by", "")[:100]
+    with database.writing():
+        program.not_this_person(access.seen().visitor, code, at=clock.now())
+    flash(gettext("That link is forgotten. You can join without it, or with another code."), "ok")
+    return redirect(url_for(".sign_up"))
 
 
 def _count_direct_visit(code: str) -> None:

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from flask import Flask, current_app, g, request, url_for
-from flask_babel import get_locale, gettext
+from flask_babel import gettext
 from flask_security import current_user
 from werkzeug.exceptions import HTTPException
 
 from portal.reports import desk
 from portal.web import words
+
+WITHIN = {"sharing": "dashboard.friends", "poster": "dashboard.home"}
+"""Pages of these blueprints belong to that page of the navigation."""
 
 THEMES = ("light", "dark", "system")
 
@@ -29,7 +32,6 @@ def install(app: Flask) -> None:
         navigation=navigation,
         account_links=account_links,
         theme=theme,
-        language=lambda: str(get_locale() or "en"),
         is_demo=app.extensions["settings"].demo,
     )
 
@@ -75,7 +77,9 @@ def navigation() -> list[Item]:
             label,
             url_for(endpoint),
             icon,
-            here == url_for(endpoint) or (endpoint != "admin.overview" and here.startswith(url_for(endpoint) + "/")),
+            endpoint == WITHIN.get(request.blueprint or "")
+            or here == url_for(endpoint)
+            or (endpoint != "admin.overview" and here.startswith(url_for(endpoint) + "/")),
             (desk.pending_count() or None) if endpoint == "admin.rewards" else None,
         )
         for endpoint, label, icon in items

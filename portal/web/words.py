@@ -1,25 +1,58 @@
 """Words: how the domain's sentences, amounts and moments are said in the reader's language."""
 
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 from flask import Flask, g
-from flask_babel import format_date, format_datetime, format_timedelta, get_locale, gettext
+from flask_babel import format_decimal, format_timedelta, get_locale, gettext
+from markupsafe import Markup
 
 from portal import terms
-from portal.core import clock, money
-from portal.core.text import Refusal
+from portal.core import clock, language, money
+from portal.core.text import Refusal, marked
+from portal.rewards import goals
 from portal.rewards.rewards import Reason
 
 REASONS = {
-    Reason.SELF_REFERRAL: "Self-referral",
-    Reason.EXISTING_CUSTOMER: "Existing customer",
-    Reason.DUPLICATE: "Duplicate",
-    Reason.REFUNDED: "Refunded",
-    Reason.TEST_ORDER: "Test order",
-    Reason.ABUSE: "Abuse",
-    Reason.OTHER: "Other",
+    Reason.SELF_REFERRAL: marked("Self-referral"),
+    Reason.EXISTING_CUSTOMER: marked("Existing customer"),
+    Reason.DUPLICATE: marked("Duplicate"),
+    Reason.REFUNDED: marked("Refunded"),
+    Reason.TEST_ORDER: marked("Test order"),
+    Reason.ABUSE: marked("Abuse"),
+    Reason.OTHER: marked("Other"),
 }
+
+TOLD = {
+    Reason.SELF_REFERRAL: marked("A referral counts for somebody new, not for another account of one's own."),
+    Reason.EXISTING_CUSTOMER: marked("A referral counts for somebody who was not a customer before."),
+    Reason.DUPLICATE: marked("This order was counted for another reward."),
+    Reason.REFUNDED: marked("The order was given back."),
+    Reason.TEST_ORDER: marked("The order was only a test."),
+    Reason.ABUSE: marked("This does not keep to the terms of the program."),
+    Reason.OTHER: marked("This does not keep to the terms of the program."),
+}
+"""What a referrer reads about a rejection, where the reviewer leaves it as it is. Kept in English, said in theirs."""
+
+READY = {*TOLD.values(), *goals.USUAL.values()}
+"""Texts that the portal brings along and keeps in the database beside those that people write."""
+
+SAID = {
+    ("who", marked("the terms")),
+    ("state", marked("draft")),
+    ("state", marked("approved")),
+    ("state", marked("exported")),
+    ("state", marked("paid")),
+    ("state", marked("partly paid")),
+    ("state", marked("failed")),
+    ("state", marked("cancelled")),
+    ("state", marked("reversed")),
+    ("state", marked("preparing")),
+    ("state", marked("sent")),
+}
+"""Words that stand in the places of refusals."""
 
 
 def current_terms() -> terms.Terms | None:
@@ -30,6 +63,11 @@ def current_terms() -> terms.Terms | None:
     return found
 
 
+def in_force() -> terms.Terms:
+    """The terms in force, looked up once a request; raises TermsRefused before the set-up."""
+    return current_terms() or terms.in_force()
+
+
 def zone() -> str:
     """The time zone in which pages tell the time."""
     found = current_terms()
@@ -38,29 +76,57 @@ def zone() -> str:
 
 def say(refusal: Refusal) -> str:
     """A refusal as a sentence in the reader's language; moments in it as times of day with their date."""
-    values = {name: exact(value) if isinstance(value, datetime) else value for name, value in refusal.values.items()}
+    values = {name: _said(name, value) for name, value in refusal.values.items()}
     return gettext(refusal.message, **values) if values else gettext(refusal.message)
 
 
+def _said(name: str, value: object) -> object:
+    """What stands in a place of a refusal."""
+    if isinstance(value, datetime):
+        return exact(value)
+    if name == "example":
+        return typed(str(value))
+    return gettext(str(value)) if (name, value) in SAID else value
+
+
+def ready(text: str) -> str:
+    """A text that came with the portal in the reader's language; one that somebody wrote as they wrote it."""
+    return gettext(text) if text in READY else text
+
+
 def amount(minor: int, currency: str) -> str:
-    return money.shown(minor, currency, str(get_locale() or "en"))
+    return money.shown(minor, currency, _language())
 
 
 def brief(minor: int, currency: str) -> str:
     """An amount for a heading: `£10` where it is whole, else `£10.50`."""
-    return money.brief(minor, currency, str(get_locale() or "en"))
+    return money.brief(minor, currency, _language())
+
+
+def typed(plain: str) -> str:
+    """An amount or a share with a decimal point (`12.50`) as people type it: in German `12,50`."""
+    return plain.replace(".", language.decimal_point(_language()))
+
+
+def untyped(text: str) -> str:
+    """The same back. Two kinds of signs are left as they are: nobody guesses which of them groups."""
+    point = language.decimal_point(_language())
+    return text if "." in text else text.replace(point, ".", 1)
 
 
 def exact(at: datetime) -> str:
     """A moment in full, in the program's time zone."""
-    return format_datetime(clock.in_zone(at, zone()), "d MMM y, HH:mm zzz", rebase=False)
+    return language.moment(clock.in_zone(at, zone()), _language())
 
 
 def day(at: datetime | date) -> str:
     """A day such as 3 Dec 2026, in the program's time zone."""
-    if isinstance(at, datetime):
-        at = clock.local_date(at, zone())
-    return format_date(at, "d MMM y", rebase=False)
+    return language.day(clock.local_date(at, zone()) if isinstance(at, datetime) else at, _language())
+
+
+def month(on: date) -> str:
+    """A month such as December 2026."""
+    return language.month(on, _language())
 
 
 def ago(at: datetime) -> str:
@@ -109,8 +175,22 @@ def computation(steps: list[dict[str, Any]], currency: str) -> str:
 
 def share(basis_points: int) -> str:
     """A share such as 10 % or 2.5 %."""
-    whole, rest = divmod(basis_points, 100)
-    return f"{whole}.{rest:02d}".rstrip("0").rstrip(".") + "\N{NO-BREAK SPACE}%"
+    return f"{format_decimal(Decimal(basis_points) / 100)}\N{NO-BREAK SPACE}%"
+
+
+def _language() -> str:
+    return str(get_locale() or language.LANGUAGES[0])
+
+
+def mail_link(to: str, subject: str, body: str) -> str:
+    """A link that opens the reader's own mail program with a letter (RFC 6068); `to` may be empty."""
+    written = f"subject={quote(unescaped(subject), safe='')}&body={quote(unescaped(body), safe='')}"
+    return f"mailto:{quote(to, safe='@')}?{written}"
+
+
+def unescaped(text: str) -> str:
+    """What a template has said, as plain text again, for an address."""
+    return text.unescape() if isinstance(text, Markup) else text
 
 
 def install(app: Flask) -> None:
@@ -120,9 +200,12 @@ def install(app: Flask) -> None:
         brief=brief,
         exact=exact,
         day=day,
+        unescaped=unescaped,
+        month=month,
         ago=ago,
         computation=computation,
         share=share,
         plain=money.plain,
+        ready=ready,
     )
-    app.jinja_env.globals.update(reason_words=REASONS)
+    app.jinja_env.globals.update(mail_link=mail_link, reason_words=REASONS)

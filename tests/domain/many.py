@@ -55,6 +55,21 @@ def many_ready(scene: Scene, count: int, *, amount_minor: int = 2000) -> None:
     scene.do(step)
 
 
+def many_friends(scene: Scene, referrer: User, count: int) -> None:
+    """So many friends of a referrer, each with an order whose reward waits."""
+    link = links.main_link(referrer.id).id
+
+    def step() -> None:
+        people = _people(scene, f"friend-{next(scene._numbers)}-", count)
+        common = {"link_id": link, "code": "x", "how": "code", "terms_id": in_force().id, "referrer_id": referrer.id}
+        moments = dict.fromkeys(("touched_at", "joined_at", "expires_at", "counted_at"), scene.at)
+        made = _add(Referral, [{"referee_id": number} | common | moments for number in people])
+        pairs = [(number, referrer.id, friend) for number, friend in zip(made, people, strict=True)]
+        _rewarded(scene, pairs, 10, state=State.PENDING)
+
+    scene.do(step)
+
+
 def _people(scene: Scene, kind: str, count: int) -> list[int]:
     moments = dict.fromkeys(("created_at", "signed_up_at", "confirmed_at"), scene.at)
     return _add(User, [{"email": f"{kind}{n}@example.com", "name": f"{kind} {n}"} | moments for n in range(count)])
@@ -75,13 +90,13 @@ def _rewarded(scene: Scene, referrals: list[tuple[int, int, int]], amount_minor:
         Conversion,
         [
             {
-                "external_id": f"many-{n}",
+                "external_id": f"many-{next(scene._numbers)}",
                 "customer_external_id": str(referee),
                 "customer_id": referee,
                 "referral_id": number,
             }
             | order
-            for n, (number, _, referee) in enumerate(referrals)
+            for number, _, referee in referrals
         ],
     )
     said = {"beneficiary": REFERRER, "rule_id": rule.id, "rule_key": rule.rule_key, "amount_minor": amount_minor,

@@ -92,7 +92,8 @@ class Plain:
         self.people[name]["suspended"] = False
 
     def choose_method(self, name: str, kind: str) -> None:
-        wait = 3 * DAY if kind in ("paypal", "bank") else timedelta()
+        changed = self.people[name]["method"] is not None
+        wait = 3 * DAY if changed or kind in ("paypal", "bank") else timedelta()
         self.people[name]["method"] = (kind, self.at + wait)
 
     def _add(self, name: str) -> Thing:
@@ -349,12 +350,19 @@ class Plain:
         return kind != "voucher" or self._choose(amount) is not None
 
     def _choose(self, amount: int) -> list[int] | None:
-        chosen = []
-        for value in sorted(self.pool, reverse=True):
-            if value <= amount:
-                chosen.append(value)
-                amount -= value
-        return None if amount else chosen
+        return self._make_up(amount, sorted(set(self.pool), reverse=True))
+
+    def _make_up(self, amount: int, values: list[int]) -> list[int] | None:
+        if amount == 0:
+            return []
+        if not values:
+            return None
+        first, *others = values
+        for many in range(min(self.pool.count(first), amount // first), -1, -1):
+            rest = self._make_up(amount - many * first, others)
+            if rest is not None:
+                return [first] * many + rest
+        return None
 
     def approve_batch(self, batch: Thing, by: str) -> None:
         going = [payout for payout in batch["payouts"] if payout["state"] == "preparing"]

@@ -4,7 +4,7 @@ import pytest
 
 from portal.core.database import session
 from portal.referrals import referrals
-from portal.reports import desk, referrer
+from portal.reports import desk, referrer, sharing
 from portal.reports.status import Word
 from portal.rewards.signals import Assessment
 from tests.domain.many import many_pending, many_ready
@@ -112,8 +112,9 @@ def test_numbers_count_people_once(scene: Scene) -> None:
     scene.order(bob)
     scene.friend("Ben", of=scene.alice)
     session.rollback()
-    assert referrer.numbers(scene.alice.id) == referrer.Numbers(clicks=1, joined=2, counted=1)
-    assert referrer.numbers(scene.carol.id) == referrer.Numbers(0, 0, 0)
+    assert sharing.numbers(scene.alice.id, "EUR", since=None) == sharing.Numbers(1, 2, 1, earned_minor=2000)
+    assert sharing.numbers(scene.alice.id, "EUR", since=scene.at) == sharing.Numbers(0, 0, 0, 0)
+    assert sharing.numbers(scene.carol.id, "EUR", since=None) == sharing.Numbers(0, 0, 0, 0)
 
 
 @pytest.mark.case(116)

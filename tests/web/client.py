@@ -114,7 +114,7 @@ class Tab:
     def sign_up(self, email: str, *, at: str = "/signup", password: str = PASSWORD, **fields: Any) -> Page:
         """Fills in the sign-up form found at an address (a link, say) and sends it."""
         page = self.get(at, follow=True)
-        return self.submit(page.form("/signup"), **{"email": email, "password": password, "terms": True} | fields)
+        return self.submit(page.form("/signup$"), **{"email": email, "password": password, "terms": True} | fields)
 
     # --- cookies ----------------------------------------------------------------------------------------------
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import time_machine
 from flask import Flask
-from jinja2 import FileSystemBytecodeCache
 
 from portal import create_app
 from portal.accounts import sign_ins
@@ -52,19 +51,6 @@ def scene(app: Flask, clock: time_machine.Traveller) -> Scene:
     """A program that pays 20.00 for a friend's first order, at noon of 1 September 2026, which is now."""
     WebScene.clock = clock
     return WebScene(app)
-
-
-@pytest.fixture(scope="session")
-def bytecode(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
-    """Templates compiled once for all the apps of these tests."""
-    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("bytecode")))
-
-
-@pytest.fixture
-def app(app: Flask, bytecode: FileSystemBytecodeCache) -> Flask:
-    """The application, with its templates compiled already."""
-    app.jinja_env.bytecode_cache = bytecode
-    return app
 
 
 @pytest.fixture(scope="session")

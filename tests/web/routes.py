@@ -13,7 +13,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.routing import Rule as Route
 
-from portal import terms
+from portal import program, terms
 from portal.accounts import api_keys, one_time, sign_ins, users
 from portal.accounts.one_time import Purpose
 from portal.accounts.roles import Role
@@ -21,6 +21,7 @@ from portal.accounts.users import NOWHERE, User
 from portal.core import database
 from portal.rewards import rules
 from portal.rewards.rewards import Reward
+from portal.sharing import links
 from tests.factories import PASSWORD, Scene
 
 EVERYBODY = ("anonymous", "referrer", "viewer", "reviewer", "finance", "owner")
@@ -55,6 +56,14 @@ READ: dict[str, tuple[str, str]] = {
     "dashboard.rewards": ("self", "/rewards"),
     "dashboard.payout_list": ("self", "/payouts"),
     "dashboard.picture": ("alice", "/links/{code}/qr.svg"),
+    "poster.poster": ("alice", "/links/{code}/poster"),
+    "sharing.invite_list": ("self", "/invites"),
+    "sharing.link_list": ("self", "/links"),
+    "sharing.edit": ("alice", "/links/{link}/edit"),
+    "sharing.test": ("alice", "/links/{code}/test"),
+    "exports.friends": ("self", "/friends.csv"),
+    "exports.rewards": ("self", "/rewards.xlsx"),
+    "exports.payouts": ("self", "/payouts.csv"),
     "dashboard.friend": ("alice", "/friends/{referral}"),
     "dashboard.payout": ("alice", "/payouts/{payout}"),
     "admin.overview": ("read", "/admin"),
@@ -91,11 +100,26 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
         {"email": "boss@example.com", "password": PASSWORD, "program_name": "Ours", "currency": "EUR",
          "time_zone": "Europe/Berlin", "referee_amount": "10", "hold_days": "14"},
     ),
+    "public.not_this_person": ("anyone", "/signup/not-this-person", {"sent_by": "{invite_code}"}),
+    "sharing.invite": ("self", "/invites", {"addresses": "somebody.new@example.com"}),
+    "sharing.withdraw": ("alice", "/invites/{invite}/withdrawal", {}),
+    "sharing.make": ("self", "/links", {"label": "Newsletter"}),
+    "sharing.name": ("alice", "/links/{link}/name", {"label": "Another name"}),
+    "sharing.archive": ("alice", "/links/{link}/archive", {"archived": "yes"}),
+    "sharing.code": ("alice", "/links/{link}/code", {"code": "a-code-for-this-link"}),
+    "sharing.test": ("alice", "/links/{code}/test", {"email": "a@example.com", "password": PASSWORD, "terms": "y"}),
+    "dashboard.claim": ("self", "/claims", {"named": "rita@example.com"}),
+    "dashboard.claim_answer": ("alice", "/claims/{claim}/answer", {"answer": "yes"}),
+    "dashboard.appeal": ("alice", "/rewards/{rejected}/appeal", {"text": "Please look again."}),
+    "admin.claim_answer": ("decide", "/admin/claims/{claim}/answer", {"answer": "yes"}),
+    "admin.appeal_answer": ("decide", "/admin/appeals/{appeal}/answer", {"answer": "We looked again."}),
     "public.theme": ("anyone", "/theme", {"theme": "dark", "next": "/terms"}),
+    "languages.choose": ("anyone", "/language", {"language": "de", "next": "/terms"}),
     "security.login": ("anyone", "/login", {"email": "alice@example.com", "password": PASSWORD}),
     "security.logout": ("anyone", "/logout", {}),
     "security.verify": ("self", "/verify", {"password": PASSWORD}),
     "account.name": ("self", "/account/name", {"name": "Somebody Else"}),
+    "account.language": ("self", "/account/language", {"language": "de"}),
     "account.code": ("self", "/account/code", {"code": "a-code-of-my-own"}),
     "account.sign_out_others": ("self", "/account/sign-outs", {}),
     "dashboard.method": ("self", "/payouts/method", {"kind": "credit"}),
@@ -137,7 +161,7 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
 }  # fmt: skip
 """Endpoint -> who may do it, where, and a form that does it."""
 
-WITHOUT_EFFECT = {"public.theme", "security.verify"}
+WITHOUT_EFFECT = {"public.theme", "sharing.test", "languages.choose", "security.verify"}
 """Actions that leave nothing in the database: a cookie, a fresher session."""
 
 
@@ -189,6 +213,7 @@ def furnish(scene: Scene) -> Things:
     _payable_reward(scene, scene.friend("Eve", of=alice))
     words["approved"] = scene.approve(_pending_reward(scene, scene.friend("Ada", of=alice))).public_id
     words["pending"] = _pending_reward(scene, scene.friend("Pia", of=alice)).public_id
+    words |= _asked(scene)
     scene.suspend(scene.mallory)
     words["suspended"] = scene.mallory.public_id
     words["confirm"] = scene.secret_for(scene.sign_up("Ula"))
@@ -200,6 +225,26 @@ def furnish(scene: Scene) -> Things:
         sign_ins.start(people["referrer"].id, surroundings=NOWHERE, at=scene.at)  # on another device
     words["key"] = api_keys.listed()[0].public_id
     return Things(scene.at, words, {who: person.email for who, person in people.items()})
+
+
+def _asked(scene: Scene) -> dict[str, str]:
+    """What people ask for: invites, a link, a claim, a reward that was turned down and one that is asked about."""
+    alice = scene.alice
+    invited = scene.do(lambda: program.invite(alice, ["ina@example.com", "ivy@example.com"], at=scene.at))
+    first, second = (one.invite for one in invited)
+    assert first is not None and second is not None
+    link = scene.do(
+        lambda: program.make_link(alice, label="Blog", destination=None, wanted="", own_host="", at=scene.at)
+    )
+    scene.publish(claim_days=365)
+    nina = scene.person("Nina")
+    claim = scene.do(lambda: program.claim(nina, scene.code(alice), at=scene.at))
+    turned_down = [scene.reject(_pending_reward(scene, scene.friend(name, of=alice))) for name in ("Rex", "Roy")]
+    appeal = scene.do(lambda: program.appeal(turned_down[1], "Please.", by=alice.id, at=scene.at))
+    return {
+        "invite": first.public_id, "invite_code": links.current_code(second.link_id), "link": link.public_id,
+        "claim": claim.public_id, "rejected": turned_down[0].public_id, "appeal": appeal.public_id,
+    }  # fmt: skip
 
 
 def _pending_reward(scene: Scene, friend: User) -> Reward:

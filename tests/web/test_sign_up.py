@@ -112,7 +112,7 @@ def test_a_code_that_nobody_has_is_said_at_the_field_and_what_was_typed_stays(sc
             ["nobody-has-it"],
         ]
         assert page.kept("password") == [""]
-    tab.submit(page.form("/signup"), password=PASSWORD, code="", terms=True)
+    tab.submit(page.form("/signup$"), password=PASSWORD, code="", terms=True)
     assert scene.referral(find_by_email("bob@example.com")).referrer_id == scene.alice.id
 
 

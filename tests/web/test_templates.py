@@ -23,7 +23,7 @@ BY_OTHERS = ("errors/", "security/")
 OFFERS_BUTTONS_BY_STATE = {"admin/batch.html", "admin/referral.html"}
 """Where a state still decides which buttons are offered."""
 
-HIDDEN_WORDS = {"SVG", "PNG", "visitor", "session", "theme"}
+HIDDEN_WORDS = {"WhatsApp", "CSV", "SVG", "PNG", "XLSX", "visitor", "session", "theme", "language"}
 """Names of things, the same in every language."""
 
 

@@ -49,14 +49,14 @@ def test_what_was_typed_is_kept_without_cookies_too(scene, bare):
     page = bare.sign_up("bob@example.com", at=f"/r/{scene.code(scene.alice)}", name="Bob", password="short")
     assert page.status == 422 and page.error("password")
     assert (page.kept("ref"), page.kept("name")) == ([scene.code(scene.alice)], ["Bob"])
-    assert bare.submit(page.form("/signup"), password=PASSWORD, terms=True).path == "/check-your-email"
+    assert bare.submit(page.form("/signup$"), password=PASSWORD, terms=True).path == "/check-your-email"
     assert scene.referral(find_by_email("bob@example.com")).referrer_id == scene.alice.id
 
 
 def test_without_cookies_a_sign_up_from_elsewhere_is_refused(scene, bare, each):
     """Where no session can hold a token, the form's own token and what the browser says about itself stand in."""
     page = bare.get(f"/signup?ref={scene.code(scene.alice)}")
-    sent = page.form("/signup").filled({"email": "bob@example.com", "password": PASSWORD, "terms": True})
+    sent = page.form("/signup$").filled({"email": "bob@example.com", "password": PASSWORD, "terms": True})
     from_here, elsewhere = bare.from_here(), {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
     refused = [
         (sent, elsewhere), (sent, {"Origin": "null"}), (sent, {"Referer": "https://evil.example/"}), (sent, {}),
@@ -80,7 +80,7 @@ def no_headers():
 
 
 def test_with_a_session_the_forms_own_token_is_not_enough(app, scene, tab):
-    other = Tab(app).get("/signup").form("/signup").fields["form_token"]
+    other = Tab(app).get("/signup").form("/signup$").fields["form_token"]
     tab.get("/signup")
     with Unchanged():
         sent = {"email": "bob@example.com", "password": PASSWORD, "terms": "y", "form_token": other[0]}

@@ -56,7 +56,7 @@ def _page(
 
 def _filled(form: Any) -> Any:
     """The form with today's goals to choose from."""
-    form.goal.choices = {goal.name: goal.label for goal in goals.listed()}
+    form.goal.choices = {goal.name: words.ready(goal.label) for goal in goals.listed()}
     return form
 
 
@@ -65,7 +65,7 @@ def _as_typed(current: terms.Terms) -> dict[str, object]:
     typed: dict[str, object] = {name: getattr(current, name) for name in PLAIN}
     for name, column in AMOUNTS.items():
         minor = getattr(current, column)
-        typed[name] = "" if minor is None else money.plain(minor, current.currency)
+        typed[name] = "" if minor is None else words.typed(money.plain(minor, current.currency))
     return typed
 
 

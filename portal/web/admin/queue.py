@@ -6,24 +6,16 @@ from flask_babel import gettext, ngettext
 
 from portal import program as story
 from portal.core import clock, database
+from portal.referrals import claims
 from portal.referrals import referrals as referrals_
 from portal.reports import desk, status
+from portal.rewards import appeals as appeals_
 from portal.rewards import rewards as rewards_
 from portal.rewards.rewards import Reason, Reward
 from portal.web import access, inputs, words
 from portal.web.acting import act
 from portal.web.admin.room import blueprint, name_of
 from portal.web.dashboard import page_key
-
-TOLD = {
-    Reason.SELF_REFERRAL: "A referral counts for somebody new, not for another account of one's own.",
-    Reason.EXISTING_CUSTOMER: "A referral counts for somebody who was not a customer before.",
-    Reason.DUPLICATE: "This order was counted for another reward.",
-    Reason.REFUNDED: "The order was given back.",
-    Reason.TEST_ORDER: "The order was only a test.",
-    Reason.ABUSE: "This does not keep to the terms of the program.",
-    Reason.OTHER: "This does not keep to the terms of the program.",
-}
 
 
 @blueprint.get("/rewards")
@@ -36,7 +28,7 @@ def rewards() -> ResponseReturnValue:
         later=later,
         pending=desk.pending_count(),
         rejection=inputs.Rejection(formdata=None),
-        told=TOLD,
+        told=words.TOLD,
         note=inputs.Note(formdata=None),
     )
 
@@ -48,7 +40,8 @@ def _reward(wanted: str) -> Reward:
 def _told(form: inputs.Rejection) -> str:
     """What the referrer reads. A ready text that was left as it stood follows the reason that was chosen."""
     text = " ".join((form.told.data or "").split())
-    return TOLD[Reason(form.reason.data)] if text in TOLD.values() else text
+    left = text in words.TOLD.values() or text in map(words.ready, words.TOLD.values())
+    return words.TOLD[Reason(form.reason.data)] if left else text
 
 
 def _back(reward: Reward) -> str:
@@ -123,7 +116,41 @@ def approvals() -> ResponseReturnValue:
 @access.needs("read")
 def referrals() -> ResponseReturnValue:
     listed, older = desk.referrals_listed(before=page_key("before"))
-    return render_template("admin/referrals.html", referrals=listed, older=older, now=clock.now())
+    return render_template(
+        "admin/referrals.html", referrals=listed, older=older, now=clock.now(), claims=claims.waiting()
+    )
+
+
+@blueprint.post("/claims/<wanted>/answer")
+@access.needs("decide")
+def claim_answer(wanted: str) -> ResponseReturnValue:
+    """Answers a claim in the place of whoever was named."""
+    found = claims.find(wanted) or abort(404)
+    granted = request.form.get("answer") == "yes"
+    return act(
+        lambda: story.answer_claim(found, granted=granted, by=access.me().id, at=clock.now()),
+        done=gettext("Confirmed: the friend counts from the day they joined.") if granted else gettext("Refused."),
+        back=url_for(".referrals"),
+    )
+
+
+@blueprint.post("/appeals/<wanted>/answer")
+@access.needs("decide")
+def appeal_answer(wanted: str) -> ResponseReturnValue:
+    """Answers an appeal. A decision that was wrong is taken back as any other, with *Undo*."""
+    found, form = appeals_.find(wanted) or abort(404), inputs.Answer()
+    back = url_for(".referral", wanted=found.reward.referral.public_id)
+    if not form.validate():
+        flash(
+            gettext("Write an answer of at most %(most)s characters; the person reads it.", most=appeals_.LONGEST),
+            "bad",
+        )
+        return redirect(back)
+    return act(
+        lambda: story.answer_appeal(found, form.answer.data or "", by=access.me().id, at=clock.now()),
+        done=gettext("Answered."),
+        back=back,
+    )
 
 
 @blueprint.get("/referrals/<wanted>")
@@ -139,11 +166,13 @@ def referral(wanted: str) -> ResponseReturnValue:
         weighed=[(other, clock.parse(other["at"])) for other in found.weighed],
         signals=desk.signals_of(found),
         assessment=desk.assessment_of(found),
-        told=TOLD,
+        told=words.TOLD,
         rejection=inputs.Rejection(formdata=None),
         note=inputs.Note(formdata=None),
         name_of=name_of,
         words_of=rewards_.told,
         note_of=desk.note_of,
         clawbacks_of=rewards_.clawbacks,
+        appeals=appeals_.of_rewards([case.reward.id for case in cases]),
+        answering=inputs.Answer(formdata=None),
     )

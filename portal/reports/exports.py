@@ -1,0 +1,78 @@
+"""Exports: everything that is one referrer's, for files: all of it and not a page, the newest first.
+
+Every question takes the referrer's row number and answers of theirs alone. The number of queries grows with the
+thousands, not with the rows.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm.interfaces import ORMOption
+
+from portal.core.database import session
+from portal.payouts import payouts
+from portal.payouts.payouts import Line, Payout
+from portal.referrals.referrals import Referral
+from portal.reports import referrer
+from portal.reports.referrer import Earned, Friend
+from portal.rewards.conversions import Conversion
+from portal.rewards.rewards import Clawback, Reward
+
+AT_ONCE = 1000
+
+
+def friends(user_id: int, *, at: datetime) -> Iterator[Friend]:
+    """A person's friends, with what is left of the rewards for each."""
+    before: int | None = None
+    while True:
+        listed, before = referrer.friends(user_id, at=at, before=before, most=AT_ONCE)
+        yield from listed
+        if before is None:
+            return
+
+
+def rewards(user_id: int) -> Iterator[Earned]:
+    """A person's rewards, with where each stands and what is left of it."""
+    before: int | None = None
+    while True:
+        listed, before = referrer.rewards_of(user_id, before=before, most=AT_ONCE)
+        wanted = sa.select(Conversion).where(Conversion.id.in_([reward.conversion_id for reward in listed]))
+        _orders = session.scalars(wanted).all()  # at once, or each reward would ask for its own
+        yield from referrer.earned(listed)
+        if before is None:
+            return
+
+
+@dataclass(frozen=True)
+class PayoutLine:
+    """A line of a payout; None where nothing is in the payout any more."""
+
+    payout: Payout
+    line: Line | None
+
+
+def payout_lines(user_id: int) -> Iterator[PayoutLine]:
+    """A person's payouts line by line: the lines of one payout sum to its amount."""
+    query = (
+        sa.select(Payout)
+        .options(joinedload(Payout.method), joinedload(Payout.batch), *_with_lines())
+        .where(Payout.user_id == user_id)
+        .order_by(Payout.id.desc())
+    )
+    for payout in session.scalars(query).unique():
+        lines = payouts.shown_lines(payout)
+        if not lines:
+            yield PayoutLine(payout, None)
+        for line in lines:
+            yield PayoutLine(payout, line)
+
+
+def _with_lines() -> list[ORMOption]:
+    """Loads what a line names along with it: the reward that it gives or takes from, its friend and its order."""
+    lines = selectinload(Payout.lines)
+    rewards = (lines.joinedload(Line.reward), lines.joinedload(Line.clawback).joinedload(Clawback.reward))
+    friends = [reward.joinedload(Reward.referral).joinedload(Referral.referee) for reward in rewards]
+    return [*friends, *(reward.joinedload(Reward.conversion) for reward in rewards)]

@@ -1,0 +1,189 @@
+"""Invites: a link with one addressee, so that whoever comes by it is known to be the one who was asked.
+
+Invariants: one invite per referrer and address; at most twenty a day; each has a link and a code of its own; one that
+was withdrawn or declined credits nobody any more. The address stands here in the clear until it is purged; what stays
+for ever is its keyed hash.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parseaddr
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal.accounts import users
+from portal.accounts.users import User
+from portal.core import clock, database
+from portal.core.database import Model, session
+from portal.core.text import Refusal, marked, one_line, public_id
+from portal.sharing import links
+from portal.sharing.links import Link
+
+A_DAY = 20
+AT_ONCE = 50
+LONGEST_NOTE = 280
+
+USUAL_DOMAINS = """gmail.com googlemail.com outlook.com hotmail.com live.com icloud.com me.com yahoo.com yahoo.de
+    yahoo.co.uk gmx.de gmx.net gmx.at gmx.ch web.de t-online.de freenet.de mail.de posteo.de mailbox.org proton.me
+    protonmail.com aol.com msn.com fastmail.com""".split()
+"""Providers whose names are often mistyped."""
+
+
+class Answer(StrEnum):
+    """What became of one address."""
+
+    ACCEPTED = "accepted"
+    ALREADY = "already"
+    MISTYPED = "mistyped"
+    LIMIT = "limit"
+    OWN = "own"
+
+
+class InviteRefused(Refusal):
+    """Invites that cannot be made at all."""
+
+
+class Invite(Model):
+    """One friend asked by one referrer."""
+
+    __tablename__ = "invites"
+    __table_args__ = (
+        database.once("owner_id", "to_hash"),
+        database.rule("withdrawn_at IS NULL OR declined_at IS NULL", "ended_once"),
+    )
+
+    id: Mapped[int] = database.key()
+    public_id: Mapped[str] = mapped_column(sa.String(16), unique=True, default=public_id)
+    owner_id: Mapped[int] = database.refers_to("users.id", index=False)
+    link_id: Mapped[int] = mapped_column(database.Key, sa.ForeignKey("links.id"), unique=True)
+    to: Mapped[str | None] = mapped_column(sa.String(320))
+    to_hash: Mapped[str] = mapped_column(sa.String(64), index=True)
+    note: Mapped[str] = mapped_column(sa.String(LONGEST_NOTE), default="")
+    made_at: Mapped[datetime] = mapped_column(index=True)
+    withdrawn_at: Mapped[datetime | None]
+    declined_at: Mapped[datetime | None]
+    """When the friend said *not this person* to it."""
+
+    owner: Mapped[User] = relationship(User)
+    link: Mapped[Link] = relationship(Link)
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When it was withdrawn or declined."""
+        return self.withdrawn_at or self.declined_at
+
+
+@dataclass(frozen=True)
+class Told:
+    """What became of one address: `typed` as it was written; `since`: when it was invited, or when the limit ends."""
+
+    typed: str
+    answer: Answer
+    invite: Invite | None = None
+    since: datetime | None = None
+    meant: str = ""
+    """What the address may have been meant to be."""
+
+
+# --- addresses ------------------------------------------------------------------------------------------------
+
+
+def addresses(text: str) -> Iterator[str]:
+    """The addresses in what somebody pasted, each as it was written: by lines, commas, semicolons; `Name <a@b>`."""
+    for part in re.split(r"[\n,;]+", text):
+        part = part.strip().strip("<>").strip()
+        if not part:
+            continue
+        inside = re.search(r"<([^<>]+)>?$", part)
+        if inside:
+            yield inside[1].strip()
+        elif " " in part and part.count("@") > 1:
+            yield from part.split()
+        else:
+            yield parseaddr(part)[1] or part
+
+
+def meant(email: str) -> str:
+    """The address that was probably meant, if the domain looks like a mistyped one; else empty."""
+    local, _, domain = email.rpartition("@")
+    domain = domain.lower()
+    if not local or domain in USUAL_DOMAINS:
+        return ""
+    near = difflib.get_close_matches(domain, USUAL_DOMAINS, n=1, cutoff=0.85)
+    return f"{local}@{near[0]}" if near else ""
+
+
+def clean(typed: str) -> str | None:
+    """An address as it is kept; None for what cannot be one."""
+    try:
+        return users.clean_email(typed)
+    except users.BadAddress:
+        return None
+
+
+# --- made and ended -------------------------------------------------------------------------------------------
+
+
+def room_left(owner_id: int, *, at: datetime) -> tuple[int, datetime | None]:
+    """How many invites a referrer may still make now, and when there is room again if there is none."""
+    query = sa.select(Invite.made_at).where(Invite.owner_id == owner_id, Invite.made_at > at - clock.days(1))
+    made = list(session.scalars(query.order_by(Invite.made_at.desc()).limit(A_DAY)))
+    left = A_DAY - len(made)
+    return left, None if left else made[-1] + clock.days(1)
+
+
+def find(owner_id: int, to_hash: str) -> Invite | None:
+    """A referrer's invite to an address."""
+    return session.scalar(sa.select(Invite).where(Invite.owner_id == owner_id, Invite.to_hash == to_hash))
+
+
+def make(owner_id: int, email: str, to_hash: str, *, note: str, at: datetime) -> Invite:
+    """A new invite with a link and a code of its own. The caller holds the referrer's lock and looked before."""
+    link = links.make(owner_id, at=at, addressed=True)
+    invite = Invite(
+        owner_id=owner_id, link_id=link.id, to=email, to_hash=to_hash, note=one_line(note, LONGEST_NOTE), made_at=at
+    )
+    session.add(invite)
+    session.flush()
+    return invite
+
+
+def withdraw(invite: Invite, *, at: datetime) -> None:
+    """Takes an invite back: its link opens a page that says so, and credits nobody. Raises InviteRefused."""
+    if invite.ended_at is not None:
+        raise InviteRefused(marked("This invite has ended already."))
+    invite.withdrawn_at = invite.link.archived_at = at
+    session.flush()
+
+
+def decline(invite: Invite, *, at: datetime) -> None:
+    """The friend does not want it. Once ended, it stays as it ended."""
+    if invite.ended_at is None:
+        invite.declined_at = invite.link.archived_at = at
+        session.flush()
+
+
+# --- asked for ------------------------------------------------------------------------------------------------
+
+
+def find_of_owner(wanted: str, *, owner_id: int) -> Invite | None:
+    """An invite by its public id, if it is this referrer's."""
+    return session.scalar(sa.select(Invite).where(Invite.public_id == wanted, Invite.owner_id == owner_id))
+
+
+def of_link(link_id: int) -> Invite | None:
+    """The invite that a link belongs to, if it is one's."""
+    return session.scalar(sa.select(Invite).where(Invite.link_id == link_id))
+
+
+def open_to(to_hash: str) -> list[Invite]:
+    """The invites to an address that have not ended, the earliest first."""
+    query = sa.select(Invite).where(
+        Invite.to_hash == to_hash, Invite.withdrawn_at.is_(None), Invite.declined_at.is_(None)
+    )
+    return list(session.scalars(query.order_by(Invite.made_at, Invite.id).limit(50)))

@@ -1,0 +1,196 @@
+"""Pages as they are shown: which there are in which state, how each is opened, and what is looked at.
+
+The pages of the full world are those of the table of routes, so a new page is looked at without a word here.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tests.browser.conftest import DESCRIPTION
+from tests.browser.worlds import World, Worlds
+from tests.web.routes import READ
+
+THEMES = ("light", "dark")
+WIDTHS = (1200, 390)
+
+NO_PAGES = {
+    "public.robots", "public.favicon", "public.healthz", "public.readyz", "assets.show", "dashboard.picture",
+    "public.start", "public.follow",
+}  # fmt: skip
+"""Routes that answer with something else than a page, or lead on to one."""
+
+NO_ROOMS = ("api.", "exports.")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One page in one state. `page` and `state` are its name; `act` brings the state about, once it is open."""
+
+    page: str
+    state: str
+    path: str
+    who: str = "anonymous"
+    world: str = "full"
+    status: int = 200
+    act: Callable[[Page], None] | None = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.page} {self.state}".strip()
+
+
+def reader(needs: str) -> str:
+    """Who looks at a page that is for these."""
+    return {"anyone": "anonymous", "self": "referrer", "alice": "referrer"}.get(needs, "owner")
+
+
+def everything() -> Iterator[Shown]:
+    """Every page in every state."""
+    pages = {
+        endpoint: (needs, path)
+        for endpoint, (needs, path) in READ.items()
+        if endpoint not in NO_PAGES and not endpoint.startswith(NO_ROOMS)
+    }
+    for endpoint, (needs, path) in pages.items():
+        yield Shown(endpoint, "full", path, reader(needs))
+    for endpoint, (needs, path) in pages.items():
+        if needs in ("self", "read", "own") and "{" not in path and endpoint != "security.verify":
+            yield Shown(endpoint, "empty", path, reader(needs), "empty")
+    yield from _friends()
+    yield from _errors()
+    yield from _of_the_program()
+    yield from _of_the_friend()
+    yield Shown("components", "demo", "/dev/components", world="demo")
+    yield Shown("mails", "demo", "/dev/mail", world="demo")
+
+
+def _friends() -> Iterator[Shown]:
+    for state in ("expired", "failed", "rejected", "refunded", "joined"):
+        yield Shown("dashboard.friend", state, f"/friends/{{{state}_friend}}", "referrer")
+    yield Shown("dashboard.payout", "failed", "/payouts/{failed_payout}", "referrer")
+    yield Shown("dashboard.home", "unconfirmed", "/dashboard", "unconfirmed")
+    yield Shown("dashboard.friends", "past the end", "/friends?before=1", "referrer")
+    yield Shown("dashboard.rewards", "past the end", "/rewards?before=1", "referrer")
+
+
+def _of_the_program() -> Iterator[Shown]:
+    for world in ("paused", "ended", "suspended"):
+        for page in ("home", "friends", "rewards", "payout_list"):
+            if world == "suspended" or page == "home":
+                yield Shown(f"dashboard.{page}", world, READ[f"dashboard.{page}"][1], "referrer", world)
+        yield Shown("public.sign_up", world, "/signup?ref={code}", world=world)
+    yield Shown("poster.poster", "paused", "/links/{code}/poster", "referrer", "paused")
+    yield Shown("public.home", "not set up", "/", world="not set up")
+    yield Shown("public.set_up", "not set up", "/setup/{set_up}", world="not set up")
+
+
+def _of_the_friend() -> Iterator[Shown]:
+    yield Shown("public.sign_up", "without a code", "/signup")
+    yield Shown("public.sign_up", "unknown code", "/signup?ref=nobody-has-this")
+    yield Shown("public.follow", "unknown code", "/r/nobody-has-this", status=404)
+    yield Shown("public.sign_up", "own link", "/signup?ref={code}", "referrer")
+    yield Shown("public.sign_up", "already a member", "/signup?ref={code}", "member")
+    yield Shown("public.confirm", "link not known", "/confirm/nothing", status=404)
+    yield Shown("public.new_password", "link not known", "/reset/nothing", status=404)
+    yield Shown("public.check_your_email", "after signing up", "/signup?ref={code}", act=_sign_up)
+
+
+def _errors() -> Iterator[Shown]:
+    yield Shown("error", "403", "/admin", "referrer", status=403)
+    yield Shown("error", "404", "/friends/nobody", "referrer", status=404)
+    yield Shown("error", "404, not signed in", "/nothing", status=404)
+    yield Shown("public.sign_up", "error", "/signup?ref={code}", act=_send("Create account"))
+    yield Shown(
+        "security.login", "error", "/login", act=_send("Sign in", **{"E-mail": "a@example.com", "Password": "wrong"})
+    )
+    yield Shown("public.reset", "error", "/reset", act=_send("", **{"E-mail": "not an address"}))
+    yield Shown("public.ask_again", "error", "/confirm", act=_send("", **{"E-mail": "not an address"}))
+    yield Shown("public.new_password", "error", "/reset/{reset}", act=_send("", **{"New password": "short"}))
+    yield Shown("public.set_up", "error", "/setup/{set_up}", world="not set up", act=_send(""))
+    yield Shown("security.verify", "error", "/verify", "referrer", act=_send("", Password="wrong"))
+    yield Shown("dashboard.payout_list", "error", "/payouts", "referrer", act=_bank_without_account)
+    yield Shown("account.account", "error", "/account", "referrer", act=_wrong_code)
+
+
+def _send(button: str, **given: str) -> Callable[[Page], None]:
+    """Fills in fields by their labels and presses a button of the main part: the first one, if it has no name."""
+
+    def act(page: Page) -> None:
+        main = page.get_by_role("main")
+        for label, text in given.items():
+            main.get_by_label(label, exact=True).fill(text)
+        buttons = main.get_by_role("button", name=button, exact=True) if button else main.locator("[type=submit]")
+        buttons.first.click()
+        page.locator(".field-error, .error-summary, .notice-bad").first.wait_for()
+
+    return act
+
+
+def _sign_up(page: Page) -> None:
+    main = page.get_by_role("main")
+    main.get_by_label("E-mail").fill("bob@example.com")  # has an account already: nothing changes but a mail
+    main.get_by_label("Password", exact=True).fill("a password of the tests")
+    main.get_by_label("I accept").check()
+    main.get_by_role("button", name="Create account").click()
+    page.wait_for_url("**/check-your-email")
+
+
+def _bank_without_account(page: Page) -> None:
+    page.get_by_label("Bank transfer").check()
+    _send("Save how I am paid", **{"IBAN": "DE00"})(page)
+
+
+def _wrong_code(page: Page) -> None:
+    form = page.locator("form[action$='/account/code']")
+    form.locator("input[name=code]").fill("not a code!")
+    form.locator("[type=submit]").click()
+    page.locator(".field-error, .error-summary, .notice-bad").first.wait_for()
+
+
+class Window:
+    """Opens pages in one browser, with a profile of its own for each person of each world."""
+
+    def __init__(self, browser: Browser, worlds: Worlds) -> None:
+        self.browser, self.worlds = browser, worlds
+        self.page: Page
+        self.address = ""
+        self.asked: list[str] = []
+        """The addresses that the page asked for since it was opened."""
+        self._contexts: dict[tuple[str, str], BrowserContext] = {}
+
+    def context(self, world: World, who: str, name: str) -> BrowserContext:
+        if (name, who) not in self._contexts:
+            made = self.browser.new_context(
+                base_url=world.address, locale="en-GB", user_agent=DESCRIPTION, reduced_motion="reduce",
+                viewport={"width": WIDTHS[0], "height": 800},
+            )  # fmt: skip
+            made.set_default_timeout(10_000)
+            if who != "anonymous":
+                made.add_cookies(
+                    [{"name": "session", "value": world.cookie(world.things.emails[who]), "url": world.address}]
+                )
+            made.on("request", lambda request: self.asked.append(request.url))
+            self._contexts[name, who] = made
+        return self._contexts[name, who]
+
+    @contextmanager
+    def opened(self, shown: Shown) -> Iterator[Page]:
+        """A page in its state, light and wide; what it asked for on the way stands in `asked`."""
+        world = self.worlds[shown.world]
+        page = self.page = self.context(world, shown.who, shown.world).new_page()
+        self.address = world.address
+        page.emulate_media(color_scheme="light", reduced_motion="reduce")
+        self.asked.clear()
+        answer = page.goto(world.things.fill(shown.path))
+        assert answer is not None and answer.status == shown.status, f"{shown}: {answer and answer.status}"
+        assert answer.headers["content-type"].startswith("text/html"), f"{shown} is no page: say so in NO_PAGES"
+        if shown.act is not None:
+            shown.act(page)
+        yield page
+        page.close()
+
+    def close(self) -> None:
+        for context in self._contexts.values():
+            context.close()

@@ -1,0 +1,226 @@
+"""The tour: makes docs/tour.md and its pictures, of every page that referrers and friends see.
+
+    python tests/browser/tour.py
+
+From the demo's sample data, at one moment and with the same codes each time, so that a picture changes only when its
+page does. A picture shows the first 1600 pixels of a page.
+"""
+
+import io
+import random
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from unittest import mock
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+import time_machine  # noqa: E402
+from PIL import Image  # noqa: E402
+from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402
+
+from portal import create_app, demo, program  # noqa: E402
+from portal.accounts import one_time, users  # noqa: E402
+from portal.accounts.one_time import Purpose  # noqa: E402
+from portal.core import database  # noqa: E402
+from portal.payouts.payouts import Payout  # noqa: E402
+from portal.referrals import referrals  # noqa: E402
+from tests.browser.conftest import CHROMIUM, DESCRIPTION  # noqa: E402
+from tests.browser.worlds import World, serve, unused_port  # noqa: E402
+from tests.conftest import close, make_schema, make_settings  # noqa: E402
+from tests.web.routes import Things  # noqa: E402
+
+MOMENT = datetime(2026, 11, 16, 10, 30, tzinfo=UTC)
+ADDRESS = "http://friends.example.com"
+FOLDER = ROOT / "docs" / "tour"
+LOOKS = [(theme, width) for width in (1200, 390) for theme in ("light", "dark")]
+TALLEST = 1600
+COLOURS = 128
+ALICE, NORA, UNA = "alice@demo.example.com", "nora@demo.example.net", "una@demo.example.net"
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A page of the tour. `name` is that of its pictures; `act` is done on the page before they are taken."""
+
+    name: str
+    title: str
+    text: str
+    path: str
+    who: str = ""
+    act: Callable[[Page], None] | None = None
+
+
+def _nothing_filled_in(page: Page) -> None:
+    page.get_by_role("main").get_by_role("button", name="Create account").click()
+    page.locator(".error-summary").wait_for()
+
+
+def _signed_up(page: Page) -> None:
+    main = page.get_by_role("main")
+    main.get_by_label("E-mail").fill("bob@demo.example.net")  # is there already: nothing changes
+    main.get_by_label("Password", exact=True).fill(demo.PASSWORD)
+    main.get_by_label("I accept").check()
+    main.get_by_role("button", name="Create account").click()
+    page.wait_for_url("**/check-your-email")
+
+
+STOPS = [
+    ("The referrer", [
+        Stop("dashboard", "Home", "The link, its QR code, the credits and the invite form first; then one next step, the numbers and the friends.", "/dashboard", ALICE),
+        Stop("dashboard-empty", "Home, on the first day", "Nothing has happened yet: what to do, and nothing else.", "/dashboard", NORA),
+        Stop("friends", "Friends", "Where each friend stands, what is still missing, and until when.", "/friends", ALICE),
+        Stop("friends-empty", "Friends, before the first one", "What the list is for, and what to do.", "/friends", NORA),
+        Stop("friend", "One friend", "Everything that happened, how the reward was computed, under which terms.", "/friends/{dev}", ALICE),
+        Stop("friend-rejected", "A friend who did not count", "The reason in words, and a way to ask once more.", "/friends/{gus}", ALICE),
+        Stop("invites", "Invites", "Who was invited, and what became of it.", "/invites", ALICE),
+        Stop("links", "Links", "A link for each place where one shares it.", "/links", ALICE),
+        Stop("poster", "Poster", "A link on a sheet of paper.", "/links/ALICE-7K/poster", ALICE),
+        Stop("test", "Test my link", "The friend’s page as the owner of the link tries it; nothing is counted.", "/links/ALICE-7K/test", ALICE),
+        Stop("rewards", "Rewards", "Every reward with its computation, and why it waits.", "/rewards", ALICE),
+        Stop("payouts", "Payouts", "What was paid, and how one is paid.", "/payouts", ALICE),
+        Stop("payout", "One payout", "Lines that add up.", "/payouts/{payout}", ALICE),
+        Stop("account", "Account", "Name, code, language, sign-ins.", "/account", ALICE),
+    ]),
+    ("The friend", [
+        Stop("sign-up", "The friend’s page", "Who gives what under which condition, and the form.", "/signup?ref=ALICE-7K"),
+        Stop("sign-up-error", "The form, sent empty", "Each error beside its field, and all of them at the top.", "/signup?ref=ALICE-7K", act=_nothing_filled_in),
+        Stop("sign-up-unknown-code", "A code that nobody has", "One can look at the code again, or join without it.", "/signup?ref=ALICE-7X"),
+        Stop("link-unknown", "A link that leads nowhere", "A field for the right code.", "/r/ALICE-7X"),
+        Stop("sign-up-own-link", "One’s own link", "Whoever opens their own link is told so.", "/signup?ref=ALICE-7K", ALICE),
+        Stop("sign-up-member", "Already a member", "The gift is for new people; one’s own link is a click away.", "/signup?ref=ALICE-7K", NORA),
+        Stop("check-your-email", "Check your e-mail", "The same whether the address was known or not.", "/signup?ref=ALICE-7K", act=_signed_up),
+        Stop("confirm", "The mailed link", "A button: looking at the page does nothing.", "/confirm/{confirm}"),
+        Stop("welcome", "Welcome", "The gift in the words of its state, and a link of one’s own.", "/welcome", "ivo@demo.example.net"),
+        Stop("login", "Sign in", "One answer for every cause of failure.", "/login"),
+        Stop("reset", "A new password", "", "/reset"),
+        Stop("home", "The front page", "", "/"),
+        Stop("terms", "Terms", "The rules in the words of the program’s settings.", "/terms"),
+    ]),
+]  # fmt: skip
+
+
+@contextmanager
+def portal() -> Iterator[tuple[World, int]]:
+    """The demo's portal at the moment of the tour, with Nora, who is new, and Una, who has not confirmed."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, port = Path(name), unused_port()
+        settings = make_settings(folder, f"sqlite:///{folder / 'portal.db'}", port=port, base_url=ADDRESS)
+        make_schema(settings)
+        app = create_app(settings)
+        things = Things(MOMENT)
+        with app.app_context():
+            demo.fill(at=MOMENT)
+            tell = demo.Storyteller(MOMENT)
+            tell.person("Nora Lund", NORA, ago=0.2)
+            _words(things, tell)
+            close(app)
+        stop = serve(app, port)
+        try:
+            yield World(app, ADDRESS, things, stop), port
+        finally:
+            stop()
+
+
+def _words(things: Things, tell: demo.Storyteller) -> None:
+    for name in ("dev", "gus"):
+        friend = users.find_by_email(f"{name}@demo.example.net")
+        assert friend is not None
+        referral = referrals.of_referee(friend.id)
+        assert referral is not None
+        things.words[name] = referral.public_id
+    payout = database.session.query(Payout).order_by(Payout.id).first()
+    assert payout is not None
+    things.words["payout"] = payout.public_id
+    seen = users.NOWHERE
+    with database.writing():
+        program.sign_up(email=UNA, name="Una", password=tell.password, seen=seen, carried="ALICE-7K", at=MOMENT)
+        una = users.find_by_email(UNA)
+        assert una is not None
+        things.words["confirm"] = one_time.make(Purpose.CONFIRM, una.id, password=tell.password, at=MOMENT)
+    things.emails = {who: who for who in (ALICE, NORA, "ivo@demo.example.net")}
+
+
+def take(browser: Browser, world: World, stop: Stop) -> None:
+    """The four pictures of one stop."""
+    context = browser.new_context(
+        base_url=ADDRESS, locale="en-GB", user_agent=DESCRIPTION, device_scale_factor=1, reduced_motion="reduce"
+    )
+    if stop.who:
+        context.add_cookies([{"name": "session", "value": world.cookie(stop.who), "url": ADDRESS}])
+    page = context.new_page()
+    page.set_viewport_size({"width": LOOKS[0][1], "height": 900})
+    page.goto(world.things.fill(stop.path), wait_until="networkidle")
+    if stop.act is not None:
+        stop.act(page)
+        page.wait_for_load_state("networkidle")
+    for theme, width in LOOKS:
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
+        page.set_viewport_size({"width": width, "height": 900 if width > 600 else 844})
+        page.evaluate("() => document.fonts.ready")
+        height = min(TALLEST, page.evaluate("() => document.documentElement.scrollHeight"))
+        clip = {"x": 0, "y": 0, "width": width, "height": height}
+        picture = page.screenshot(full_page=True, clip=clip, animations="disabled")  # type: ignore[arg-type]
+        _keep(picture, FOLDER / f"{stop.name}-{theme}-{width}.png")
+    context.close()
+
+
+def _keep(picture: bytes, path: Path) -> None:
+    """Writes a picture small: with a palette, which such pages need no more of."""
+    image = Image.open(io.BytesIO(picture)).convert("RGB")
+    image.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def page_of_the_tour() -> str:
+    """docs/tour.md."""
+    lines = [
+        "# The tour",
+        "",
+        "Every page that referrers and friends see, light and dark, on a desktop and on a phone. Made by",
+        "`python tests/browser/tour.py` from the demo's sample data; pictures end after 1600 pixels.",
+    ]
+    for part, stops in STOPS:
+        lines += ["", f"## {part}"]
+        for stop in stops:
+            shown = [
+                f'<img src="tour/{stop.name}-{theme}-{width}.png" width="{320 if width > 600 else 140}" '
+                f'alt="{stop.title}, {theme}, {width} pixels wide">'
+                for theme, width in LOOKS
+            ]
+            lines += ["", f"### {stop.title}", "", *([stop.text, ""] if stop.text else []), *shown]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    wanted = sys.argv[1:]
+    if not wanted:
+        shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(exist_ok=True)
+    chosen = mock.patch.object(secrets, "choice", random.Random(2026).choice)  # the same codes each time
+    with time_machine.travel(MOMENT, tick=False), chosen, sync_playwright() as playwright, portal() as (world, port):
+        arguments = [
+            "--no-sandbox",
+            "--disable-gpu",
+            f"--host-resolver-rules=MAP friends.example.com:80 127.0.0.1:{port}",
+        ]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        for _part, stops in STOPS:
+            for stop in stops:
+                if not wanted or stop.name in wanted:
+                    take(browser, world, stop)
+                    print(stop.name, flush=True)
+        browser.close()
+    (ROOT / "docs" / "tour.md").write_text(page_of_the_tour(), encoding="utf-8")
+    size = sum(path.stat().st_size for path in FOLDER.iterdir())
+    print(f"{len(list(FOLDER.iterdir()))} pictures, {size / 1e6:.1f} MB, in {FOLDER.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

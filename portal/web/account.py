@@ -40,7 +40,8 @@ def language() -> ResponseReturnValue:
     """The language of one's pages and mails, or again what the browser asks for."""
     form = inputs.Language()
     if not form.validate():
-        return _page(inputs.Profile(obj=access.me()), inputs.OwnCode()), 422
+        flash(gettext("Choose one of the languages."), "bad")
+        return redirect(url_for(".account"))
     with database.writing():
         program.choose_language(access.me(), form.language.data)
     refresh()

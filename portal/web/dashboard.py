@@ -57,7 +57,9 @@ def home_page(inviting: inputs.Invites, claiming: inputs.Claim) -> str:
         gift=gift(user.id),
         method=methods.in_force(user.id),
         inviting=inviting,
-        claiming=claiming if claims.may_claim(user, current, at=at) and user.confirmed_at else None,
+        claiming=claiming
+        if claiming.errors or (claims.may_claim(user, current, at=at) and user.confirmed_at)
+        else None,
         claim_until=claims.ends_at(user, current),
         my_claims=claims.of_referee(user.id)[:1],
         asked=claims.asked_of(user.id),
@@ -120,8 +122,8 @@ def appeal(wanted: str) -> ResponseReturnValue:
         abort(404)
     mine = reward.beneficiary == "referrer"
     back = url_for(".friend", wanted=reward.referral.public_id) if mine else url_for(".rewards")
-    if not form.validate():
-        return friend_page(reward.referral, form) if mine else rewards_page(form, reward.public_id), 422
+    if not appeals.of_rewards([reward.id]) and not form.validate():
+        return friend_page(reward.referral, form) if mine else rewards_page(form), 422
     return act(
         lambda: program.appeal(reward, form.text.data or "", by=user.id, at=clock.now()),
         done=gettext("Thank you. We look at it again and answer here."),
@@ -226,7 +228,7 @@ def rewards() -> ResponseReturnValue:
     return rewards_page(inputs.Appeal(formdata=None))
 
 
-def rewards_page(appealing: inputs.Appeal, about: str = "") -> str:
+def rewards_page(appealing: inputs.Appeal) -> str:
     user, at = access.me(), clock.now()
     listed, older = referrer.rewards_of(user.id, before=page_key("before"))
     return render_template(
@@ -237,7 +239,6 @@ def rewards_page(appealing: inputs.Appeal, about: str = "") -> str:
         clearing=referrer.clearing(user.id, words.in_force(), at=at),
         appeals=appeals.of_rewards([reward.id for reward in listed]),
         appealing=appealing,
-        appealed=about,
         method=methods.in_force(user.id),
     )
 

@@ -116,7 +116,7 @@ def _password(label: Any) -> PasswordField:
 class SignUp(Form):
     """B2: the friend's form. `ref` is the code that travels where there is no cookie, `code` one that was typed."""
 
-    ref = HiddenField(validators=[Optional(), Length(max=100)])
+    ref = HiddenField(filters=[lambda text: (text or "")[:100]])
     email = EmailField(
         _l("E-mail"),
         validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), Length(max=254), an_address],
@@ -353,9 +353,7 @@ class Profile(Form):
 
 
 class Language(Form):
-    language = SelectField(
-        _l("Language"), choices=_of({"": _l("What my browser asks for"), **NAMES})
-    )
+    language = SelectField(_l("Language"), choices=_of({"": _l("What my browser asks for"), **NAMES}))
 
 
 class OwnCode(Form):

@@ -341,8 +341,10 @@ def new_password(secret: str) -> ResponseReturnValue:
 def new_password_set(secret: str) -> ResponseReturnValue:
     """Sets the password, once, and signs everybody else out of the account."""
     form = inputs.NewPassword()
+    state = _key_state(Purpose.RESET, secret)
+    if state != "open":
+        return render_template("public/new_password.html", form=form, secret=secret, state=state), 410
     if not form.validate():
-        state = _key_state(Purpose.RESET, secret)
         return render_template("public/new_password.html", form=form, secret=secret, state=state), 422
     hashed, at = users.hashed(form.password.data), clock.now()
     with database.writing():

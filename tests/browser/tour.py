@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest import mock
 
@@ -115,7 +115,7 @@ def portal() -> Iterator[tuple[World, int]]:
         settings = make_settings(folder, f"sqlite:///{folder / 'portal.db'}", port=port, base_url=ADDRESS)
         make_schema(settings)
         app = create_app(settings)
-        things = Things(MOMENT)
+        things = Things(MOMENT - timedelta(hours=1))
         with app.app_context():
             demo.fill(at=MOMENT)
             tell = demo.Storyteller(MOMENT)
@@ -139,12 +139,12 @@ def _words(things: Things, tell: demo.Storyteller) -> None:
     payout = database.session.query(Payout).order_by(Payout.id).first()
     assert payout is not None
     things.words["payout"] = payout.public_id
-    seen = users.NOWHERE
+    at = tell.day(0.1)
     with database.writing():
-        program.sign_up(email=UNA, name="Una", password=tell.password, seen=seen, carried="ALICE-7K", at=MOMENT)
+        program.sign_up(email=UNA, name="Una", password=tell.password, seen=users.NOWHERE, carried="ALICE-7K", at=at)
         una = users.find_by_email(UNA)
         assert una is not None
-        things.words["confirm"] = one_time.make(Purpose.CONFIRM, una.id, password=tell.password, at=MOMENT)
+        things.words["confirm"] = one_time.make(Purpose.CONFIRM, una.id, password=tell.password, at=at)
     things.emails = {who: who for who in (ALICE, NORA, "ivo@demo.example.net")}
 
 
@@ -166,9 +166,8 @@ def take(browser: Browser, world: World, stop: Stop) -> None:
         page.set_viewport_size({"width": width, "height": 900 if width > 600 else 844})
         page.evaluate("() => document.fonts.ready")
         height = min(TALLEST, page.evaluate("() => document.documentElement.scrollHeight"))
-        clip = {"x": 0, "y": 0, "width": width, "height": height}
-        picture = page.screenshot(full_page=True, clip=clip, animations="disabled")  # type: ignore[arg-type]
-        _keep(picture, FOLDER / f"{stop.name}-{theme}-{width}.png")
+        page.set_viewport_size({"width": width, "height": height})  # the bar for thumbs stands at the end
+        _keep(page.screenshot(animations="disabled"), FOLDER / f"{stop.name}-{theme}-{width}.png")
     context.close()
 
 

@@ -1,0 +1,51 @@
+"""Bad input in every field of every form: never a 5xx, nothing half done, and what was wrong is said in words."""
+
+import itertools
+from urllib.parse import quote_plus, urlencode
+
+import pytest
+
+from tests.web.client import Tab
+from tests.web.routes import ACT
+from tests.web.test_routes import actor_of
+
+BAD = {
+    "NUL": "a%00b",
+    "not UTF-8": "%ff%fe",
+    "half a surrogate": "%ED%A0%80",
+    "100,000 letters": "x" * 100_000,
+    "digits of another script": quote_plus("١٢٣"),
+    "below zero": "-5",
+    "underscores": "1_000",
+    "not a number": "NaN",
+    "thirty digits": "9" * 30,
+    "a comma": "1%2C50",
+    "nothing": "",
+    "markup": quote_plus("<script>alert(1)</script>{{7*7}}%s%(x)s"),
+    "a line more": quote_plus("a\r\nBcc: x@example.com"),
+}
+"""What somebody sends, already encoded as a form is."""
+
+FORMS = [endpoint for endpoint, (needs, _, form) in ACT.items() if needs != "key" and set(form) - {"csrf_token"}]
+
+
+@pytest.mark.case(9, 10)
+@pytest.mark.parametrize("endpoint", FORMS)
+def test_no_field_of_any_form_breaks_a_page(endpoint, app, things, tab_of):
+    needs, address, form = ACT[endpoint]
+    path, form = things.fill(address), things.fill(form)
+    tab = Tab(app) if needs == "anyone" else tab_of(actor_of(things, needs))
+    token = tab.token()
+    for name, (what, bad) in itertools.product(form, BAD.items()):
+        others = {field: value for field, value in form.items() if field != name} | {"csrf_token": token}
+        page = tab.open(
+            path, method="POST", data=f"{urlencode(others)}&{name}={bad}&{name}=again",
+            content_type="application/x-www-form-urlencoded", headers=tab.from_here(),
+        )  # fmt: skip
+        assert page.status in (200, 302, 303, 400, 404, 409, 410, 413, 422, 429), (name, what, page)
+        if page.status == 422:
+            said = ("field-error", "notice-bad", "status-bad")
+            assert any(sign in page.html for sign in said), f"{name}, {what}: nothing says what is wrong"
+        if page.status in (302, 400) and endpoint in ("security.login", "security.logout", "public.set_up_done"):
+            tab = Tab(app) if needs == "anyone" else tab_of(actor_of(things, needs))  # the session is another one now
+            token = tab.token()

@@ -169,7 +169,7 @@ def _friends(tell: Storyteller, *, alice: int, rita: int, finn: int, olivia: int
     approve(tell.order("F-1005", femi, 3600, ago=6), ago=5)
     for reward in tell.order("F-1006", gus, 3300, ago=4):
         with tell.at(3) as then:
-            told = "This is for new customers, and the order came from somebody who was one before."
+            told = "A referral counts for somebody who was not a customer before."
             program.reject(reward.id, by=rita, reason=Reason.EXISTING_CUSTOMER, told=told, at=then)
     tell.order("F-1007", hana, 7200, ago=2)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
 
 from portal import notices
 from portal import terms as terms_
@@ -133,12 +134,13 @@ def invite(user: User, typed: Iterable[str], *, note: str = "", at: datetime) ->
 def _invite(user: User, typed: str, email: str | None, *, note: str, at: datetime) -> Told:
     if email is None:
         return Told(typed, invites.Answer.MISTYPED)
-    if users.folded(email) == users.folded(user.email):
+    if invites.same_mailbox(email, user.email):
         return Told(typed, invites.Answer.OWN)
     to_hash = hashed_address(email)
     known = invites.find(user.id, to_hash)
     if known is not None:
-        return Told(typed, invites.Answer.ALREADY, known, known.made_at)
+        answer = invites.Answer.ENDED if known.ended_at else invites.Answer.ALREADY
+        return Told(typed, answer, known, known.made_at)
     if meant := invites.meant(email):
         return Told(typed, invites.Answer.MISTYPED, meant=meant)
     left, again_at = invites.room_left(user.id, at=at)
@@ -177,9 +179,17 @@ def make_link(user: User, *, label: str, destination: str | None, wanted: str, o
     """A further link, perhaps with a code of one's own choice. Raises CodeRefused, DestinationRefused, LinkRefused."""
     if user.confirmed_at is None:
         raise links.LinkRefused(marked("Confirm your e-mail address first."))
+    if not user.in_good_standing:
+        raise links.LinkRefused(marked("Your account is paused, so no links can be made."))
     users.lock(user.id)
     link = links.make(
-        user.id, label=label, destination=destination, allowed=destinations(own_host), most=links.MOST_LINKS, at=at
+        user.id,
+        label=label,
+        destination=destination,
+        allowed=destinations(own_host),
+        own=own_host,
+        most=links.MOST_LINKS,
+        at=at,
     )
     if wanted:
         links.take_code(link, wanted, at=at)
@@ -188,8 +198,9 @@ def make_link(user: User, *, label: str, destination: str | None, wanted: str, o
 
 
 def destinations(own_host: str) -> frozenset[str]:
-    """The host names to which links may lead: the portal's own and those that the terms allow."""
-    return frozenset([own_host, *terms_.in_force().allowed_hosts])
+    """The hosts to which links may lead: the portal's own, the shop's, and those that the terms allow."""
+    terms = terms_.in_force()
+    return frozenset(host for host in (own_host, urlsplit(terms.shop_url).netloc, *terms.allowed_hosts) if host)
 
 
 def change_link(user: User, link: Link, *, label: str, archived: bool, at: datetime) -> None:
@@ -218,12 +229,13 @@ def follow(code: str, seen: Surroundings, *, new: bool, on: Quick, at: datetime,
 
 
 def foresee(
-    visitor: str | None, *, carried: str = "", typed: str = "", email: str = "", at: datetime
+    visitor: str | None, *, carried: str = "", typed: str = "", email: str = "", refused: str = "", at: datetime
 ) -> Attribution | None:
     """Who would be the referrer of somebody who signs up now: by a typed code, by touches and a carried code, or by
     an invite to the address.
 
-    `carried` is the code that travelled in the form: where there is no cookie it is the only touch.
+    `carried` is the code that travelled in the form: where there is no cookie it is the only touch. `refused` is a code
+    of somebody whom the friend does not know: no invite of theirs counts.
     """
     terms = terms_.in_force()
     touches = candidates.by_touches(visitor, at=at)
@@ -236,7 +248,7 @@ def foresee(
         touch=terms_.Touch(terms.touch),
         window_days=terms.window_days,
         at=at,
-        invited=candidates.by_invite(hashed_address(email)) if email else None,
+        invited=candidates.by_invite(hashed_address(email), but=links.by_code(refused)) if email else None,
     )
 
 
@@ -254,6 +266,7 @@ def sign_up(
     typed: str = "",
     shows_name: bool = True,
     language: str = "",
+    refused: str = "",
 ) -> None:
     """A friend signs up: account, referral, link and mail in one write. `password` is hashed.
 
@@ -261,7 +274,9 @@ def sign_up(
     never confirmed, or a customer whom only the shop knows, gets a confirmation that carries this sign-up.
     """
     terms = terms_.in_force()
-    outcome = foresee(seen.visitor, carried=carried, typed=typed, email=email, at=at) if terms.open_to_new else None
+    outcome = None
+    if terms.open_to_new:
+        outcome = foresee(seen.visitor, carried=carried, typed=typed, email=email, refused=refused, at=at)
     user = users.add(
         email=email, name=name, password=password, at=at, surroundings=seen, shows_name=shows_name, language=language
     )
@@ -433,6 +448,10 @@ def claim(user: User, named: str, *, at: datetime) -> Claim:
     if user.confirmed_at is None:
         raise claims.ClaimRefused(marked("Confirm your e-mail address first."))
     users.lock(user.id)
+    if not named.strip():
+        raise claims.ClaimRefused(marked("Write a code or an address."))
+    if claims.open_of(user.id) is not None:
+        raise claims.ClaimRefused(marked("You have asked already. The answer shows here."))
     if not claims.may_claim(user, terms_.in_force(), at=at):
         raise claims.ClaimRefused(marked("This can be said only once, in the first days after joining."))
     link = links.by_code(named)
@@ -451,12 +470,16 @@ def claim(user: User, named: str, *, at: datetime) -> Claim:
 def answer_claim(claim: Claim, *, granted: bool, by: int, at: datetime) -> Referral | None:
     """The one who was named, or a colleague, says whether it is so; then what the friend did since joining counts.
 
-    Raises ClaimRefused: answered before, or granted although there is nobody to grant it to.
+    Raises ClaimRefused: answered before, one's own, or granted although nobody can have it or no new ones are taken.
     """
     users.lock(claim.referee_id, claim.referrer_id)
     session.refresh(claim)
-    if granted and claim.referrer is None:
+    if by == claim.referee_id:
+        raise claims.ClaimRefused(marked("This is your own; a colleague answers it."))
+    if granted and (claim.referrer is None or not claim.referrer.in_good_standing):
         raise claims.ClaimRefused(marked("This name leads to nobody who could have invited them."))
+    if granted and not terms_.in_force().open_to_new:
+        raise claims.ClaimRefused(marked("The program takes nobody new at the moment. Answer when it is open again."))
     claims.answer(claim, granted=granted, by=by, at=at)
     audit.write("claim_answered", "claim", claim.public_id, by=by, at=at, granted=granted)
     referral = None

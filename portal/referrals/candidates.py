@@ -9,6 +9,7 @@ from portal.accounts.users import User
 from portal.core.database import session
 from portal.referrals.attribution import Candidate
 from portal.sharing import clicks, invites, links
+from portal.sharing.links import Link
 
 
 def by_code(code: str, *, at: datetime) -> Candidate | None:
@@ -21,9 +22,11 @@ def by_code(code: str, *, at: datetime) -> Candidate | None:
     return Candidate(link.id, link.owner_id, links.current_code(link.id), at, at)
 
 
-def by_invite(to_hash: str) -> Candidate | None:
-    """The earliest open invite to an address, by its keyed hash."""
+def by_invite(to_hash: str, *, but: Link | None = None) -> Candidate | None:
+    """The earliest open invite to an address, by its keyed hash; none of whoever `but` belongs to."""
     for invite in invites.open_to(to_hash):
+        if but is not None and invite.owner_id == but.owner_id:
+            continue
         if User.by_id(invite.owner_id).in_good_standing:
             code = links.current_code(invite.link_id)
             return Candidate(invite.link_id, invite.owner_id, code, invite.made_at, invite.made_at)

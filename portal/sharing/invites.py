@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import parseaddr
 from enum import StrEnum
 
 import sqlalchemy as sa
@@ -40,6 +39,7 @@ class Answer(StrEnum):
     ACCEPTED = "accepted"
     ALREADY = "already"
     MISTYPED = "mistyped"
+    ENDED = "ended"
     LIMIT = "limit"
     OWN = "own"
 
@@ -95,17 +95,15 @@ class Told:
 
 def addresses(text: str) -> Iterator[str]:
     """The addresses in what somebody pasted, each as it was written: by lines, commas, semicolons; `Name <a@b>`."""
-    for part in re.split(r"[\n,;]+", text):
-        part = part.strip().strip("<>").strip()
-        if not part:
-            continue
-        inside = re.search(r"<([^<>]+)>?$", part)
+    for found in re.findall(r'(?:"[^"\n]*"|[^\n,;])+', text):
+        part = found.strip()
+        inside = re.search(r"<([^<>]+)>$", part)
         if inside:
             yield inside[1].strip()
-        elif " " in part and part.count("@") > 1:
+        elif part.count("@") > 1:
             yield from part.split()
-        else:
-            yield parseaddr(part)[1] or part
+        elif part:
+            yield part
 
 
 def meant(email: str) -> str:
@@ -116,6 +114,16 @@ def meant(email: str) -> str:
         return ""
     near = difflib.get_close_matches(domain, USUAL_DOMAINS, n=1, cutoff=0.85)
     return f"{local}@{near[0]}" if near else ""
+
+
+def same_mailbox(one: str, other: str) -> bool:
+    """Whether two addresses are probably one person's: `name+tag@` is taken for `name@` at every provider."""
+
+    def plain(email: str) -> str:
+        local, _, domain = users.folded(email).rpartition("@")
+        return f"{local.split('+')[0]}@{domain}"
+
+    return plain(one) == plain(other)
 
 
 def clean(typed: str) -> str | None:

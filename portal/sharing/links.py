@@ -169,8 +169,9 @@ def make(
     allowed: frozenset[str] = frozenset(),
     most: int | None = None,
     addressed: bool = False,
+    own: str = "",
 ) -> Link:
-    """A new link with a generated code. `allowed` are the host names it may lead to.
+    """A new link with a generated code. `allowed` are the hosts it may lead to, `own` the portal's among them.
 
     Raises DestinationRefused; LinkRefused for one more than `most` in use.
     """
@@ -181,7 +182,7 @@ def make(
     link = Link(
         owner_id=owner_id,
         label=one_line(label, 60),
-        destination=clean_destination(destination, allowed) if destination else None,
+        destination=clean_destination(destination, allowed, own=own) if destination else None,
         addressed=addressed,
         made_at=at,
     )
@@ -226,8 +227,10 @@ def _take(link_id: int, text: str, *, at: datetime) -> bool:
     return database.insert_once(Code, folded=text.lower(), text=text, link_id=link_id, made_at=at) is not None
 
 
-def clean_destination(address: str, allowed: frozenset[str]) -> str:
-    """An address that a link may lead to: https (or http), one of the allowed hosts, nothing hidden in it.
+def clean_destination(address: str, allowed: frozenset[str], *, own: str = "") -> str:
+    """An address that a link may lead to: https (or http), one of the allowed hosts with its port, nothing hidden.
+
+    `own` is the portal's host: none of its links leads to another, or round in circles.
 
     Raises DestinationRefused.
     """
@@ -238,9 +241,12 @@ def clean_destination(address: str, allowed: frozenset[str]) -> str:
         raise refused
     try:
         parts = urlsplit(address)
-        host, _ = parts.hostname, parts.port  # either may be impossible
+        host, port = parts.hostname or "", parts.port  # either may be impossible
     except ValueError as error:
         raise refused from error
-    if parts.scheme not in {"https", "http"} or host not in allowed or parts.username or parts.password:
+    here = host if port is None or port == {"https": 443, "http": 80}.get(parts.scheme) else f"{host}:{port}"
+    if parts.scheme not in {"https", "http"} or here not in allowed or parts.username or parts.password:
         raise refused
+    if here == own and parts.path.startswith("/r/"):
+        raise DestinationRefused(marked("A link cannot lead to a link. Name the page itself."))
     return address

@@ -51,7 +51,7 @@ def language() -> ResponseReturnValue:
 
 @blueprint.post("/account/code")
 @access.signed_in
-@limits.guesses
+@limits.own_forms
 def code() -> ResponseReturnValue:
     """One's own code; the old one goes on working."""
     form = inputs.OwnCode()

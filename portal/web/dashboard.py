@@ -78,7 +78,7 @@ def one_of(kind: type[Choice], word: str | None, usual: Choice) -> Choice:
 
 @blueprint.post("/claims")
 @access.signed_in
-@limits.guesses
+@limits.own_forms
 def claim() -> ResponseReturnValue:
     """*Who invited you?* by somebody who came without a code."""
     form = inputs.Claim()

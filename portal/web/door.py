@@ -109,9 +109,10 @@ class Browsers:
 
 
 def destination(found: Found) -> str:
-    """Where a link leads: the sign-up page, or its own address with the code added, query and fragment kept."""
+    """Where a link leads: the sign-up page, or its own address with the code added, other queries and fragment kept."""
     if found.destination is None:
         return f"/signup?ref={found.code}"
     parts = urlsplit(found.destination)
-    query = [*parse_qsl(parts.query, keep_blank_values=True), ("ref", found.code)]
+    kept = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != "ref"]
+    query = [*kept, ("ref", found.code)]
     return urlunsplit(parts._replace(query=urlencode(query)))

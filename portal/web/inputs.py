@@ -77,6 +77,13 @@ def a_web_address(_form: Form, field: Field) -> None:
         raise ValidationError(_l("Write an address such as https://shop.example.com."))
 
 
+def hosts(_form: Form, field: Field) -> None:
+    """Names of hosts, one a line, such as `shop.example.com` or `localhost:3000`."""
+    for host in (field.data or "").split():
+        if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?", host, re.ASCII):
+            raise ValidationError(_l("Write one site a line, such as blog.example.com."))
+
+
 def a_time_zone(_form: Form, field: Field) -> None:
     if not clock.is_zone(field.data or ""):
         raise ValidationError(_l("Write a time zone such as Europe/Berlin."))
@@ -117,6 +124,7 @@ class SignUp(Form):
     """B2: the friend's form. `ref` is the code that travels where there is no cookie, `code` one that was typed."""
 
     ref = HiddenField(filters=[lambda text: (text or "")[:100]])
+    refused = HiddenField(filters=[lambda text: (text or "")[:100]])
     email = EmailField(
         _l("E-mail"),
         validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), Length(max=254), an_address],
@@ -188,6 +196,9 @@ class Program(Form):
     time_zone = StringField(_l("Time zone"), validators=[InputRequired(), Length(max=64), a_time_zone])
     shop_url = StringField(
         _l("Address of the shop"), validators=[Optional(), Length(max=500), without_nul, a_web_address]
+    )
+    allowed_hosts = TextAreaField(
+        _l("Other sites to which links may lead"), validators=[Optional(), Length(max=2000), without_nul, hosts]
     )
     help_contact = StringField(_l("Who helps"), validators=[Optional(), Length(max=200), without_nul])
     legal_text = TextAreaField(_l("Legal text"), validators=[Optional(), Length(max=20000), without_nul])
@@ -382,7 +393,7 @@ class Invites(Form):
 class Claim(Form):
     named = StringField(
         _l("Their code or e-mail address"),
-        validators=[InputRequired(_l("Write a code or an address.")), Length(max=254), without_nul],
+        validators=[DataRequired(_l("Write a code or an address.")), Length(max=254), without_nul],
     )
 
 
@@ -390,7 +401,7 @@ class Appeal(Form):
     text = TextAreaField(
         _l("What should we look at?"),
         validators=[
-            InputRequired(_l("Write what we should look at.")),
+            DataRequired(_l("Write what we should look at.")),
             Length(max=appeals.LONGEST, message=_l("Use at most %(most)s characters.", most=appeals.LONGEST)),
             without_nul,
         ],

@@ -9,6 +9,7 @@ from typing import Any
 from flask import Flask, request
 from flask_limiter import Limiter, RequestLimit
 from flask_limiter.util import get_remote_address
+from flask_security import current_user
 
 from portal.config import Settings
 from portal.core import clock
@@ -47,9 +48,18 @@ def install(app: Flask, settings: Settings) -> None:
 sign_up = limiter.shared_limit("30 per hour", scope="sign-up", key_func=network, methods=["POST"])
 mail_to = limiter.shared_limit("5 per hour", scope="mail", key_func=account, methods=["POST"])
 mail_from = limiter.shared_limit("30 per hour", scope="mail-network", key_func=network, methods=["POST"])
+
+
+def whoever() -> str:
+    """Who asks: the person who is signed in, else the network."""
+    return f"user {current_user.id}" if current_user.is_authenticated else network()
+
+
 guesses = limiter.shared_limit(
     "30 per minute", scope="guesses", key_func=network, deduct_when=lambda response: response.status_code >= 400
 )
+own_forms = limiter.shared_limit("60 per minute", scope="own-forms", key_func=whoever, methods=["POST"])
+"""What signed-in people send about themselves; one of them locks nobody else out."""
 api = limiter.shared_limit(
     "60 per minute", scope="api-key", key_func=network, deduct_when=lambda r: r.status_code == 401
 )

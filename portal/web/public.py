@@ -124,7 +124,7 @@ def sign_up() -> ResponseReturnValue:
         return render_template("public/not_set_up.html"), 503
     form = inputs.SignUp()
     if request.method != "POST":  # HEAD too, which is answered as GET and counts nothing
-        form.ref.data = request.args.get("ref", "")[:100]
+        form.ref.data, form.refused.data = request.args.get("ref", "")[:100], request.args.get("refused", "")[:100]
         _count_direct_visit(form.ref.data)
     elif _form_is_ours() and _sign_up_is_fine(form):
         hashed = users.hashed(form.password.data)
@@ -135,6 +135,7 @@ def sign_up() -> ResponseReturnValue:
                 password=hashed,
                 seen=access.seen(),
                 carried=form.ref.data or "",
+                refused=form.refused.data or "",
                 typed=form.code.data or "",
                 shows_name=bool(form.shows_name.data),
                 language=languages.to_keep(),
@@ -156,6 +157,7 @@ def _sign_up_page(form: inputs.SignUp) -> ResponseReturnValue:
         "sender": _sender(owner.id) if owner else None,
         "unknown_code": bool(form.ref.data) and links.find(form.ref.data, on=database.quick()) is None,
         "url": url_of(outcome.code) if outcome else None,
+        "credits_nobody": _credits_nobody(form.ref.data or ""),
         "ended_invite": _ended_invite(form.ref.data or ""),
         "other_sender": _other_sender(form.ref.data or "", outcome),
         "own_link": current_user.is_authenticated and owner is not None and owner.id == access.me().id,
@@ -173,6 +175,11 @@ def _ended_invite(code: str) -> Invite | None:
     return found if found is not None and found.ended_at is not None else None
 
 
+def _credits_nobody(code: str) -> bool:
+    """Whether a code is known and counts for nobody: its link is out of use, or its owner is suspended or gone."""
+    return bool(code) and links.by_code(code) is not None and candidates.by_code(code, at=clock.now()) is None
+
+
 def _other_sender(code: str, outcome: Attribution | None) -> bool:
     """Whether somebody opened one person's link and belongs to another one's, who counts by the terms."""
     link = links.by_code(code) if code and outcome else None
@@ -188,7 +195,7 @@ def not_this_person() -> ResponseReturnValue:
     with database.writing():
         program.not_this_person(access.seen().visitor, code, at=clock.now())
     flash(gettext("That link is forgotten. You can join without it, or with another code."), "ok")
-    return redirect(url_for(".sign_up"))
+    return redirect(url_for(".sign_up", refused=code))  # an invite of theirs to the address must not count either
 
 
 def _count_direct_visit(code: str) -> None:

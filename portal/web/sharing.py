@@ -9,6 +9,7 @@ from flask_babel import gettext, ngettext
 from portal import program
 from portal.core import clock, database
 from portal.core.text import Refusal
+from portal.referrals import candidates
 from portal.reports import sharing as report
 from portal.sharing import invites, links
 from portal.sharing.invites import Answer, Told
@@ -33,7 +34,7 @@ def invite_list() -> ResponseReturnValue:
 
 @blueprint.post("/invites")
 @access.signed_in
-@limits.guesses
+@limits.own_forms
 def invite() -> ResponseReturnValue:
     """Makes an invite with its own code for each address; what became of each is told above the list."""
     form = inputs.Invites()
@@ -56,7 +57,7 @@ def invite() -> ResponseReturnValue:
         form.addresses.errors = [words.say(refusal)]
         return _invites_page(form, []), 422
     made = sum(one.answer == Answer.ACCEPTED for one in told)
-    wrong = [one.typed for one in told if one.answer in (Answer.MISTYPED, Answer.LIMIT, Answer.OWN)]
+    wrong = [one.typed for one in told if one.answer in (Answer.MISTYPED, Answer.LIMIT, Answer.OWN, Answer.ENDED)]
     if not wrong and made:  # nothing to mend: a reload must not send the form again
         flash(ngettext("%(num)s invite is ready to be sent.", "%(num)s invites are ready to be sent.", made), "ok")
         return redirect(url_for(".invite_list", _anchor="invites"))
@@ -110,7 +111,7 @@ def link_list() -> ResponseReturnValue:
 
 @blueprint.post("/links")
 @access.signed_in
-@limits.guesses
+@limits.own_forms
 def make() -> ResponseReturnValue:
     """A further link. What cannot be had is said at its field, and nothing is made."""
     form = inputs.NewLink()
@@ -140,8 +141,8 @@ def make() -> ResponseReturnValue:
 
 
 def own_host() -> str:
-    """The host name of the portal itself."""
-    return urlsplit(current_app.extensions["settings"].base_url).hostname or ""
+    """The host of the portal itself, with its port if it has one."""
+    return urlsplit(current_app.extensions["settings"].base_url).netloc
 
 
 def _links_page(form: inputs.NewLink) -> str:
@@ -206,7 +207,7 @@ def archive(wanted: str) -> ResponseReturnValue:
 
 @blueprint.post("/links/<wanted>/code")
 @access.signed_in
-@limits.guesses
+@limits.own_forms
 def code(wanted: str) -> ResponseReturnValue:
     """An own code for a link; the old one goes on working."""
     link, form = _own_link(wanted), inputs.OwnCode()
@@ -256,6 +257,7 @@ def test(code: str) -> ResponseReturnValue:
         form=form,
         code=links.current_code(link.id),
         offer=offer(),
+        credited=candidates.by_code(code, at=clock.now()) is not None and words.in_force().open_to_new,
         sender=user.first_name or gettext("A friend"),
         destination=link.destination,
         url=url_of(links.current_code(link.id)),

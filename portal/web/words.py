@@ -188,6 +188,11 @@ def mail_link(to: str, subject: str, body: str) -> str:
     return f"mailto:{quote(to, safe='@')}?{written}"
 
 
+def percent_of(part: int, whole: int) -> str:
+    """A part of a whole in whole percent, rounded half up; `whole` is not zero."""
+    return share((200 * part + whole) // (2 * whole) * 100)
+
+
 def unescaped(text: str) -> str:
     """What a template has said, as plain text again, for an address."""
     return text.unescape() if isinstance(text, Markup) else text
@@ -200,6 +205,7 @@ def install(app: Flask) -> None:
         brief=brief,
         exact=exact,
         day=day,
+        percent_of=percent_of,
         unescaped=unescaped,
         month=month,
         ago=ago,

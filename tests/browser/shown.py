@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.browser.conftest import DESCRIPTION
-from tests.browser.worlds import World, Worlds
+from tests.browser.worlds import Worlds
 from tests.web.routes import READ
 
 THEMES = ("light", "dark")
@@ -25,6 +25,10 @@ NO_PAGES = {
 NO_ROOMS = ("api.", "exports.")
 
 
+WRONG = ".field-error, .error-summary, .notice-bad"
+"""What says that something is wrong."""
+
+
 @dataclass(frozen=True)
 class Shown:
     """One page in one state. `page` and `state` are its name; `act` brings the state about, once it is open."""
@@ -35,10 +39,17 @@ class Shown:
     who: str = "anonymous"
     world: str = "full"
     status: int = 200
+    language: str = "en-GB"
     act: Callable[[Page], None] | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"{self.page} {self.state}".strip()
+
+    @property
+    def looks(self) -> list[tuple[str, int]]:
+        """The themes and widths to look at it in; another language, which changes no colour, on a phone alone."""
+        translated = self.language != Shown.language
+        return [("light", 390)] if translated else [(theme, width) for theme in THEMES for width in WIDTHS]
 
 
 def reader(needs: str) -> str:
@@ -62,6 +73,9 @@ def everything() -> Iterator[Shown]:
     yield from _errors()
     yield from _of_the_program()
     yield from _of_the_friend()
+    for endpoint, (needs, path) in pages.items():
+        if not endpoint.startswith("admin."):
+            yield Shown(endpoint, "in German", path, reader(needs), language="de-DE")
     yield Shown("components", "demo", "/dev/components", world="demo")
     yield Shown("mails", "demo", "/dev/mail", world="demo")
 
@@ -72,11 +86,12 @@ def _friends() -> Iterator[Shown]:
     yield Shown("dashboard.payout", "failed", "/payouts/{failed_payout}", "referrer")
     yield Shown("dashboard.home", "unconfirmed", "/dashboard", "unconfirmed")
     yield Shown("dashboard.friends", "past the end", "/friends?before=1", "referrer")
+    yield Shown("dashboard.friends", "nobody matches", "/friends?q=nobody", "referrer")
     yield Shown("dashboard.rewards", "past the end", "/rewards?before=1", "referrer")
 
 
 def _of_the_program() -> Iterator[Shown]:
-    for world in ("paused", "ended", "suspended"):
+    for world in ("paused", "ended", "suspended", "capped"):
         for page in ("home", "friends", "rewards", "payout_list"):
             if world == "suspended" or page == "home":
                 yield Shown(f"dashboard.{page}", world, READ[f"dashboard.{page}"][1], "referrer", world)
@@ -111,7 +126,17 @@ def _errors() -> Iterator[Shown]:
     yield Shown("public.set_up", "error", "/setup/{set_up}", world="not set up", act=_send(""))
     yield Shown("security.verify", "error", "/verify", "referrer", act=_send("", Password="wrong"))
     yield Shown("dashboard.payout_list", "error", "/payouts", "referrer", act=_bank_without_account)
-    yield Shown("account.account", "error", "/account", "referrer", act=_wrong_code)
+    for page, path, action, given in (
+        ("account.account", "/account", "/account/code", {"code": "not a code!"}),
+        ("dashboard.home", "/dashboard", "/invites", {"addresses": ""}),
+        ("dashboard.friend", "/friends/{rejected_friend}", "/appeal", {"text": ""}),
+        ("sharing.invite_list", "/invites", "/invites", {"addresses": ""}),
+        ("sharing.link_list", "/links", "/links", {"code": "not a code!", "destination": "nowhere"}),
+        ("sharing.edit", "/links/{link}/edit", "/code", {"code": "not a code!"}),
+        ("sharing.test", "/links/{code}/test", "/test", {}),
+    ):
+        yield Shown(page, "error", path, "referrer", act=_post(action, given))
+    yield Shown("dashboard.home", "claim error", "/dashboard", "referrer", "empty", act=_post("/claims", {"named": ""}))
 
 
 def _send(button: str, **given: str) -> Callable[[Page], None]:
@@ -123,7 +148,7 @@ def _send(button: str, **given: str) -> Callable[[Page], None]:
             main.get_by_label(label, exact=True).fill(text)
         buttons = main.get_by_role("button", name=button, exact=True) if button else main.locator("[type=submit]")
         buttons.first.click()
-        page.locator(".field-error, .error-summary, .notice-bad").first.wait_for()
+        page.locator(WRONG).first.wait_for()
 
     return act
 
@@ -142,11 +167,18 @@ def _bank_without_account(page: Page) -> None:
     _send("Save how I am paid", **{"IBAN": "DE00"})(page)
 
 
-def _wrong_code(page: Page) -> None:
-    form = page.locator("form[action$='/account/code']")
-    form.locator("input[name=code]").fill("not a code!")
-    form.locator("[type=submit]").click()
-    page.locator(".field-error, .error-summary, .notice-bad").first.wait_for()
+def _post(action: str, given: dict[str, str]) -> Callable[[Page], None]:
+    """Fills in fields by their names and sends the form that goes to an address that ends so."""
+
+    def act(page: Page) -> None:
+        form = page.locator(f"main form[method=post][action$='{action}']").first
+        form.evaluate("form => form.closest('details')?.setAttribute('open', '')")
+        for name, text in given.items():
+            form.locator(f"[name={name}]").fill(text)
+        form.locator("[type=submit]").first.click()
+        page.locator(WRONG).first.wait_for()
+
+    return act
 
 
 class Window:
@@ -158,12 +190,14 @@ class Window:
         self.address = ""
         self.asked: list[str] = []
         """The addresses that the page asked for since it was opened."""
-        self._contexts: dict[tuple[str, str], BrowserContext] = {}
+        self._contexts: dict[tuple[str, str, str], BrowserContext] = {}
 
-    def context(self, world: World, who: str, name: str) -> BrowserContext:
-        if (name, who) not in self._contexts:
+    def context(self, who: str, name: str, language: str = "en-GB") -> BrowserContext:
+        """The profile of somebody in a world, who reads a language."""
+        world, key = self.worlds[name], (who, name, language)
+        if key not in self._contexts:
             made = self.browser.new_context(
-                base_url=world.address, locale="en-GB", user_agent=DESCRIPTION, reduced_motion="reduce",
+                base_url=world.address, locale=language, user_agent=DESCRIPTION, reduced_motion="reduce",
                 viewport={"width": WIDTHS[0], "height": 800},
             )  # fmt: skip
             made.set_default_timeout(10_000)
@@ -172,16 +206,18 @@ class Window:
                     [{"name": "session", "value": world.cookie(world.things.emails[who]), "url": world.address}]
                 )
             made.on("request", lambda request: self.asked.append(request.url))
-            self._contexts[name, who] = made
-        return self._contexts[name, who]
+            self._contexts[key] = made
+        return self._contexts[key]
 
     @contextmanager
     def opened(self, shown: Shown) -> Iterator[Page]:
         """A page in its state, light and wide; what it asked for on the way stands in `asked`."""
         world = self.worlds[shown.world]
-        page = self.page = self.context(world, shown.who, shown.world).new_page()
+        context = self.context(shown.who, shown.world, shown.language)
+        page = self.page = context.pages[0] if context.pages else context.new_page()
         self.address = world.address
         page.emulate_media(color_scheme="light", reduced_motion="reduce")
+        page.set_viewport_size({"width": WIDTHS[0], "height": 800})
         self.asked.clear()
         answer = page.goto(world.things.fill(shown.path))
         assert answer is not None and answer.status == shown.status, f"{shown}: {answer and answer.status}"
@@ -189,7 +225,6 @@ class Window:
         if shown.act is not None:
             shown.act(page)
         yield page
-        page.close()
 
     def close(self) -> None:
         for context in self._contexts.values():

@@ -189,6 +189,13 @@ def _in_state(state: str) -> Callable[[Flask, Things], None]:
     return change
 
 
+def _capped(app: Flask, things: Things) -> None:
+    """Alice has had what a referrer can earn in a year."""
+    owner = things.person("owner").id
+    with database.writing():
+        program.change_program(by=owner, at=things.at, referrer_year_cap_minor=1)
+
+
 def _suspended(app: Flask, things: Things) -> None:
     owner = things.person("owner").id
     with database.writing():
@@ -221,6 +228,7 @@ CHANGES: dict[str, Callable[[Flask, Things], None]] = {
     "paused": _in_state("paused"),
     "ended": _in_state("ended"),
     "suspended": _suspended,
+    "capped": _capped,
 }
 FROM_NOTHING: dict[str, Callable[[Flask, Things], None]] = {
     "empty": _empty,

@@ -8,11 +8,14 @@ import sqlalchemy as sa
 from portal import program, terms
 from portal.accounts.users import NOWHERE, User
 from portal.core.database import session
+from portal.referrals.claims import Claim
 from portal.referrals.referrals import Referral
 from portal.rewards.conversions import Conversion, Customer, OrderReport
 from portal.sharing import links
+from portal.sharing.invites import Answer, Invite
 from tests.domain.racing import (
     NAMES,
+    PEOPLE,
     Acts,
     Question,
     Race,
@@ -125,7 +128,77 @@ def the_same_terms(scene: Scene, clients: int) -> tuple[Acts, Question]:
     return [act] * clients, question
 
 
+def confirmed(scene: Scene, name: str) -> int:
+    """Somebody new who confirmed the address; their row number."""
+    number = newcomer(scene, name).id
+    scene.do(lambda: setattr(session.get_one(User, number), "confirmed_at", scene.at))
+    return number
+
+
+def the_same_invite(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    owner, email = confirmed(scene, "referrer"), f"invited{next(scene._numbers)}@example.com"
+
+    def act() -> Answer:
+        (told,) = program.invite(User.by_id(owner), [email], at=scene.at)
+        return told.answer
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("invites", count(Invite, Invite.owner_id == owner), 1)
+        yield from expect("accepted", outcomes.count(Answer.ACCEPTED), 1)
+        yield from expect("told", outcomes.count(Answer.ALREADY), clients - 1)
+
+    return [act] * clients, question
+
+
+def invites_beyond_the_limit(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    owner = confirmed(scene, "referrer")
+
+    def act(number: int) -> list[Answer]:
+        typed = [f"friend{number}-{n}@example.com" for n in range(4)]
+        return [told.answer for told in program.invite(User.by_id(owner), typed, at=scene.at)]
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        answers = [answer for outcome in granted(outcomes) for answer in outcome]
+        yield from expect("invites", count(Invite, Invite.owner_id == owner), 20)
+        yield from expect("accepted", answers.count(Answer.ACCEPTED), 20)
+
+    return [lambda number=number: act(number) for number in range(clients)], question
+
+
+def the_same_claim(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    claimant, code = confirmed(scene, "claimant"), scene.code(scene.alice)
+
+    def act() -> int:
+        return program.claim(User.by_id(claimant), code, at=scene.at).id
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("claims", count(Claim, Claim.referee_id == claimant), 1)
+        yield from expect("made", len(granted(outcomes)), 1)
+
+    return [act] * clients, question
+
+
+def a_claim_granted_against_refused(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    claimant, code, by = confirmed(scene, "claimant"), scene.code(scene.alice), scene.rita.id
+    number = scene.do(lambda: program.claim(User.by_id(claimant), code, at=scene.at).id)
+
+    def act(granting: bool) -> bool:
+        program.answer_claim(session.get_one(Claim, number), granted=granting, by=by, at=scene.at)
+        return granting
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        said = granted(outcomes)
+        yield from expect("answers", len(said), 1)
+        yield from expect("referrals", count(Referral, Referral.referee_id == claimant), int(said == [True]))
+
+    return [lambda yes=yes: act(yes) for yes in [True, False] * (clients // 2)], question
+
+
 RACES = [
+    Race(the_same_invite, locks=(PEOPLE,)),
+    Race(invites_beyond_the_limit, locks=(PEOPLE,)),
+    Race(the_same_claim, locks=(PEOPLE,), drop=("DROP INDEX uq_claims_open",)),
+    Race(a_claim_granted_against_refused, locks=(PEOPLE,)),
     Race(the_same_sign_up, clients=16, drop=("DROP INDEX uq_users_email_lower",)),
     Race(the_same_confirmation, locks=(NAMES,),
          drop=("CREATE OR REPLACE FUNCTION forgets() RETURNS trigger LANGUAGE plpgsql AS "

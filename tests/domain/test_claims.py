@@ -91,3 +91,19 @@ def test_a_rejected_reward_can_be_asked_about_once_and_is_answered_once(scene: S
     assert one.answer == "You are right." and scene.mails("appeal_answered", to=scene.alice)
     with pytest.raises(AppealRefused, match="answered"):
         scene.do(lambda: program.answer_appeal(one, "No.", by=scene.rita.id, at=scene.at))
+
+
+def test_a_claim_is_not_granted_for_somebody_suspended_in_a_pause_or_by_the_claimant(scene: Scene) -> None:
+    one = claim(scene, scene.carol, scene.code(scene.alice))
+    with pytest.raises(ClaimRefused, match="your own"):
+        answer(scene, one, True, scene.carol)
+    scene.publish(state=terms.State.PAUSED)
+    with pytest.raises(ClaimRefused, match="nobody new"):
+        answer(scene, one, True, scene.alice)
+    scene.publish(state=terms.State.LIVE)
+    scene.suspend(scene.alice)
+    with pytest.raises(ClaimRefused, match="leads to nobody"):
+        answer(scene, one, True, scene.rita)
+    answer(scene, one, False, scene.rita)
+    with pytest.raises(ClaimRefused, match="Write a code"):
+        claim(scene, scene.carol, "   ")

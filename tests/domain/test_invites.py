@@ -24,7 +24,7 @@ def made(scene: Scene, email: str, *, by: User | None = None) -> Invite:
 
 
 def test_addresses_are_read_in_every_common_form() -> None:
-    pasted = 'bob@example.com, Carol <carol@example.com>; "Ray, Dan" <dan@example.com>\n\n eve@example.com \nfay@a.example gus@b.example'
+    pasted = 'bob@example.com, Carol <carol@example.com>; "Ray, Dan" <dan@example.com>\n\n eve@example.com \nfay@a.example gus@b.example\nx y z'
     found = list(invites.addresses(pasted))
     assert [one for one in found if "@" in one] == [
         "bob@example.com", "carol@example.com", "dan@example.com", "eve@example.com", "fay@a.example", "gus@b.example",
@@ -131,3 +131,16 @@ def test_not_this_person_takes_the_touches_away_and_leaves_the_count(scene: Scen
     scene.do(lambda: program.not_this_person(visitor, code, at=scene.at))
     assert clicks.touches(visitor, until=scene.at) == []
     assert referrals.of_referee(scene.person("Bob", visitor=visitor).id) is None
+
+
+def test_somebody_refused_does_not_count_by_an_invite_to_the_address_either(scene: Scene) -> None:
+    made(scene, "bob@example.com")
+    seen = program.foresee(None, email="bob@example.com", refused=scene.code(scene.alice), at=scene.at)
+    assert seen is None and program.foresee(None, email="bob@example.com", at=scene.at) is not None
+
+
+def test_an_invite_that_ended_is_told_as_such_and_tags_do_not_hide_ones_own_address(scene: Scene) -> None:
+    one = made(scene, "bob@example.com")
+    scene.do(lambda: program.withdraw_invite(one, by=scene.alice.id, at=scene.at))
+    told = invite(scene, "bob@example.com", "alice+friend@example.com")
+    assert [each.answer for each in told] == [Answer.ENDED, Answer.OWN]

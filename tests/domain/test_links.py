@@ -13,7 +13,7 @@ from portal.sharing import links
 from portal.sharing.links import Code, CodeRefused, DestinationRefused, Link
 from tests.factories import Scene
 
-SHOP = frozenset({"shop.example.com"})
+SHOP = frozenset({"shop.example.com", "shop.example.com:8080"})
 
 
 def take(scene: Scene, user: User, wanted: str) -> None:
@@ -250,3 +250,12 @@ def test_without_allowed_sites_there_is_nowhere_to_lead_to(scene: Scene) -> None
         scene.do(lambda: links.make(alice.id, at=scene.at, destination="https://shop.example.com"))
     link = scene.do(lambda: links.make(alice.id, at=scene.at, destination="https://shop.example.com/a", allowed=SHOP))
     assert session.get_one(Link, link.id).destination == "https://shop.example.com/a"
+
+
+def test_a_link_leads_to_no_other_port_and_to_no_link_of_ours() -> None:
+    own = "friends.example.com:8000"
+    for address in ("https://shop.example.com:9999/", "https://friends.example.com/", f"http://{own}/r/alice"):
+        with pytest.raises(DestinationRefused):
+            links.clean_destination(address, SHOP | {own}, own=own)
+    assert links.clean_destination(f"http://{own}/help", SHOP | {own}, own=own)
+    assert links.clean_destination("https://shop.example.com:443/", SHOP)

@@ -75,7 +75,7 @@ class Load:
         kill()
         self._over.set()
         for thread in self._threads:
-            thread.join(timeout=60)
+            thread.join(timeout=90)  # the client itself gives up after 60
             assert not thread.is_alive()
         assert not self.wrong, self.wrong[:3]
 

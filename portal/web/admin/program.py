@@ -66,7 +66,7 @@ def _as_typed(current: terms.Terms) -> dict[str, object]:
     for name, column in AMOUNTS.items():
         minor = getattr(current, column)
         typed[name] = "" if minor is None else words.typed(money.plain(minor, current.currency))
-    return typed
+    return typed | {"allowed_hosts": "\n".join(current.allowed_hosts)}
 
 
 @blueprint.post("/program")
@@ -78,6 +78,7 @@ def publish() -> ResponseReturnValue:
         return _page(form), 422
     changed: dict[str, Any] = {name: "" if form[name].data is None else form[name].data for name in PLAIN}
     changed |= {column: form[name].minor for name, column in AMOUNTS.items()}
+    changed["allowed_hosts"] = sorted(set((form.allowed_hosts.data or "").split()))
     return act(
         lambda: story.change_program(by=access.me().id, at=clock.now(), **changed),
         done=gettext("Saved. New sign-ups use this from now; referrals that are there keep the rules they came with."),

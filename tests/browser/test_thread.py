@@ -13,50 +13,12 @@ import pytest
 import time_machine
 from playwright.sync_api import expect
 
-from portal import program, sweeps
-from portal.accounts import one_time, users
-from portal.accounts.one_time import Purpose
-from portal.accounts.roles import Role
+from portal import sweeps
 from portal.config import ROOT, Settings
-from portal.core import clock, database
-from portal.delivery.mail import Files
+from portal.core import clock
 from portal.reports import books
 from tests.browser.conftest import People
-from tests.factories import fixed
-
-PASSWORD = "a password of the tests"
-
-
-def staff() -> None:
-    """Olivia owns, Rita reviews, Finn pays, and Alice has signed up: all confirmed."""
-    at, password = clock.now() - timedelta(days=1), users.hashed(PASSWORD)
-    with database.writing():
-        olivia = program.add_owner("olivia@example.com", name="Olivia", password=password, at=at)
-        offer = [fixed(2500, minimum_order_minor=3000), fixed(1000, to="referee", minimum_order_minor=3000)]
-        program.open_program(
-            offer, by=olivia.id, at=at, program_name="Fernhill", currency="GBP", time_zone="Europe/London"
-        )
-    for name, role in (("Rita", Role.REVIEWER), ("Finn", Role.FINANCE), ("Alice", None)):
-        with database.writing():
-            email = f"{name.lower()}@example.com"
-            program.sign_up(email=email, name=name, password=password, seen=users.NOWHERE, at=at)
-            person = users.find_by_email(email)
-            assert person is not None
-            secret = one_time.make(Purpose.CONFIRM, person.id, password=password, at=at)
-            program.confirm(secret, at=at)
-            if role:
-                program.grant_role(person, role, by=olivia.id, at=at)
-
-
-def mailed_link(settings: Settings, address: str) -> str:
-    """The path of the link in the newest mail to an address; the worker's job sends it first."""
-    out = Files(settings.mail_dir)
-    sweeps.send_mail(out, base_url=settings.base_url)
-    for path in out.newest():
-        text = path.read_bytes().decode()
-        if f"To: {address}" in text and (found := re.search(r"http://127\.0\.0\.1:\d+(/confirm/\S+)", text)):
-            return found[1]
-    raise AssertionError(f"no mail to {address}")
+from tests.browser.people import PASSWORD, mailed_link, staff
 
 
 def portal(settings: Settings, *words: str) -> subprocess.CompletedProcess[str]:

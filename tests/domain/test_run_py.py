@@ -74,6 +74,7 @@ def installed(tmp_path_factory):
 def environment(**settings):
     """This machine's environment without its own settings for pip, uv, HOST and PORT."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "UV_")) and k not in {"HOST", "PORT"}}
+    kept.pop("PYTHONPYCACHEPREFIX", None)  # set by the run.py that runs these tests
     return {**kept, "PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1", **settings}
 
 
@@ -210,6 +211,14 @@ def test_the_second_start_only_hands_over(installed, tmp_path):
     assert time.monotonic() - started < 2  # a twentieth of a second on a machine with nothing else to do
     assert result.stdout == f"portal fail a file.csv with part 1.0 in {tmp_path}\n"
     assert (result.returncode, result.stderr) == (3, "")
+
+
+def test_what_python_compiles_is_kept_for_the_next_start_but_never_in_the_checkouts_folders(checkout):
+    result = run(checkout, "portal", "doctor", env={**index_of(checkout), "PYTHONDONTWRITEBYTECODE": "1"})
+    assert result.returncode == 0, result.stderr
+    kept = checkout / ".venv" / "bytecode"
+    assert list(kept.glob("**/portal/__init__.*.pyc"))
+    assert list(checkout.glob("portal/**/*.pyc")) == []
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals go straight through where there is exec")

@@ -18,9 +18,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from jinja2 import FileSystemBytecodeCache
 
-from portal import create_app
+from portal import create_app, notices
 from portal.config import Settings
 from portal.core import database, migrate
+from portal.web import limits
 from tests import cases, invariants, pages
 from tests.factories import Scene
 from tests.postgres import Postgres, open_server
@@ -29,6 +30,7 @@ MARKERS = (
     "case(*numbers): the cases of the field (see tests/cases.py) that this test keeps",
     "both_databases: runs on SQLite and on PostgreSQL",
     "on_postgresql: runs on PostgreSQL only",
+    "own_app: changes the app itself, and so gets one of its own",
     "wrecks_the_books: leaves books behind that are wrong on purpose",
 )
 
@@ -136,26 +138,37 @@ def empty_database_url(database_kind: str, request: pytest.FixtureRequest, tmp_p
     server.drop(name)
 
 
+@pytest.fixture(scope="session")
+def premises(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The one place at which this worker's tests find their database and the portal's files, one after the other.
+
+    One place, so that an app can serve many tests: what it has learned (statements, routes, templates) is kept.
+    """
+    return tmp_path_factory.mktemp("premises") / "instance"
+
+
 @pytest.fixture
 def database_url(
-    database_kind: str, request: pytest.FixtureRequest, tmp_path: Path,
+    database_kind: str, request: pytest.FixtureRequest, premises: Path,
     tmp_path_factory: pytest.TempPathFactory, templates: dict[str, str], worker_id: str,
 ) -> Iterator[str]:  # fmt: skip
-    """A database of this test's own, with its tables, of the kind that the test asked for."""
+    """A database of this test's own, with its tables, of the kind that the test asked for; the place is cleared."""
+    shutil.rmtree(premises, ignore_errors=True)
+    premises.mkdir()
     if database_kind == "sqlite":
         if "sqlite" not in templates:
             folder = tmp_path_factory.mktemp("template")
             make_schema(make_settings(folder, f"sqlite:///{folder / 'portal.db'}"))
             templates["sqlite"] = str(folder / "portal.db")
-        shutil.copy(templates["sqlite"], tmp_path / "portal.db")
-        yield f"sqlite:///{tmp_path / 'portal.db'}"
+        shutil.copy(templates["sqlite"], premises / "portal.db")
+        yield f"sqlite:///{premises / 'portal.db'}"
         return
     server: Postgres = request.getfixturevalue("postgres")
     if "postgresql" not in templates:
         name = f"template_{worker_id}"
-        make_schema(make_settings(tmp_path, server.create(name)))
+        make_schema(make_settings(premises, server.create(name)))
         templates["postgresql"] = name
-    name = f"test_{worker_id}_{next(_counter)}"
+    name = f"test_{worker_id}"
     yield server.create(name, template=templates["postgresql"])
     server.drop(name)
 
@@ -167,9 +180,9 @@ _counter = iter(range(1, 1_000_000))
 
 
 @pytest.fixture
-def settings(tmp_path: Path, database_url: str) -> Settings:
+def settings(premises: Path, database_url: str) -> Settings:
     """The settings of this test; replace what you need with `dataclasses.replace`."""
-    return make_settings(tmp_path, database_url)
+    return make_settings(premises, database_url)
 
 
 @pytest.fixture(scope="session")
@@ -178,12 +191,31 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCach
     return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
 
 
+@pytest.fixture(scope="session")
+def apps() -> dict[Settings, Flask]:
+    """The apps of this worker that may serve again: to make one takes longer than many a test."""
+    return {}
+
+
 @pytest.fixture
-def app(settings: Settings, request: pytest.FixtureRequest, compiled: FileSystemBytecodeCache) -> Iterator[Flask]:
-    """The application, in whose context the test runs; the books are checked after the test."""
-    application = create_app(settings)
-    application.test_client_class = Browser
-    application.jinja_env.bytecode_cache = compiled
+def app(
+    settings: Settings, request: pytest.FixtureRequest, compiled: FileSystemBytecodeCache, apps: dict[Settings, Flask]
+) -> Iterator[Flask]:
+    """The application, in whose context the test runs; the books are checked after the test.
+
+    With `@pytest.mark.own_app`, one that no other test has used or will use.
+    """
+    # Limits are counted in the app; at a port of its own, an app is met by this test alone.
+    own = settings.rate_limits or settings.port != Settings.port or request.node.get_closest_marker("own_app")
+    application = None if own else apps.get(settings)
+    if application is None:
+        application = create_app(settings)
+        application.test_client_class = Browser
+        application.jinja_env.bytecode_cache = compiled
+        if not own:
+            apps[settings] = application
+    # What parts keep beside the app, for the latest that was made.
+    notices.Office.base_url, limits.limiter.enabled = settings.base_url, settings.rate_limits
     with application.app_context():
         try:
             yield application

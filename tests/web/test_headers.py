@@ -20,6 +20,9 @@ WANTED = {
 }
 
 
+pytestmark = pytest.mark.own_app  # it is given a page that breaks
+
+
 @pytest.fixture(params=[HTTP, HTTPS], ids=["http", "https"])
 def settings(settings, request):
     """A portal reached over http, and one over https."""

@@ -5,6 +5,7 @@ Each writes a row to the outbox, in the same transaction.
 Invariant: one mail of a kind about one thing to one person, however often the verb is called.
 """
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -52,40 +53,55 @@ class Office:
 def _mail(
     kind: str, user: User, about_kind: str, about_id: str, /, *, at: datetime, secret: bool = False, **facts: Any
 ) -> None:
-    """Renders `templates/mail/<kind>.txt` in the language of whoever gets it: the first line is the subject."""
+    _mails(kind, about_kind, [(user, about_id, facts)], at=at, secret=secret)
+
+
+def _mails(
+    kind: str,
+    about_kind: str,
+    letters: Iterable[tuple[User, str, dict[str, Any]]],
+    *,
+    at: datetime,
+    secret: bool = False,
+) -> None:
+    """Renders `templates/mail/<kind>.txt` for each (addressee, what it is about, facts), in their language: the first
+    line is the subject. Moments among the facts are told as days."""
     current = terms.current()
-    letter = (
-        _letters(language.spoken(user.language))
-        .get_template(f"{kind}.txt")
-        .render(
-            base_url=Office.base_url,
-            program=current.program_name if current else "",
-            name=user.first_name,
-            **facts,
+    zone = current.time_zone if current else "UTC"
+    put = []
+    for user, about_id, facts in letters:
+        spoken = language.spoken(user.language)
+        told = {name: _day(fact, zone, spoken) if isinstance(fact, datetime) else fact for name, fact in facts.items()}
+        letter = (
+            _letters(spoken)
+            .get_template(f"{kind}.txt")
+            .render(
+                base_url=Office.base_url,
+                program=current.program_name if current else "",
+                name=user.first_name,
+                **told,
+            )
         )
-    )
-    subject, _, body = letter.partition("\n")
-    outbox.put(
-        kind,
-        to=user.email,
-        to_hash=text.keyed_hash(Office.hash_key, user.email.lower()),
-        subject=subject.removeprefix("Subject: "),
-        text=body.lstrip("\n"),
-        about_kind=about_kind,
-        about_id=about_id,
-        secret=secret,
-        at=at,
-    )
+        subject, _, body = letter.partition("\n")
+        to_hash = text.keyed_hash(Office.hash_key, user.email.lower())
+        put.append(
+            outbox.Letter(
+                to=user.email,
+                to_hash=to_hash,
+                subject=subject.removeprefix("Subject: "),
+                text=body.lstrip("\n"),
+                about_id=about_id,
+            )
+        )
+    outbox.put_all(kind, about_kind, put, secret=secret, at=at)
+
+
+def _day(at: datetime, zone: str, spoken: str) -> str:
+    return language.long_day(clock.local_date(at, zone), spoken)
 
 
 def _amount(to: User, minor: int, currency: str) -> str:
     return money.shown(minor, currency, language.spoken(to.language))
-
-
-def _day(to: User, at: datetime) -> str:
-    current = terms.current()
-    on = clock.local_date(at, current.time_zone if current else "UTC")
-    return language.long_day(on, language.spoken(to.language))
 
 
 def _ready(to: User, told: str) -> str:
@@ -119,7 +135,7 @@ def friend_joined(referral: Referral, referee: User, referrer: User, *, at: date
     """To the referrer, once the address is theirs for sure."""
     if referrer.confirmed_at is not None:
         _mail("friend_joined", referrer, "referral", referral.public_id, at=at, friend=referee.as_friend,
-              until=_day(referrer, referral.expires_at))  # fmt: skip
+              until=referral.expires_at)  # fmt: skip
 
 
 def claim_made(claim: Claim, referee: User, referrer: User, *, at: datetime) -> None:
@@ -137,19 +153,35 @@ def appeal_answered(appeal: Appeal, reward: Reward, *, at: datetime) -> None:
     _mail("appeal_answered", reward.person, "appeal", appeal.public_id, at=at, answer=appeal.answer)
 
 
-def reward_approved(reward: Reward, *, at: datetime) -> None:
-    """To whoever gets it: one mail for each approval."""
-    number = rewards.decisions(reward.id)[-1].number
-    _mail("reward_approved", reward.person, "reward", f"{reward.public_id} {number}", at=at,
-          amount=_amount(reward.person, rewards.left(reward), reward.currency), on_hold=reward.hold_until > at,
-          until=_day(reward.person, reward.hold_until))  # fmt: skip
+def rewards_approved(chosen: Sequence[Reward], *, at: datetime) -> None:
+    """To whoever gets one: one mail for each approval."""
+    numbers = rewards.decided_times([reward.id for reward in chosen])
+    _mails(
+        "reward_approved", "reward",
+        [
+            (
+                reward.person,
+                f"{reward.public_id} {numbers[reward.id]}",
+                {"amount": _amount(reward.person, left, reward.currency), "on_hold": reward.hold_until > at,
+                 "until": reward.hold_until},
+            )
+            for reward, left in zip(chosen, rewards.lefts(chosen), strict=True)
+        ],
+        at=at,
+    )  # fmt: skip
 
 
 def reward_rejected(reward: Reward, told: str, *, at: datetime) -> None:
     """To whoever was to get it, in the words the reviewer chose."""
-    number = rewards.decisions(reward.id)[-1].number
+    number = rewards.decided_times([reward.id])[reward.id]
     _mail("reward_rejected", reward.person, "reward", f"{reward.public_id} {number}", at=at,
           told=_ready(reward.person, told))  # fmt: skip
+
+
+def decision_taken_back(reward: Reward, number: int) -> None:
+    """What was decided a moment ago is told to nobody, if the mail about it has not gone out yet."""
+    for kind in ("reward_approved", "reward_rejected"):
+        outbox.withdraw(kind, "reward", f"{reward.public_id} {number}")
 
 
 def payout_paid(payout: Payout, *, at: datetime) -> None:
@@ -167,4 +199,4 @@ def payout_failed(payout: Payout, *, at: datetime) -> None:
 def method_changed(user: User, method: Method, *, at: datetime) -> None:
     """A warning to the owner of the account: somebody who took it over would change this first."""
     _mail("method_changed", user, "method", method.public_id, at=at, kind=method.kind, shown=method.shown,
-          until=_day(user, method.usable_at))  # fmt: skip
+          until=method.usable_at)  # fmt: skip

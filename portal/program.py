@@ -6,10 +6,9 @@ is credited twice, nothing is lost, and every credit can say why it is what it i
 """
 
 import logging
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
@@ -626,36 +625,41 @@ def _take_back(conversion: Conversion, given_back: Refund, *, at: datetime) -> N
 # --- decide ---------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Decided:
+    """What became of many that were to be decided at once: each that could not be is told, the others stand."""
+
+    done: list[Reward]
+    refused: list[Refusal]
+
+
 def approve(reward_id: int, *, by: int | None, at: datetime) -> Reward:
     """Approves a pending reward; if its hold has passed, it is ready to pay at once. Raises DecisionRefused.
 
     What is somebody's who is suspended waits; it can only be rejected.
     """
-    reward = _locked(reward_id)
-    if reward.person.suspended_at is not None:
-        raise rewards.DecisionRefused(marked("This person is suspended: what is pending waits."))
-    rewards.approve(reward, by=by, at=at)
-    notices.reward_approved(reward, at=at)
-    rewards.release(reward, at=at)
-    return reward
+    return _one(approve_many([reward_id], by=by, at=at))
 
 
-def approve_many(
-    wanted: list[str], *, by: int, at: datetime, write: Callable[[], AbstractContextManager[None]]
-) -> tuple[int, list[Refusal]]:
-    """Approves rewards by their public ids, each in a `write` of its own, so that one no does not undo the others."""
-    done = 0
-    refused: list[Refusal] = []
-    for name in dict.fromkeys(wanted):
+def _one(decided: Decided) -> Reward:
+    if decided.refused:
+        raise decided.refused[0]
+    return decided.done[0]
+
+
+def approve_many(reward_ids: Sequence[int], *, by: int | None, at: datetime) -> Decided:
+    """Approves pending rewards, as `approve` does one; what cannot be is left as it is."""
+    decided = Decided([], [])
+    for reward in rewards.locked(reward_ids):
         try:
-            with write():
-                reward = rewards.find(name)
-                if reward is not None:
-                    approve(reward.id, by=by, at=at)
-                    done += 1
+            rewards.check_approval(reward, by)
+            decided.done.append(reward)
         except rewards.DecisionRefused as refusal:
-            refused.append(refusal)
-    return done, refused
+            decided.refused.append(refusal)
+    rewards.approve(decided.done, by=by, at=at)
+    notices.rewards_approved(decided.done, at=at)
+    rewards.release(decided.done, at=at)
+    return decided
 
 
 def reject(reward_id: int, *, by: int, reason: Reason, told: str, note: str = "", at: datetime) -> Reward:
@@ -666,14 +670,67 @@ def reject(reward_id: int, *, by: int, reason: Reason, told: str, note: str = ""
     return reward
 
 
+def reject_many(
+    reward_ids: Sequence[int], *, by: int, reason: Reason, told: str, note: str = "", at: datetime
+) -> Decided:
+    """Rejects pending rewards for one reason and in the same words; what cannot be is left as it is."""
+    return _each(reward_ids, lambda number: reject(number, by=by, reason=reason, told=told, note=note, at=at))
+
+
+def hold(reward_id: int, *, until: datetime, note: str, by: int, at: datetime) -> Reward:
+    """Holds a reward that is not ready to pay for longer, for a reason that colleagues read. Raises DecisionRefused."""
+    reward = _locked(reward_id)
+    rewards.hold(reward, until=until, note=note, by=by, at=at)
+    return reward
+
+
+def hold_many(reward_ids: Sequence[int], *, until: datetime, note: str, by: int, at: datetime) -> Decided:
+    """Holds several; what cannot be is left as it is."""
+    return _each(reward_ids, lambda number: hold(number, until=until, note=note, by=by, at=at))
+
+
+def _each(reward_ids: Sequence[int], verb: Callable[[int], Reward]) -> Decided:
+    """A verb that refuses before it has changed anything, for each; in one order, so that nobody waits in a ring."""
+    decided = Decided([], [])
+    rewards.locked(reward_ids)
+    for number in sorted(set(reward_ids)):
+        try:
+            decided.done.append(verb(number))
+        except rewards.DecisionRefused as refusal:
+            decided.refused.append(refusal)
+    return decided
+
+
 def undo(reward_id: int, *, by: int, note: str, at: datetime) -> Reward:
     """Takes a decision back, until its payout is exported; its line then leaves the batch. Raises DecisionRefused."""
     reward = _locked(reward_id)
-    if not payouts.withdraw(reward, at=at):
+    if payouts.is_out(reward):
         raise rewards.DecisionRefused(marked("Its payout is out already. From here on only refunds take back."))
-    rewards.undo(reward, by=by, note=note, at=at)
+    rewards.check_undo(reward, by)
+    payouts.withdraw(reward, at=at)
+    taken_back = rewards.undo(reward, by=by, note=note, at=at)
+    notices.decision_taken_back(reward, taken_back.number - 1)
     _catch_up(reward, at=at)
     return reward
+
+
+AT_ONCE = timedelta(minutes=2)
+"""How long whoever decided may take it back with one press, without writing why."""
+
+
+def undo_at_once(decided_at: datetime, *, by: int, note: str, at: datetime) -> Decided:
+    """Takes back what somebody decided in one act a moment ago, one reward or many. Raises DecisionRefused later on."""
+    if not decided_at <= at <= decided_at + AT_ONCE:
+        raise rewards.DecisionRefused(marked("It is too late for this. Take it back on the page of the referral."))
+    return _each(rewards.decided_by(by, decided_at), lambda number: undo(number, by=by, note=note, at=at))
+
+
+def note(referral: Referral, text: str, *, by: int, at: datetime) -> None:
+    """A colleague notes something about a referral, for colleagues. Raises DecisionRefused for an empty note."""
+    note_id = audit.note(text, by=by, about=referral.referee_id, at=at, longest=1000)
+    if note_id is None:
+        raise rewards.DecisionRefused(marked("Write something."))
+    audit.write("note_made", "referral", referral.public_id, by=by, at=at, note_id=note_id)
 
 
 def _catch_up(reward: Reward, *, at: datetime) -> None:
@@ -770,7 +827,7 @@ def withdraw_role(user: User, role: Role, *, by: int, at: datetime) -> None:
 
 def release_due(*, at: datetime) -> int:
     """Makes approved rewards whose hold has passed ready to pay. Gives how many."""
-    return sum(rewards.release(reward, at=at) for reward in rewards.locked(rewards.due_for_release(at=at)))
+    return rewards.release(rewards.locked(rewards.due_for_release(at=at)), at=at)
 
 
 def approve_clear(*, at: datetime) -> int:
@@ -784,13 +841,12 @@ def approve_clear(*, at: datetime) -> int:
             return 0
     due = rewards.locked(rewards.due_for_approval(terms.auto_approve_below_minor, at=at))
     assessed = signals.assessments({reward.referral_id for reward in due})
-    done = 0
-    for reward in due:
-        clear = assessed[reward.referral_id] == signals.Assessment.CLEAR
-        if clear and reward.state == rewards.State.PENDING and _in_good_standing(reward.referral):
-            approve(reward.id, by=None, at=at)
-            done += 1
-    return done
+    clear = [
+        reward.id
+        for reward in due
+        if assessed[reward.referral_id] == signals.Assessment.CLEAR and _in_good_standing(reward.referral)
+    ]
+    return len(approve_many(clear, by=None, at=at).done)
 
 
 # --- pay ------------------------------------------------------------------------------------------------------

@@ -80,7 +80,9 @@ LAST_WORD = {
     State.REVERSED: {"reward_reversed"},
     State.PENDING: {"reward_undo", None},
 }
-"""By state: the last thing the history says about a reward, clawbacks apart."""
+"""By state: the last thing the history says about a reward, what leaves its state apart."""
+
+ASIDE = {"reward_clawback", "hold_lengthened"}
 
 
 def _history() -> Iterator[str]:
@@ -88,7 +90,7 @@ def _history() -> Iterator[str]:
     for entry in session.scalars(sa.select(AuditEntry).order_by(AuditEntry.id)):
         told.setdefault((entry.subject_kind, entry.subject_id), []).append(entry.verb)
     for number, name, state in session.execute(sa.select(Reward.id, Reward.public_id, Reward.state)):
-        verbs = [verb for verb in told.get(("reward", name), []) if verb != "reward_clawback"]
+        verbs = [verb for verb in told.get(("reward", name), []) if verb not in ASIDE]
         if (verbs[-1] if verbs else None) not in LAST_WORD[State(state)]:
             yield f"reward {number} is {state}, the history says {verbs}"
         decided = session.scalars(

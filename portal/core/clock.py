@@ -4,7 +4,7 @@ The edges (web, command, worker) read it once and pass the moment on as `at=`; d
 Every moment is an aware datetime in UTC.
 """
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
 
@@ -31,6 +31,11 @@ def is_zone(name: str) -> bool:
 def local_date(at: datetime, time_zone: str) -> date:
     """The calendar day of a moment in a time zone (an IANA name), for months, years and rule dates."""
     return in_zone(at, time_zone).date()
+
+
+def end_of_day(day: date, time_zone: str) -> datetime:
+    """The last second of a calendar day in a time zone (an IANA name), as aware UTC."""
+    return datetime.combine(day, time(23, 59, 59), ZoneInfo(time_zone)).astimezone(UTC)
 
 
 def parse(text: str) -> datetime:

@@ -225,13 +225,20 @@ def is_sqlite() -> bool:
 
 
 def insert_once(model: type[Any], **values: Any) -> Any:
-    """Inserts a row unless a UNIQUE rule says that it is there; the new object, or None.
+    """Inserts a row unless a UNIQUE rule says that it is there; the new object, or None."""
+    made = insert_all(model, [values])
+    return made[0] if made else None
+
+
+def insert_all(model: type[Any], rows: Sequence[dict[str, Any]]) -> list[Any]:
+    """Inserts the rows that no UNIQUE rule says are there, in one statement; the new objects, in any order.
 
     ON CONFLICT DO NOTHING: of eight at once one inserts, the others wait for it and then see its row.
     """
+    if not rows:
+        return []
     insert = sqlite.insert if is_sqlite() else postgresql.insert
-    statement = insert(model).values(**values).on_conflict_do_nothing().returning(model)
-    return session.scalars(statement).one_or_none()
+    return list(session.scalars(insert(model).on_conflict_do_nothing().returning(model), rows))
 
 
 def lock(model: type[Any], ids: Iterable[int | None]) -> None:

@@ -7,6 +7,7 @@ link) is wiped from the row once it has gone out.
 
 import random
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -61,33 +62,34 @@ class Message(Model):
     trouble: Mapped[str] = mapped_column(sa.String(300), default="")
 
 
-def put(
-    kind: str,
-    *,
-    to: str,
-    to_hash: str,
-    subject: str,
-    text: str,
-    about_kind: str,
-    about_id: str,
-    at: datetime,
-    secret: bool = False,
-) -> Message | None:
-    """Queues a mail; None if one of this kind about this thing to this person is there already."""
-    message: Message | None = database.insert_once(
-        Message,
-        kind=kind,
-        to=to,
-        to_hash=to_hash,
-        subject=one_line(subject, 200),
-        text=text,
-        about_kind=about_kind,
-        about_id=about_id,
-        secret=secret,
-        made_at=at,
-        due_at=at,
-    )
-    return message
+@dataclass(frozen=True)
+class Letter:
+    """A mail to be queued: to whom, what it says, and the public id of the thing it tells of."""
+
+    to: str
+    to_hash: str
+    subject: str
+    text: str
+    about_id: str
+
+
+def put_all(
+    kind: str, about_kind: str, letters: Iterable[Letter], *, at: datetime, secret: bool = False
+) -> list[Message]:
+    """Queues mails; of a kind about one thing to one person there is one, and of the others no second is made."""
+    rows = [
+        vars(letter)
+        | {"kind": kind, "about_kind": about_kind, "subject": one_line(letter.subject, 200), "secret": secret}
+        | {"made_at": at, "due_at": at}
+        for letter in letters
+    ]
+    return database.insert_all(Message, rows)
+
+
+def withdraw(kind: str, about_kind: str, about_id: str) -> None:
+    """Keeps back a mail that has not gone out yet, since what it tells of is no longer so."""
+    mine = (Message.kind == kind, Message.about_kind == about_kind, Message.about_id == about_id)
+    session.execute(sa.update(Message).where(*mine, Message.state == State.QUEUED).values(state=State.WITHDRAWN))
 
 
 def claim(*, at: datetime, most: int = 20) -> list[Message]:

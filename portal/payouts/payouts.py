@@ -476,15 +476,18 @@ def cancel(batch: Batch, *, by: int, at: datetime) -> None:
     _note(batch, "batch_cancelled", by=by, at=at)
 
 
-def withdraw(reward: Reward, *, at: datetime) -> bool:
-    """Takes everything about a reward out of batches that are not exported; whether nothing of it is out already."""
-    lines = lines_about(reward)
-    inside = [line for line in lines if line.payout.state == State.PREPARING]
+def is_out(reward: Reward) -> bool:
+    """Whether anything about a reward stands in a payout that is exported, or was paid."""
+    return any(line.payout.state != State.PREPARING for line in lines_about(reward))
+
+
+def withdraw(reward: Reward, *, at: datetime) -> None:
+    """Takes everything about a reward out of batches that are not exported."""
+    inside = [line for line in lines_about(reward) if line.payout.state == State.PREPARING]
     for line in inside:
         _leave(line, at=at)
     for payout in {line.payout_id: line.payout for line in inside}.values():
         _sum_up(payout, at=at)
-    return inside == lines
 
 
 def join(clawback: Clawback, *, at: datetime) -> None:

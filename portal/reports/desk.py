@@ -16,78 +16,12 @@ from portal.payouts.payouts import Batch, Payout
 from portal.payouts.payouts import State as PayoutState
 from portal.referrals.claims import Claim
 from portal.referrals.referrals import Referral
-from portal.rewards import appeals, signals
+from portal.rewards import appeals
 from portal.rewards.appeals import Appeal
 from portal.rewards.conversions import Conversion, Disagreement, Refund
-from portal.rewards.rewards import Decision, Reward, State
-from portal.rewards.signals import Assessment, Signal
+from portal.rewards.rewards import Reward, State
 
 PAGE = 50
-
-
-@dataclass(frozen=True)
-class Case:
-    """One pending reward with what speaks for and against it."""
-
-    reward: Reward
-    assessment: Assessment
-    signals: list[Signal]
-
-
-def queue(*, after: int | None = None, most: int = PAGE) -> tuple[list[Case], int | None]:
-    """Pending rewards, the oldest first, and the key of the next page if there is one."""
-    query = (
-        sa.select(Reward)
-        .options(
-            joinedload(Reward.person),
-            joinedload(Reward.rule),
-            joinedload(Reward.conversion),
-            joinedload(Reward.referral).options(joinedload(Referral.referee), joinedload(Referral.referrer)),
-        )
-        .where(Reward.state == State.PENDING)
-    )
-    if after is not None:
-        query = query.where(Reward.id > after)
-    found = list(session.scalars(query.order_by(Reward.id).limit(most + 1)).unique())
-    shown = found[:most]
-    return _with_evidence(shown), shown[-1].id if len(found) > most else None
-
-
-def _with_evidence(shown: list[Reward]) -> list[Case]:
-    numbers = {reward.referral_id for reward in shown}
-    assessed = signals.assessments(numbers)
-    raised: dict[int, list[Signal]] = {}
-    for signal in session.scalars(
-        sa.select(Signal).where(Signal.referral_id.in_(numbers)).order_by(Signal.weight.desc())
-    ):
-        raised.setdefault(signal.referral_id, []).append(signal)
-    return [Case(reward, assessed[reward.referral_id], raised.get(reward.referral_id, [])) for reward in shown]
-
-
-def of_referral(referral: Referral) -> list[Case]:
-    """The rewards of a referral, decided or not, with their evidence."""
-    query = sa.select(Reward).where(Reward.referral_id == referral.id).order_by(Reward.id)
-    return _with_evidence(list(session.scalars(query)))
-
-
-def signals_of(referral: Referral) -> list[Signal]:
-    """The signals of a referral, the heaviest first."""
-    return signals.of_referral(referral.id)
-
-
-def assessment_of(referral: Referral) -> Assessment:
-    """How a referral is assessed."""
-    return signals.assessments({referral.id})[referral.id]
-
-
-def note_of(decision: Decision) -> str:
-    """What a decision's maker wrote for colleagues; empty if nothing."""
-    note = session.get(Note, decision.note_id) if decision.note_id else None
-    return note.text if note else ""
-
-
-def pending_count() -> int:
-    return session.scalar(sa.select(sa.func.count()).where(Reward.state == State.PENDING)) or 0
 
 
 def referrals_listed(*, before: int | None = None, most: int = PAGE) -> tuple[list[Referral], int | None]:
@@ -97,11 +31,6 @@ def referrals_listed(*, before: int | None = None, most: int = PAGE) -> tuple[li
         query = query.where(Referral.id < before)
     found = list(session.scalars(query.order_by(Referral.id.desc()).limit(most + 1)).unique())
     return found[:most], found[most - 1].id if len(found) > most else None
-
-
-def conversions_of(referral: Referral) -> list[Conversion]:
-    query = sa.select(Conversion).where(Conversion.referral_id == referral.id)
-    return list(session.scalars(query.order_by(Conversion.id)))
 
 
 def people(*, search: str = "", before: int | None = None, most: int = PAGE) -> tuple[list[User], int | None]:

@@ -6,7 +6,8 @@ and stand nowhere else; a seal covers one transfer and the seal before it.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -98,22 +99,29 @@ def move(
     at: datetime,
 ) -> None:
     """Moves money; nothing to move is nothing to do. The caller holds the user's lock."""
-    if amount_minor == 0:
-        return
-    session.add(
-        Transfer(
-            user_id=user_id,
-            from_bucket=from_bucket,
-            to_bucket=to_bucket,
-            amount_minor=amount_minor,
-            currency=currency,
-            cause_kind=cause,
-            cause_id=cause_id,
-            reward_id=reward_id,
-            at=at,
-        )
-    )
-    session.flush()
+    move_all([Move(user_id, amount_minor, currency, from_bucket, to_bucket, cause, cause_id, reward_id)], at=at)
+
+
+@dataclass(frozen=True)
+class Move:
+    """One transfer to be booked; the amount in minor units."""
+
+    user_id: int
+    amount_minor: int
+    currency: str
+    from_bucket: Bucket
+    to_bucket: Bucket
+    cause_kind: Cause
+    cause_id: int
+    reward_id: int | None
+
+
+def move_all(moves: Iterable[Move], *, at: datetime) -> None:
+    """Moves money many times over in one statement. The caller holds the users' locks."""
+    booked = [vars(one) | {"at": at} for one in moves if one.amount_minor]
+    if booked:
+        session.flush()
+        session.execute(sa.insert(Transfer), booked)
 
 
 def balances(user_id: int, currency: str) -> Balances:

@@ -5,12 +5,13 @@ counts and the second is told; what was taken back is never more than was given;
 same write, under its owner's lock.
 """
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, aliased, mapped_column, relationship
+from sqlalchemy.orm import Mapped, aliased, joinedload, mapped_column, relationship
 
 from portal.accounts import audit, users
 from portal.accounts.users import User
@@ -55,6 +56,7 @@ class DecisionRefused(Refusal):
     """A decision that cannot be taken, or not any more."""
 
 
+LONGEST_HOLD = timedelta(days=366)
 LIVE = "state IN ('pending', 'approved', 'paid')"
 
 
@@ -104,6 +106,16 @@ class Reward(Model):
     conversion: Mapped[Conversion] = relationship(Conversion)
     rule: Mapped[Rule] = relationship(Rule)
 
+    @property
+    def can_be_held(self) -> bool:
+        """Whether its hold can still be lengthened: it is not ready to pay, and was not turned down."""
+        return self.state in (State.PENDING, State.APPROVED) and self.released_at is None
+
+    @property
+    def waits(self) -> bool:
+        """Whether nobody has decided about it yet."""
+        return self.state == State.PENDING
+
 
 class Decision(Model):
     """One decision. `by_id` is empty where the terms decided. `amount_minor` is what it moved."""
@@ -116,6 +128,7 @@ class Decision(Model):
         database.rule("verdict <> 'reject' OR reason IS NOT NULL", "rejection_has_reason"),
         database.rule("verdict <> 'undo' OR note_id IS NOT NULL", "undo_has_note"),
         database.whole("number", "amount_minor"),
+        sa.Index("ix_decisions_at", "at"),
     )
 
     id: Mapped[int] = database.key()
@@ -271,6 +284,11 @@ def find(wanted: str) -> Reward | None:
     return session.scalar(sa.select(Reward).where(Reward.public_id == wanted))
 
 
+def numbers_of(names: Sequence[str]) -> list[int]:
+    """The row numbers of rewards by their public ids."""
+    return list(session.scalars(sa.select(Reward.id).where(Reward.public_id.in_(names)).order_by(Reward.id)))
+
+
 def of_conversion(conversion_id: int) -> list[Reward]:
     return list(session.scalars(sa.select(Reward).where(Reward.conversion_id == conversion_id).order_by(Reward.id)))
 
@@ -278,6 +296,12 @@ def of_conversion(conversion_id: int) -> list[Reward]:
 def decisions(reward_id: int) -> list[Decision]:
     """The decisions about a reward, the first one first."""
     return list(session.scalars(sa.select(Decision).where(Decision.reward_id == reward_id).order_by(Decision.number)))
+
+
+def decided_times(reward_ids: Sequence[int]) -> dict[int, int]:
+    """How many decisions there are about each of these rewards, those taken back among them."""
+    query = sa.select(Decision.reward_id, sa.func.max(Decision.number)).where(Decision.reward_id.in_(reward_ids))
+    return {number: times for number, times in session.execute(query.group_by(Decision.reward_id))}
 
 
 def taken_back(reward_id: int) -> int:
@@ -289,6 +313,13 @@ def taken_back(reward_id: int) -> int:
 def clawbacks(reward_id: int) -> list[Clawback]:
     """What refunds took of a reward, the first one first."""
     return list(session.scalars(sa.select(Clawback).where(Clawback.reward_id == reward_id).order_by(Clawback.id)))
+
+
+def waited_since(since: datetime) -> list[timedelta]:
+    """How long each reward that a person decided since a moment had waited."""
+    query = sa.select(Decision.at, Reward.made_at).join(Reward, Reward.id == Decision.reward_id)
+    query = query.where(Decision.at >= since, Decision.by_id.is_not(None), Decision.verdict != Verdict.UNDO)
+    return [decided_at - made_at for decided_at, made_at in session.execute(query)]
 
 
 def told(decision: Decision) -> str:
@@ -314,14 +345,27 @@ def where_it_lies(reward: Reward) -> Bucket:
 # --- decided --------------------------------------------------------------------------------------------------
 
 
-def approve(reward: Reward, *, by: int | None, at: datetime) -> Decision:
-    """Approves a pending reward. Raises DecisionRefused if it is decided, or not this person's to decide."""
+def approve(chosen: Sequence[Reward], *, by: int | None, at: datetime) -> None:
+    """Approves pending rewards, all in a handful of statements; raises DecisionRefused if any may not be (see
+    `check_approval`, by which the others can be told apart before)."""
+    for reward in chosen:
+        check_approval(reward, by)
+    decided = _decide(chosen, Verdict.APPROVE, by=by, at=at)
+    moves = [
+        _moved(reward, decision.amount_minor, Bucket.PENDING, Bucket.APPROVED, Cause.DECISION, decision.id)
+        for reward, decision in zip(chosen, decided, strict=True)
+    ]
+    ledger.move_all(moves, at=at)
+    for reward in chosen:
+        reward.state = State.APPROVED
+
+
+def check_approval(reward: Reward, by: int | None) -> None:
+    """Raises DecisionRefused if this reward cannot be approved, or not by this person."""
     _must_be_pending(reward)
     _must_be_somebody_elses(reward, by)
-    decision = _decide(reward, Verdict.APPROVE, by=by, at=at, amount_minor=left(reward))
-    _move(reward, decision.amount_minor, Bucket.PENDING, Bucket.APPROVED, Cause.DECISION, decision.id, at=at)
-    reward.state = State.APPROVED
-    return decision
+    if reward.person.suspended_at is not None:
+        raise DecisionRefused(marked("This person is suspended: what is pending waits."))
 
 
 def reject(reward: Reward, *, by: int, reason: Reason, told: str, note: str, at: datetime) -> Decision:
@@ -332,9 +376,7 @@ def reject(reward: Reward, *, by: int, reason: Reason, told: str, note: str, at:
         raise DecisionRefused(marked("Write what the referrer should read."))
     told_id = audit.note(told, by=by, about=reward.person_id, at=at)
     note_id = audit.note(note, by=by, about=reward.person_id, at=at)
-    decision = _decide(
-        reward, Verdict.REJECT, by=by, at=at, amount_minor=left(reward), reason=reason, told_id=told_id, note_id=note_id
-    )
+    (decision,) = _decide([reward], Verdict.REJECT, by=by, at=at, reason=reason, told_id=told_id, note_id=note_id)
     _move(reward, decision.amount_minor, Bucket.PENDING, Bucket.PROGRAM, Cause.DECISION, decision.id, at=at)
     reward.state = State.REJECTED
     return decision
@@ -345,6 +387,19 @@ def undo(reward: Reward, *, by: int, note: str, at: datetime) -> Decision:
 
     Raises DecisionRefused without a reason, or for a reward that is not decided.
     """
+    check_undo(reward, by)
+    note_id = audit.note(note, by=by, about=reward.person_id, at=at)
+    if note_id is None:
+        raise DecisionRefused(marked("Write why the decision is taken back."))
+    lay = Bucket.PROGRAM if reward.state == State.REJECTED else where_it_lies(reward)
+    (decision,) = _decide([reward], Verdict.UNDO, by=by, at=at, note_id=note_id)
+    _move(reward, decision.amount_minor, lay, Bucket.PENDING, Cause.DECISION, decision.id, at=at)
+    reward.state, reward.released_at = State.PENDING, None
+    return decision
+
+
+def check_undo(reward: Reward, by: int) -> None:
+    """Raises DecisionRefused if there is no decision to take back, or not for this person."""
     _must_be_somebody_elses(reward, by)
     if reward.state not in (State.APPROVED, State.REJECTED):
         raise DecisionRefused(marked("This reward is not decided, so there is nothing to take back."))
@@ -354,26 +409,57 @@ def undo(reward: Reward, *, by: int, note: str, at: datetime) -> Decision:
         and milestone_reached(reward.person_id, reward.rule)
     ):
         raise DecisionRefused(marked("This bonus has been earned again since, and is given once."))
+
+
+def hold(reward: Reward, *, until: datetime, note: str, by: int, at: datetime) -> None:
+    """Lengthens the hold of a reward that is not ready to pay. Raises DecisionRefused without a reason, for an earlier
+    day or one beyond a year, and for what is not there to be held."""
+    _must_be_somebody_elses(reward, by)
+    if not reward.can_be_held:
+        raise DecisionRefused(marked("Only what is in review or on hold can be held for longer."))
+    if not max(at, reward.hold_until) < until <= at + LONGEST_HOLD:
+        raise DecisionRefused(
+            marked("Choose a day after %(from)s and within a year."), **{"from": max(at, reward.hold_until)}
+        )
     note_id = audit.note(note, by=by, about=reward.person_id, at=at)
     if note_id is None:
-        raise DecisionRefused(marked("Write why the decision is taken back."))
-    lay = Bucket.PROGRAM if reward.state == State.REJECTED else where_it_lies(reward)
-    decision = _decide(reward, Verdict.UNDO, by=by, at=at, amount_minor=left(reward), note_id=note_id)
-    _move(reward, decision.amount_minor, lay, Bucket.PENDING, Cause.DECISION, decision.id, at=at)
-    reward.state, reward.released_at = State.PENDING, None
-    return decision
+        raise DecisionRefused(marked("Write why it is held; colleagues read it."))
+    audit.write("hold_lengthened", "reward", reward.public_id, by=by, at=at, note_id=note_id,
+                was=reward.hold_until.isoformat(), until=until.isoformat())  # fmt: skip
+    reward.hold_until = until
 
 
-def release(reward: Reward, *, at: datetime) -> bool:
-    """Makes an approved reward ready to pay once its hold has passed and both sides take part; whether it did."""
-    if reward.state != State.APPROVED or reward.released_at is not None or reward.hold_until > at:
-        return False
-    if not (reward.referral.referrer.in_good_standing and reward.referral.referee.in_good_standing):
-        return False
-    approval = decisions(reward.id)[-1]
-    _move(reward, left(reward), Bucket.APPROVED, Bucket.PAYABLE, Cause.RELEASE, approval.id, at=at)
-    reward.released_at = at
-    return True
+def decided_by(user_id: int, at: datetime) -> list[int]:
+    """Row numbers of the rewards on whose last decision somebody decided at this moment."""
+    last = sa.select(sa.func.max(Decision.number)).where(Decision.reward_id == Reward.id)
+    last = last.correlate(Reward).scalar_subquery()
+    query = sa.select(Reward.id).join(Decision, Decision.reward_id == Reward.id)
+    mine = (Decision.by_id == user_id, Decision.at == at, Decision.number == last, Decision.verdict != Verdict.UNDO)
+    return list(session.scalars(query.where(*mine)))
+
+
+def release(chosen: Sequence[Reward], *, at: datetime) -> int:
+    """Makes those of these rewards ready to pay that are approved, past their hold, and whose two sides take part;
+    gives how many."""
+    due = [
+        reward
+        for reward in chosen
+        if reward.state == State.APPROVED
+        and reward.released_at is None
+        and reward.hold_until <= at
+        and reward.referral.referrer.in_good_standing
+        and reward.referral.referee.in_good_standing
+    ]
+    query = sa.select(Decision.reward_id, sa.func.max(Decision.id)).where(Decision.reward_id.in_([r.id for r in due]))
+    approvals = {number: last for number, last in session.execute(query.group_by(Decision.reward_id))}
+    moves = [
+        _moved(reward, amount, Bucket.APPROVED, Bucket.PAYABLE, Cause.RELEASE, approvals[reward.id])
+        for reward, amount in zip(due, lefts(due), strict=True)
+    ]
+    ledger.move_all(moves, at=at)
+    for reward in due:
+        reward.released_at = at
+    return len(due)
 
 
 def _must_be_pending(reward: Reward) -> None:
@@ -402,29 +488,45 @@ def _must_be_somebody_elses(reward: Reward, by: int | None) -> None:
         raise DecisionRefused(marked("You recorded this order; a colleague decides it."))
 
 
-def _decide(reward: Reward, verdict: Verdict, *, by: int | None, at: datetime, **facts: Any) -> Decision:
-    number = session.scalar(
-        sa.select(sa.func.coalesce(sa.func.max(Decision.number), 0) + 1).where(Decision.reward_id == reward.id)
-    )
-    decision: Decision | None = database.insert_once(
-        Decision, reward_id=reward.id, number=number, verdict=verdict, by_id=by, at=at, **facts
-    )
-    if decision is None:
+def _decide(
+    chosen: Sequence[Reward], verdict: Verdict, *, by: int | None, at: datetime, **facts: Any
+) -> list[Decision]:
+    """One decision about each, of what is left of it, in their order; their owners are locked."""
+    numbers = [reward.id for reward in chosen]
+    last = decided_times(numbers)
+    rows = [
+        {"reward_id": reward.id, "number": last.get(reward.id, 0) + 1, "verdict": verdict, "by_id": by, "at": at,
+         "amount_minor": amount, **facts}
+        for reward, amount in zip(chosen, lefts(chosen), strict=True)
+    ]  # fmt: skip
+    made = {decision.reward_id: decision for decision in database.insert_all(Decision, rows)}
+    if len(made) < len(chosen):
         raise DecisionRefused(marked("Somebody else has just decided this. Look at it again."))
-    audit.write(
-        f"reward_{verdict}", "reward", reward.public_id, by=by, at=at, note_id=facts.get("note_id"),
-        was=reward.state, reason=facts.get("reason"), amount_minor=decision.amount_minor, currency=reward.currency,
-    )  # fmt: skip
-    return decision
+    for reward in chosen:
+        audit.write(
+            f"reward_{verdict}", "reward", reward.public_id, by=by, at=at, note_id=facts.get("note_id"),
+            was=reward.state, reason=facts.get("reason"), amount_minor=made[reward.id].amount_minor,
+            currency=reward.currency,
+        )  # fmt: skip
+    return [made[number] for number in numbers]
+
+
+def lefts(chosen: Sequence[Reward]) -> list[int]:
+    """What is left of each after refunds, in minor units."""
+    query = sa.select(Clawback.reward_id, sa.func.sum(Clawback.amount_minor))
+    query = query.where(Clawback.reward_id.in_([reward.id for reward in chosen])).group_by(Clawback.reward_id)
+    taken: dict[int, int] = {number: int(amount) for number, amount in session.execute(query)}
+    return [reward.amount_minor - taken.get(reward.id, 0) for reward in chosen]
+
+
+def _moved(reward: Reward, amount: int, left_: Bucket, entered: Bucket, cause: Cause, cause_id: int) -> ledger.Move:
+    return ledger.Move(reward.person_id, amount, reward.currency, left_, entered, cause, cause_id, reward.id)
 
 
 def _move(
     reward: Reward, amount: int, left_: Bucket, entered: Bucket, cause: Cause, cause_id: int, *, at: datetime
 ) -> None:
-    ledger.move(
-        reward.person_id, amount, reward.currency, left_, entered,
-        cause=cause, cause_id=cause_id, reward_id=reward.id, at=at,
-    )  # fmt: skip
+    ledger.move_all([_moved(reward, amount, left_, entered, cause, cause_id)], at=at)
 
 
 # --- taken back -----------------------------------------------------------------------------------------------
@@ -486,8 +588,10 @@ def due_for_approval(below_minor: int, *, at: datetime, most: int = 500) -> list
     return list(session.scalars(query.order_by(Reward.id).limit(most)))
 
 
-def locked(numbers: list[int]) -> list[Reward]:
+def locked(numbers: Sequence[int]) -> list[Reward]:
     """These rewards with their owners locked, in order; read after the lock."""
     owners = session.scalars(sa.select(Reward.person_id).where(Reward.id.in_(numbers)))
     users.lock(*owners)
-    return list(session.scalars(sa.select(Reward).where(Reward.id.in_(numbers)).order_by(Reward.id)))
+    both_sides = joinedload(Reward.referral).options(joinedload(Referral.referrer), joinedload(Referral.referee))
+    query = sa.select(Reward).options(joinedload(Reward.person), both_sides).where(Reward.id.in_(numbers))
+    return list(session.scalars(query.order_by(Reward.id)))

@@ -182,6 +182,12 @@ def of_terms(terms_id: int) -> list[Rule]:
     return list(session.scalars(sa.select(Rule).where(Rule.terms_id == terms_id).order_by(Rule.id)))
 
 
+def latest() -> list[Rule]:
+    """Every rule there ever was, as it was last offered."""
+    last = sa.select(sa.func.max(Rule.id)).group_by(Rule.rule_key)
+    return list(session.scalars(sa.select(Rule).where(Rule.id.in_(last)).order_by(Rule.id)))
+
+
 def set_rules(terms: Terms, rules: Sequence[Rule]) -> None:
     """Gives a new version of the terms its rules. Raises RuleRefused for one that cannot be meant."""
     for rule in rules:

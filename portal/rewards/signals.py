@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 
 from portal.accounts import sign_ins, users
 from portal.accounts.users import Surroundings, User
@@ -150,3 +150,15 @@ def assessed(weight: int) -> Assessment:
     if weight >= RISKY_FROM:
         return Assessment.RISKY
     return Assessment.CHECK if weight >= CHECK_FROM else Assessment.CLEAR
+
+
+def is_assessed(referral_id: InstrumentedAttribute[int], word: Assessment) -> sa.ColumnElement[bool]:
+    """The condition that the referral of this column is assessed so, as `assessments` says it."""
+    weight = sa.select(sa.func.coalesce(sa.func.sum(Signal.weight), 0)).where(Signal.referral_id == referral_id)
+    looked_at = sa.select(Assessed.id).where(Assessed.referral_id == referral_id).exists()
+    sum_ = weight.correlate_except(Signal).scalar_subquery()
+    if word == Assessment.CLEAR:
+        return sa.and_(looked_at, sum_ < CHECK_FROM)
+    if word == Assessment.RISKY:
+        return sa.and_(looked_at, sum_ >= RISKY_FROM)
+    return sa.or_(~looked_at, sum_.between(CHECK_FROM, RISKY_FROM - 1))

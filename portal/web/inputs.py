@@ -304,6 +304,65 @@ class Rejection(Form):
     note = TextAreaField(_l("Note for colleagues"), validators=[Optional(), Length(max=500), without_nul])
 
 
+class Hold(Form):
+    """Until the end of which day a reward is held, and why."""
+
+    until = DateField(_l("Hold until"), validators=[InputRequired(_l("Choose a day."))])
+    note = TextAreaField(
+        _l("Reason, for colleagues"),
+        validators=[InputRequired(_l("Write why it is held; colleagues read it.")), Length(max=500), without_nul],
+    )
+
+
+class ForColleagues(Form):
+    text = TextAreaField(
+        _l("Note for colleagues"),
+        validators=[
+            DataRequired(_l("Write something.")),
+            Length(max=1000, message=_l("Use at most %(most)s characters.", most=1000)),
+            without_nul,
+        ],
+    )
+
+
+class QueueFilters(Form):
+    """What of the queue is shown, and in which order; read from the address, so that it can be kept and sent on."""
+
+    class Meta(Form.Meta):
+        csrf = False
+
+    assessment = SelectField(
+        _l("Assessment"),
+        default="",
+        choices=_of({"": _l("All"), "clear": _l("Clear"), "check": _l("Check"), "risky": _l("Risky")}),
+    )
+    order = SelectField(
+        _l("Order"),
+        default="",
+        choices=_of(
+            {
+                "": _l("Oldest first"),
+                "newest": _l("Newest first"),
+                "largest": _l("Largest first"),
+                "smallest": _l("Smallest first"),
+            }
+        ),
+    )
+    least = AmountField(_l("At least"), validators=[Optional(), Length(max=20)])
+    most = AmountField(_l("At most"), validators=[Optional(), Length(max=20)])
+    rule = StringField(_l("Rule"), validators=[Optional(), Length(max=16), without_nul])
+    older = IntegerField(
+        _l("Waiting for at least"),
+        validators=[Optional(), NumberRange(0, 3650, message=_l("Write a number of days from 0 to 3650."))],
+    )
+    referrer = StringField(_l("Referrer"), validators=[Optional(), Length(max=254), without_nul])
+
+    @classmethod
+    def names(cls) -> set[str]:
+        """The names of the fields."""
+        return {"assessment", "order", "least", "most", "rule", "older", "referrer"}
+
+
 class Note(Form):
     """A reason for colleagues; needed."""
 
@@ -420,6 +479,11 @@ class NewLink(Form):
 
 class LinkName(Form):
     label = StringField(_l("Name"), validators=[Optional(), Length(max=60), without_nul])
+
+
+def first_error(form: FlaskForm) -> str:
+    """What is wrong first, for a form that is not shown again."""
+    return next(str(error) for errors in form.errors.values() for error in errors)
 
 
 class Only(Form):

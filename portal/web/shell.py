@@ -8,7 +8,7 @@ from flask_babel import gettext
 from flask_security import current_user
 from werkzeug.exceptions import HTTPException
 
-from portal.reports import desk
+from portal.reports import queue
 from portal.web import words
 
 WITHIN = {"sharing": "dashboard.friends", "poster": "dashboard.home"}
@@ -80,7 +80,7 @@ def navigation() -> list[Item]:
             endpoint == WITHIN.get(request.blueprint or "")
             or here == url_for(endpoint)
             or (endpoint != "admin.overview" and here.startswith(url_for(endpoint) + "/")),
-            (desk.pending_count() or None) if endpoint == "admin.rewards" else None,
+            (queue.pending_count() or None) if endpoint == "admin.rewards" else None,
         )
         for endpoint, label, icon in items
     ]

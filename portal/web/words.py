@@ -134,6 +134,11 @@ def ago(at: datetime) -> str:
     return format_timedelta(at - clock.now(), add_direction=True, threshold=1.2)
 
 
+def since(at: datetime) -> str:
+    """How long something has lasted: `2 days`."""
+    return format_timedelta(clock.now() - at, threshold=1.2)
+
+
 def computation(steps: list[dict[str, Any]], currency: str) -> str:
     """How a reward came about, as one line: `10 % of £64.00 = £6.40, at most £5.00`."""
     said = []
@@ -209,6 +214,8 @@ def install(app: Flask) -> None:
         unescaped=unescaped,
         month=month,
         ago=ago,
+        since=since,
+        digits=money.digits,
         computation=computation,
         share=share,
         plain=money.plain,

@@ -17,12 +17,9 @@ from tests.factories import Scene
 
 
 def put(scene: Scene, number: int = 1, *, to: str = "bob@example.com", secret: bool = False) -> Message | None:
-    return scene.do(
-        lambda: outbox.put(
-            "test", to=to, to_hash=to, subject=f"Mail {number}", text="Hello", about_kind="thing", about_id=str(number),
-            secret=secret, at=scene.at,
-        )
-    )  # fmt: skip
+    letter = outbox.Letter(to=to, to_hash=to, subject=f"Mail {number}", text="Hello", about_id=str(number))
+    put = scene.do(lambda: outbox.put_all("test", "thing", [letter], secret=secret, at=scene.at))
+    return put[0] if put else None
 
 
 def claim(scene: Scene) -> list[str]:

@@ -4,7 +4,8 @@ import pytest
 
 from portal.core.database import session
 from portal.referrals import referrals
-from portal.reports import desk, referrer, sharing
+from portal.reports import desk, queue, referrer, sharing
+from portal.reports.queue import Filters
 from portal.reports.status import Word
 from portal.rewards.signals import Assessment
 from tests.domain.many import many_pending, many_ready
@@ -119,12 +120,13 @@ def test_numbers_count_people_once(scene: Scene) -> None:
 
 @pytest.mark.case(116)
 def test_lists_give_a_page_and_the_key_of_the_next_until_nothing_is_left(scene: Scene) -> None:
-    assert desk.queue() == ([], None) and referrer.rewards_of(scene.alice.id) == ([], None)
+    everything = Filters()
+    assert queue.page(everything, at=scene.at) == ([], None) and referrer.rewards_of(scene.alice.id) == ([], None)
     many_pending(scene, scene.bob, 120, amount_minor=10)
     seen: list[int] = []
     after = None
     while True:
-        cases, after = desk.queue(after=after)
+        cases, after = queue.page(everything, after=after, at=scene.at)
         seen += [case.reward.id for case in cases]
         if after is None:
             break
@@ -132,7 +134,7 @@ def test_lists_give_a_page_and_the_key_of_the_next_until_nothing_is_left(scene: 
     mine, before = referrer.rewards_of(scene.alice.id)
     older, _ = referrer.rewards_of(scene.alice.id, before=before)
     assert len(mine) == len(older) == referrer.PAGE and mine[-1].id == older[0].id + 1
-    assert {case.assessment for case in desk.queue()[0]} == {Assessment.CLEAR}
+    assert {case.assessment for case in queue.page(everything, at=scene.at)[0]} == {Assessment.CLEAR}
 
 
 def test_what_needs_attention_is_counted(scene: Scene) -> None:

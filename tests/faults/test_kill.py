@@ -202,16 +202,12 @@ def test_killed_while_sending_no_mail_is_lost(live: Live) -> None:
 
 def queue_mails(many: int) -> set[str]:
     """Puts mails into the outbox; gives their names."""
-    names = set()
+    letters = [
+        outbox.Letter(f"friend{number}@example.com", f"{number}", "News", "Something happened.", str(number))
+        for number in range(many)
+    ]
     with database.writing():
-        for number in range(many):
-            message = outbox.put(
-                "test", to=f"friend{number}@example.com", to_hash=f"{number}", subject="News", text="Something happened.",
-                about_kind="test", about_id=str(number), at=clock.now(),
-            )  # fmt: skip
-            assert message is not None
-            names.add(message.public_id)
-    return names
+        return {message.public_id for message in outbox.put_all("test", "test", letters, at=clock.now())}
 
 
 def sent() -> int:

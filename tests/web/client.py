@@ -43,7 +43,7 @@ class Tab:
         page = self.page = Page(response, path)
         assert self.may_break or page.status < 500, f"{method} {path} answered {page!r}"
         if page.is_html and method != "HEAD" and not page.location:
-            lint.check(page.html, f"{method} {path} ({page.status})")
+            lint.check(page.html, f"{method} {path} ({page.status})", part="HX-Request" in headers)
         if follow and page.status in (302, 303):
             return self.open(self._inward(page.location), follow=True)
         return page

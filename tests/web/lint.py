@@ -16,20 +16,25 @@ NAMELESS = {"hidden", "submit", "button", "image", "reset"}
 _fine: set[int] = set()
 
 
-def check(html: str, what: str) -> None:
-    """Fails with what is wrong with a page. A page that was looked at already is not looked at again."""
+def check(html: str, what: str, *, part: bool = False) -> None:
+    """Fails with what is wrong with a page, or with a part of one that a script asked for. A page that was looked at already is not looked at again."""
     seen = hash(re.sub(r'(value=")[\w.-]{40,}|Reference <code>\w+', r"\1token", html))
     if seen in _fine:
         return
-    found = list(faults(html))
+    found = list(faults_of_part(html) if part else faults(html))
     assert not found, f"{what}: " + "; ".join(found)
     _fine.add(seen)
 
 
 def faults(html: str) -> Iterator[str]:
     """What is wrong with a page; nothing if all is well."""
+    yield from _once(read(html))
+    yield from faults_of_part(html)
+
+
+def faults_of_part(html: str) -> Iterator[str]:
+    """What is wrong with a part of a page; nothing if all is well."""
     tree = read(html)
-    yield from _once(tree)
     yield from _ids(tree)
     yield from _names(tree)
     yield from _forms(tree)

@@ -7,7 +7,7 @@ shop's program. Words in braces are filled in from the things of a furnished sce
 
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Flask
@@ -19,8 +19,11 @@ from portal.accounts.one_time import Purpose
 from portal.accounts.roles import Role
 from portal.accounts.users import NOWHERE, User
 from portal.core import database
-from portal.rewards import rules
+from portal.reports import queue
+from portal.reports.queue import Filters
+from portal.rewards import rewards, rules
 from portal.rewards.rewards import Reward
+from portal.rewards.signals import Assessment
 from portal.sharing import links
 from tests.factories import PASSWORD, Scene
 
@@ -68,6 +71,8 @@ READ: dict[str, tuple[str, str]] = {
     "dashboard.payout": ("alice", "/payouts/{payout}"),
     "admin.overview": ("read", "/admin"),
     "admin.rewards": ("read", "/admin/rewards"),
+    "admin.decided": ("read", "/admin/rewards/decided?shown={approved}&shown={pending}"),
+    "admin.clear": ("decide", "/admin/rewards/clear"),
     "admin.referrals": ("read", "/admin/referrals"),
     "admin.referral": ("read", "/admin/referrals/{referral}"),
     "admin.payout_list": ("read", "/admin/payouts"),
@@ -129,6 +134,14 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "admin.undo": ("decide", "/admin/rewards/{approved}/undo", NOTE),
     "admin.approvals": ("decide", "/admin/rewards/approvals", {"reward": "{pending}"}),
+    "admin.rejections": (
+        "decide", "/admin/rewards/rejections", {"reward": "{pending}", "reason": "duplicate", "told": "Counted already."},
+    ),
+    "admin.hold": ("decide", "/admin/rewards/{pending}/hold", {"until": "{in_two_months}"} | NOTE),
+    "admin.holds": ("decide", "/admin/rewards/holds", {"reward": "{pending}", "until": "{in_two_months}"} | NOTE),
+    "admin.approve_clear": ("decide", "/admin/rewards/clear", {"mark": "{clear_mark}"}),
+    "admin.undo_at_once": ("decide", "/admin/rewards/undo", {"decided_at": "{just_decided}"}),
+    "admin.make_note": ("decide", "/admin/referrals/{referral}/notes", {"text": "They wrote to us."}),
     "admin.draw": ("pay", "/admin/payouts", {}),
     "admin.add_vouchers": ("pay", "/admin/vouchers", {"value": "5.00", "codes": "GIFT-1\nGIFT-2"}),
     "admin.batch_approval": ("pay", "/admin/payouts/{draft}/approval", {}),
@@ -224,6 +237,10 @@ def furnish(scene: Scene) -> Things:
         words["set_up"] = one_time.make(Purpose.SET_UP, None, at=scene.at)
         sign_ins.start(people["referrer"].id, surroundings=NOWHERE, at=scene.at)  # on another device
     words["key"] = api_keys.listed()[0].public_id
+    just = scene.approve(_pending_reward(scene, scene.friend("Una", of=alice)))
+    words["just_decided"] = rewards.decisions(just.id)[0].at.isoformat()
+    words["in_two_months"] = f"{scene.at + timedelta(days=60):%Y-%m-%d}"
+    words["clear_mark"] = queue.tally(Filters(assessment=Assessment.CLEAR), for_id=scene.rita.id, at=scene.at).mark
     return Things(scene.at, words, {who: person.email for who, person in people.items()})
 
 

@@ -7,7 +7,7 @@ from tests.web.keys import Shop
 from tests.web.routes import ACT, EVERYBODY, READ, WITHOUT_EFFECT, may, of_map
 from tests.web.tables import SEEN, Unchanged, changes, contents
 
-LEAD_ON = {"public.start", "public.follow", "public.favicon"}
+LEAD_ON = {"public.start", "public.follow", "public.favicon", "admin.decided"}
 """Pages that lead on to another."""
 
 

@@ -1,36 +1,147 @@
-"""The queue: pending rewards and referrals with their evidence, and every decision about them."""
+"""The queue: pending rewards with their evidence, and the decisions about one, many, or all that are Clear.
+
+With script, a decision replaces its row (htmx asks, and gets the row alone); without, the page comes again.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
 
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext, ngettext
 
 from portal import program as story
+from portal import terms
+from portal.accounts import users
+from portal.accounts.users import User
 from portal.core import clock, database
-from portal.referrals import claims
-from portal.referrals import referrals as referrals_
-from portal.reports import desk, status
-from portal.rewards import appeals as appeals_
+from portal.core.text import Refusal
+from portal.program import Decided
+from portal.reports import queue
+from portal.reports.queue import Filters, Order
 from portal.rewards import rewards as rewards_
+from portal.rewards import rules
 from portal.rewards.rewards import Reason, Reward
+from portal.rewards.signals import Assessment
+from portal.sharing import links
 from portal.web import access, inputs, words
-from portal.web.acting import act
 from portal.web.admin.room import blueprint, name_of
-from portal.web.dashboard import page_key
+
+MOST = 1000
+"""How many rewards one press decides at most."""
+TOLD_AT_MOST = 5
+"""How many refusals of one press are told one by one."""
+
+
+# --- looking --------------------------------------------------------------------------------------------------
 
 
 @blueprint.get("/rewards")
 @access.needs("read")
 def rewards() -> ResponseReturnValue:
-    cases, later = desk.queue(after=page_key("after"))
+    form, filters = _filters()
+    cases, last = queue.page(filters, after=_named(request.args.get("after", "")), at=clock.now())
+    asked = _asked()
     return render_template(
         "admin/rewards.html",
         cases=cases,
-        later=later,
-        pending=desk.pending_count(),
-        rejection=inputs.Rejection(formdata=None),
-        told=words.TOLD,
-        note=inputs.Note(formdata=None),
+        later=_queue(after=last.public_id) if last else None,
+        first=_queue() if request.args.get("after") else None,
+        standing=queue.standing(at=clock.now()),
+        filters=form,
+        asked=asked,
+        narrowed=bool(asked.keys() - {"order"}),
+        rules=rules.latest(),
+        currency=terms.in_force().currency,
+        **_forms(),
+    ), (422 if form.errors else 200)
+
+
+def _forms() -> dict[str, Any]:
+    return {"told": words.TOLD, "rejection": inputs.Rejection(formdata=None), "holding": inputs.Hold(formdata=None)}
+
+
+def _named(wanted: str) -> Reward | None:
+    return rewards_.find(wanted) if wanted.isalnum() else None
+
+
+def _asked() -> dict[str, str]:
+    """What the address asks for, without the place in the list."""
+    return {name: value for name, value in request.args.items() if name in inputs.QueueFilters.names() and value}
+
+
+def _queue(**more: str) -> str:
+    """The address of the queue as it was asked for."""
+    return url_for(".rewards", _external=False, **_asked(), **more)
+
+
+def _filters() -> tuple[inputs.QueueFilters, Filters]:
+    """The filters in the address; what cannot be read is told at its field and filters nothing."""
+    form, currency = inputs.QueueFilters(request.args), terms.in_force().currency
+    fine = form.validate() and inputs.read_amounts(form, currency)
+    referrer = _somebody((form.referrer.data or "").strip())
+    if form.referrer.data and referrer is None and not form.referrer.errors:
+        form.referrer.errors = [gettext("Nobody has this address or code.")]
+        fine = False
+    if not fine:
+        return form, Filters()
+    return form, Filters(
+        assessment=Assessment(form.assessment.data) if form.assessment.data else None,
+        least_minor=form.least.minor,
+        most_minor=form.most.minor,
+        rule_key=form.rule.data or "",
+        older_days=form.older.data,
+        referrer=referrer,
+        order=Order(form.order.data or Order.OLDEST),
     )
+
+
+def _somebody(named: str) -> User | None:
+    """A person by public id, address or code."""
+    if not named:
+        return None
+    link = links.by_code(named)
+    return (
+        users.find_by_public_id(named)
+        or users.find_by_email(named)
+        or (users.User.by_id(link.owner_id) if link else None)
+    )
+
+
+@blueprint.get("/rewards/decided")
+@access.needs("read")
+def decided() -> ResponseReturnValue:
+    """Of the rewards that somebody's page shows, those that a colleague has decided since, as rows to put in place."""
+    if "HX-Request" not in request.headers:
+        return redirect(_queue())
+    shown = [found for name in request.args.getlist("shown")[: queue.PAGE] if (found := _named(name))]
+    gone = [reward for reward in shown if not reward.waits]
+    return render_template("admin/_decided.html", gone=[(reward, _decision_of(reward)) for reward in gone], swap=True)
+
+
+def _decision_of(reward: Reward) -> tuple[rewards_.Decision | None, str]:
+    taken = rewards_.decisions(reward.id)
+    return (taken[-1], name_of(taken[-1].by_id)) if taken else (None, "")
+
+
+@blueprint.get("/rewards/clear")
+@access.needs("decide")
+def clear() -> ResponseReturnValue:
+    """What *Approve all Clear* would do: how many, and how much."""
+    tally = _clear()
+    return render_template(
+        "admin/clear.html", tally=tally, asked=_asked(), currency=terms.in_force().currency, only=inputs.Only()
+    )
+
+
+def _clear() -> queue.Tally:
+    _, filters = _filters()
+    wanted = Filters(**vars(filters) | {"assessment": Assessment.CLEAR})
+    return queue.tally(wanted, for_id=access.me().id, at=clock.now())
+
+
+# --- deciding one ---------------------------------------------------------------------------------------------
 
 
 def _reward(wanted: str) -> Reward:
@@ -44,135 +155,187 @@ def _told(form: inputs.Rejection) -> str:
     return words.TOLD[Reason(form.reason.data)] if left else text
 
 
+def _decide(reward: Reward, verb: Callable[[int, datetime], object], done: str, *, undo: bool = True) -> Any:
+    """One verb about one reward; then the row alone, or back to where it was asked."""
+    number, at = reward.id, clock.now()
+    try:
+        with database.writing():
+            verb(number, at)
+        said, kind = done, f"undo {at.isoformat()}" if undo else "ok"
+    except Refusal as refusal:
+        said, kind = words.say(refusal), "bad"
+    return _answer(number, said, kind)
+
+
+def _answer(number: int, said: str, kind: str) -> ResponseReturnValue:
+    reward = database.session.get_one(Reward, number)
+    if "HX-Request" not in request.headers:
+        flash(said, kind)
+        return redirect(_back(reward))
+    return render_template(
+        "admin/_answer.html", reward=reward, case=queue.cases([reward])[0], said=said, kind=kind,
+        decision=_decision_of(reward), left=queue.standing(at=clock.now()).pending, **_forms(),
+    )  # fmt: skip
+
+
 def _back(reward: Reward) -> str:
-    """Back to the queue, or to the page of the referral from which it was asked."""
+    """Back to the queue as it was asked for, or to the page of the referral."""
     if request.form.get("from") == "referral":
         return url_for(".referral", wanted=reward.referral.public_id)
-    return url_for(".rewards")
+    return _queue()
+
+
+def _friend(reward: Reward) -> str:
+    return reward.referral.referee.called
 
 
 @blueprint.post("/rewards/<wanted>/approval")
 @access.needs("decide")
 def approval(wanted: str) -> ResponseReturnValue:
-    reward = _reward(wanted)
-    number, name, back = reward.id, reward.referral.referee.as_friend, _back(reward)
-    return act(
-        lambda: story.approve(number, by=access.me().id, at=clock.now()),
-        done=gettext("Approved the reward for %(name)s.", name=name),
-        back=back,
-    )
+    reward, me = _reward(wanted), access.me().id
+    done = gettext("Approved the reward for %(name)s.", name=_friend(reward))
+    return _decide(reward, lambda number, at: story.approve(number, by=me, at=at), done)
 
 
 @blueprint.post("/rewards/<wanted>/rejection")
 @access.needs("decide")
 def rejection(wanted: str) -> ResponseReturnValue:
-    reward, form = _reward(wanted), inputs.Rejection()
-    number, name, back = reward.id, reward.referral.referee.as_friend, _back(reward)
+    reward, form, me = _reward(wanted), inputs.Rejection(), access.me().id
     if not form.validate():
-        for errors in form.errors.values():
-            flash(" ".join(str(error) for error in errors), "bad")
-        return redirect(back)
-    return act(
-        lambda: story.reject(
-            number, by=access.me().id, reason=Reason(form.reason.data), told=_told(form), note=form.note.data or "",
-            at=clock.now(),
-        ),
-        done=gettext("Rejected the reward for %(name)s.", name=name),
-        back=back,
-    )  # fmt: skip
+        return _answer(reward.id, inputs.first_error(form), "bad")
+    given: dict[str, Any] = {"reason": Reason(form.reason.data), "told": _told(form), "note": form.note.data or ""}
+    done = gettext("Rejected the reward for %(name)s.", name=_friend(reward))
+    return _decide(reward, lambda number, at: story.reject(number, by=me, at=at, **given), done)
+
+
+@blueprint.post("/rewards/<wanted>/hold")
+@access.needs("decide")
+def hold(wanted: str) -> ResponseReturnValue:
+    """Holds a reward until the end of a day."""
+    reward, form, me = _reward(wanted), inputs.Hold(), access.me().id
+    if not form.validate():
+        return _answer(reward.id, inputs.first_error(form), "bad")
+    until = _end_of(form)
+    done = gettext("The reward for %(name)s is held until %(day)s.", name=_friend(reward), day=words.day(until))
+    return _decide(
+        reward,
+        lambda number, at: story.hold(number, until=until, note=form.note.data or "", by=me, at=at),
+        done,
+        undo=False,
+    )
+
+
+def _end_of(form: inputs.Hold) -> datetime:
+    return clock.end_of_day(form.until.data, words.zone())
 
 
 @blueprint.post("/rewards/<wanted>/undo")
 @access.needs("decide")
 def undo(wanted: str) -> ResponseReturnValue:
-    reward, form = _reward(wanted), inputs.Note()
-    number, back = reward.id, _back(reward)
+    reward, form, me = _reward(wanted), inputs.Note(), access.me().id
     if not form.validate():
-        flash(gettext("Write why the decision is taken back."), "bad")
-        return redirect(back)
-    return act(
-        lambda: story.undo(number, by=access.me().id, note=form.note.data, at=clock.now()),
-        done=gettext("Taken back: the reward is pending again."),
-        back=back,
-    )
+        return _answer(reward.id, gettext("Write why the decision is taken back."), "bad")
+    done = gettext("Taken back: the reward is pending again.")
+    note = form.note.data
+    return _decide(reward, lambda number, at: story.undo(number, by=me, note=note, at=at), done, undo=False)
+
+
+# --- deciding many --------------------------------------------------------------------------------------------
+
+
+def _chosen() -> list[int]:
+    """The rewards that were ticked, by row number."""
+    names = [one for one in request.form.getlist("reward") if len(one) <= 16 and one.isalnum()][:MOST]
+    return rewards_.numbers_of(names)
+
+
+def _decide_many(verb: Callable[[datetime], Decided], done: Callable[[int], str], *, undo: bool = True) -> Any:
+    """One verb about many rewards; each that cannot be is told, the others stand."""
+    at = clock.now()
+    with database.writing():
+        decided = verb(at)
+    for refusal in decided.refused[:TOLD_AT_MOST]:
+        flash(words.say(refusal), "bad")
+    more = len(decided.refused) - TOLD_AT_MOST
+    if more > 0:
+        flash(ngettext("And %(num)s more could not be.", "And %(num)s more could not be.", more), "bad")
+    if decided.done:
+        flash(done(len(decided.done)), f"undo {at.isoformat()}" if undo else "ok")
+    elif not decided.refused:
+        flash(gettext("Select at least one reward."), "bad")
+    return redirect(_queue())
 
 
 @blueprint.post("/rewards/approvals")
 @access.needs("decide")
 def approvals() -> ResponseReturnValue:
-    """Approves many; each that cannot be is told, the others stand."""
-    wanted = [one for one in request.form.getlist("reward") if len(one) <= 16 and one.isalnum()][:1000]
-    done, refused = story.approve_many(wanted, by=access.me().id, at=clock.now(), write=database.writing)
-    for refusal in refused[:5]:
-        flash(words.say(refusal), "bad")
-    if done:
-        flash(ngettext("Approved %(num)s reward.", "Approved %(num)s rewards.", done), "ok")
-    elif not refused:
-        flash(gettext("Select at least one reward."), "bad")
-    return redirect(url_for(".rewards"))
-
-
-@blueprint.get("/referrals")
-@access.needs("read")
-def referrals() -> ResponseReturnValue:
-    listed, older = desk.referrals_listed(before=page_key("before"))
-    return render_template(
-        "admin/referrals.html", referrals=listed, older=older, now=clock.now(), claims=claims.waiting()
+    chosen, me = _chosen(), access.me().id
+    return _decide_many(
+        lambda at: story.approve_many(chosen, by=me, at=at),
+        lambda many: ngettext("Approved %(num)s reward.", "Approved %(num)s rewards.", many),
     )
 
 
-@blueprint.post("/claims/<wanted>/answer")
+@blueprint.post("/rewards/rejections")
 @access.needs("decide")
-def claim_answer(wanted: str) -> ResponseReturnValue:
-    """Answers a claim in the place of whoever was named."""
-    found = claims.find(wanted) or abort(404)
-    granted = request.form.get("answer") == "yes"
-    return act(
-        lambda: story.answer_claim(found, granted=granted, by=access.me().id, at=clock.now()),
-        done=gettext("Confirmed: the friend counts from the day they joined.") if granted else gettext("Refused."),
-        back=url_for(".referrals"),
-    )
-
-
-@blueprint.post("/appeals/<wanted>/answer")
-@access.needs("decide")
-def appeal_answer(wanted: str) -> ResponseReturnValue:
-    """Answers an appeal. A decision that was wrong is taken back as any other, with *Undo*."""
-    found, form = appeals_.find(wanted) or abort(404), inputs.Answer()
-    back = url_for(".referral", wanted=found.reward.referral.public_id)
+def rejections() -> ResponseReturnValue:
+    chosen, form, me = _chosen(), inputs.Rejection(), access.me().id
     if not form.validate():
-        flash(
-            gettext("Write an answer of at most %(most)s characters; the person reads it.", most=appeals_.LONGEST),
-            "bad",
+        flash(inputs.first_error(form), "bad")
+        return redirect(_queue())
+    given: dict[str, Any] = {"reason": Reason(form.reason.data), "told": _told(form), "note": form.note.data or ""}
+    return _decide_many(
+        lambda at: story.reject_many(chosen, by=me, at=at, **given),
+        lambda many: ngettext("Rejected %(num)s reward.", "Rejected %(num)s rewards.", many),
+    )
+
+
+@blueprint.post("/rewards/holds")
+@access.needs("decide")
+def holds() -> ResponseReturnValue:
+    chosen, form, me = _chosen(), inputs.Hold(), access.me().id
+    if not form.validate():
+        flash(inputs.first_error(form), "bad")
+        return redirect(_queue())
+    until, note = _end_of(form), form.note.data or ""
+    return _decide_many(
+        lambda at: story.hold_many(chosen, until=until, note=note, by=me, at=at),
+        lambda many: ngettext("Held %(num)s reward.", "Held %(num)s rewards.", many),
+        undo=False,
+    )
+
+
+@blueprint.post("/rewards/clear")
+@access.needs("decide")
+def approve_clear() -> ResponseReturnValue:
+    """Approves all that are Clear, if they still are those that were shown."""
+    tally, me = _clear(), access.me().id
+    if request.form.get("mark") != tally.mark:
+        flash(gettext("This has changed since you looked: nothing was approved. Look again."), "bad")
+        return redirect(url_for(".clear", _external=False, **_asked()))
+    return _decide_many(
+        lambda at: story.approve_many(tally.reward_ids, by=me, at=at),
+        lambda many: ngettext("Approved %(num)s reward.", "Approved %(num)s rewards.", many),
+    )
+
+
+@blueprint.post("/rewards/undo")
+@access.needs("decide")
+def undo_at_once() -> ResponseReturnValue:
+    """Takes back what was decided a moment ago, by the moment that the answer carried."""
+    try:
+        decided_at = clock.parse(request.form.get("decided_at", ""))
+    except ValueError:
+        abort(400)
+    me, note = access.me().id, gettext("Taken back at once.")
+    try:
+        return _decide_many(
+            lambda at: story.undo_at_once(decided_at, by=me, note=note, at=at),
+            lambda many: ngettext(
+                "Taken back: %(num)s reward is pending again.", "Taken back: %(num)s rewards are pending again.", many
+            ),
+            undo=False,
         )
-        return redirect(back)
-    return act(
-        lambda: story.answer_appeal(found, form.answer.data or "", by=access.me().id, at=clock.now()),
-        done=gettext("Answered."),
-        back=back,
-    )
-
-
-@blueprint.get("/referrals/<wanted>")
-@access.needs("read")
-def referral(wanted: str) -> ResponseReturnValue:
-    found = referrals_.find(wanted) or abort(404)
-    cases = desk.of_referral(found)
-    return render_template(
-        "admin/referral.html",
-        referral=found,
-        cases=[(case, status.of_reward(case.reward), rewards_.decisions(case.reward.id)) for case in cases],
-        conversions=desk.conversions_of(found),
-        weighed=[(other, clock.parse(other["at"])) for other in found.weighed],
-        signals=desk.signals_of(found),
-        assessment=desk.assessment_of(found),
-        told=words.TOLD,
-        rejection=inputs.Rejection(formdata=None),
-        note=inputs.Note(formdata=None),
-        name_of=name_of,
-        words_of=rewards_.told,
-        note_of=desk.note_of,
-        clawbacks_of=rewards_.clawbacks,
-        appeals=appeals_.of_rewards([case.reward.id for case in cases]),
-        answering=inputs.Answer(formdata=None),
-    )
+    except Refusal as refusal:
+        flash(words.say(refusal), "bad")
+        return redirect(url_for(".rewards"))

@@ -1,0 +1,96 @@
+"""Referrals at the desk: the list, one with its whole evidence, notes, claims and appeals."""
+
+from flask import abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+
+from portal import program as story
+from portal.core import clock
+from portal.referrals import claims
+from portal.referrals import referrals as referrals_
+from portal.referrals.referrals import Referral
+from portal.reports import desk, evidence, status
+from portal.rewards import appeals as appeals_
+from portal.web import access, inputs, words
+from portal.web.acting import act
+from portal.web.admin.room import blueprint, name_of
+from portal.web.dashboard import page_key
+
+
+@blueprint.get("/referrals")
+@access.needs("read")
+def referrals() -> ResponseReturnValue:
+    listed, older = desk.referrals_listed(before=page_key("before"))
+    return render_template(
+        "admin/referrals.html", referrals=listed, older=older, now=clock.now(), claims=claims.waiting()
+    )
+
+
+def _referral(wanted: str) -> Referral:
+    return referrals_.find(wanted) or abort(404)
+
+
+@blueprint.get("/referrals/<wanted>")
+@access.needs("read")
+def referral(wanted: str) -> ResponseReturnValue:
+    found = evidence.of(_referral(wanted))
+    return render_template(
+        "admin/referral.html",
+        referral=found.referral,
+        evidence=found,
+        statuses={one.case.reward.id: status.of_reward(one.case.reward) for one in found.judged},
+        name_of=name_of,
+        told=words.TOLD,
+        rejection=inputs.Rejection(formdata=None),
+        holding=inputs.Hold(formdata=None),
+        note=inputs.Note(formdata=None),
+        answering=inputs.Answer(formdata=None),
+    )
+
+
+@blueprint.post("/referrals/<wanted>/notes")
+@access.needs("decide")
+def make_note(wanted: str) -> ResponseReturnValue:
+    """Notes something for colleagues."""
+    found, form = _referral(wanted), inputs.ForColleagues()
+    back = url_for(".referral", wanted=wanted, _anchor="notes")
+    if not form.validate():
+        flash(inputs.first_error(form), "bad")
+        return redirect(back)
+    return act(
+        lambda: story.note(found, form.text.data or "", by=access.me().id, at=clock.now()),
+        done=gettext("Noted."),
+        back=back,
+    )
+
+
+@blueprint.post("/claims/<wanted>/answer")
+@access.needs("decide")
+def claim_answer(wanted: str) -> ResponseReturnValue:
+    """Answers a claim in the place of whoever was named."""
+    found = claims.find(wanted) or abort(404)
+    granted = request.form.get("answer") == "yes"
+    return act(
+        lambda: story.answer_claim(found, granted=granted, by=access.me().id, at=clock.now()),
+        done=gettext("Confirmed: the friend counts from the day they joined.") if granted else gettext("Refused."),
+        back=url_for(".referrals"),
+    )
+
+
+@blueprint.post("/appeals/<wanted>/answer")
+@access.needs("decide")
+def appeal_answer(wanted: str) -> ResponseReturnValue:
+    """Answers an appeal. A decision that was wrong is taken back as any other, with *Undo*."""
+    found, form = appeals_.find(wanted) or abort(404), inputs.Answer()
+    back = url_for(".referral", wanted=found.reward.referral.public_id)
+    if not form.validate():
+        flash(
+            gettext("Write an answer of at most %(most)s characters; the person reads it.", most=appeals_.LONGEST),
+            "bad",
+        )
+        return redirect(back)
+    return act(
+        lambda: story.answer_appeal(found, form.answer.data or "", by=access.me().id, at=clock.now()),
+        done=gettext("Answered."),
+        back=back,
+    )

@@ -593,5 +593,6 @@ def locked(numbers: Sequence[int]) -> list[Reward]:
     owners = session.scalars(sa.select(Reward.person_id).where(Reward.id.in_(numbers)))
     users.lock(*owners)
     both_sides = joinedload(Reward.referral).options(joinedload(Referral.referrer), joinedload(Referral.referee))
-    query = sa.select(Reward).options(joinedload(Reward.person), both_sides).where(Reward.id.in_(numbers))
+    of_each = (joinedload(Reward.person), joinedload(Reward.conversion), both_sides)
+    query = sa.select(Reward).options(*of_each).where(Reward.id.in_(numbers))
     return list(session.scalars(query.order_by(Reward.id)))

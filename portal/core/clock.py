@@ -33,6 +33,11 @@ def local_date(at: datetime, time_zone: str) -> date:
     return in_zone(at, time_zone).date()
 
 
+def noon(day: date, time_zone: str) -> datetime:
+    """The middle of a calendar day in a time zone (an IANA name), in UTC: for what is known to the day."""
+    return datetime(day.year, day.month, day.day, 12, tzinfo=ZoneInfo(time_zone)).astimezone(UTC)
+
+
 def parse(text: str) -> datetime:
     """An ISO 8601 moment with its offset (`2026-11-03T10:41:00Z`), as aware UTC.
 

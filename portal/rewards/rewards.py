@@ -488,6 +488,8 @@ def due_for_approval(below_minor: int, *, at: datetime, most: int = 500) -> list
 
 def locked(numbers: list[int]) -> list[Reward]:
     """These rewards with their owners locked, in order; read after the lock."""
+    if not numbers:
+        return []
     owners = session.scalars(sa.select(Reward.person_id).where(Reward.id.in_(numbers)))
     users.lock(*owners)
     return list(session.scalars(sa.select(Reward).where(Reward.id.in_(numbers)).order_by(Reward.id)))

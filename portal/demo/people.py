@@ -21,7 +21,7 @@ COLLEAGUES = {OLIVIA: Role.OWNER, RITA: Role.REVIEWER, FINN: Role.FINANCE, ALICE
 
 @dataclass(frozen=True)
 class Referrer:
-    """Somebody who shares: how they are paid (since `paid_since` days ago), where, and how many clicks a day it brings."""
+    """Somebody who shares: how they are paid (since `paid_since` days ago), where, and how many clicks a day."""
 
     name: str
     ago: float
@@ -54,7 +54,7 @@ REFERRERS = [
 
 @dataclass(frozen=True)
 class Friend:
-    """A friend of `of`, joined at `ago` by a link (`label` names which), or typing the `code`, or otherwise as `by` says.
+    """A friend of `of`, joined at `ago`: by a link (`label` names which), typing the `code`, or else as `by` says.
 
     `orders`: (ago, amount in minor units). Rita approves the first one's rewards after `decided` days; with `rejected`
     she turns them down; None leaves them in the queue. `refunds`: (ago, amount or all) of the first order.
@@ -74,7 +74,7 @@ class Friend:
     """Whose network and kind of browser this one shares."""
     visitor: str = ""
     """Whose very browser."""
-    mailbox: str = "demo.example.net"
+    mailbox: str = ""
     confirms: bool = True
     suspended: float | None = None
     appeal: str = ""
@@ -141,7 +141,7 @@ FRIENDS = [
 ALONE = [("Carol Winter", 4.0, 5300), ("Wanda Moss", 48.0, 6800)]
 """Who came on their own, and ordered; Carol says that Alice told her."""
 
-INVITED = ["lou.meyer", "max.stern", "zoe.frank", "nell.ward", "sven"]
+INVITED = ["Lou Meyer", "Max Stern", "Zoe Frank", "Nell Ward", "Sven Dahl"]
 """Whom Alice invited by mail: waits, opened it, was withdrawn, declined, joined."""
 
 

@@ -12,11 +12,13 @@ from datetime import datetime, timedelta
 from portal import program
 from portal.accounts import one_time, users
 from portal.accounts.one_time import Purpose
+from portal.accounts.roles import Role
 from portal.accounts.users import Surroundings, User
 from portal.core import database
 from portal.core.database import session
+from portal.demo.people import COLLEAGUES, OLIVIA
 from portal.payouts.methods import Details, Kind
-from portal.rewards import rewards
+from portal.rewards import conversions, goals, rewards
 from portal.rewards.conversions import Customer, OrderReport, RefundReport
 from portal.rewards.rewards import Reward
 from portal.sharing import links
@@ -24,6 +26,13 @@ from portal.sharing import links
 PASSWORD = "open sesame 2026"
 
 IBAN = "DE89370400440532013000"
+
+
+def email(name: str, mailbox: str = "") -> str:
+    """Somebody's address: by the first name, at a usual mailbox; by the whole name at another."""
+    if mailbox:
+        return f"{name.lower().replace(' ', '.')}@{mailbox}"
+    return f"{name.split()[0].lower()}@demo.example.{'com' if name in COLLEAGUES else 'net'}"
 
 
 @dataclass(frozen=True)
@@ -88,9 +97,7 @@ class Storyteller:
         self, name: str, email: str, at: datetime, *, seen: Surroundings, carried: str = "", typed: str = ""
     ) -> User:
         """Somebody signs up, and has not confirmed the address."""
-        program.sign_up(
-            email=email, name=name, password=self.password, seen=seen, carried=carried, typed=typed, at=at
-        )
+        program.sign_up(email=email, name=name, password=self.password, seen=seen, carried=carried, typed=typed, at=at)
         found = users.find_by_email(email)
         assert found is not None
         return self.known(found)
@@ -101,6 +108,13 @@ class Storyteller:
         confirmed = program.confirm(secret, at=at)
         assert confirmed is not None
         return confirmed
+
+    def grant_role(self, name: str, role: Role, at: datetime) -> None:
+        program.grant_role(self.who(name), role, by=self.number(OLIVIA), at=at)
+
+    def suspend(self, name: str, at: datetime) -> None:
+        note = "Several accounts; asked by mail, no answer yet."
+        program.suspend(self.who(name), by=self.number(OLIVIA), note=note, at=at)
 
     def choose_method(self, name: str, kind: Kind, at: datetime) -> None:
         given = {
@@ -118,6 +132,10 @@ class Storyteller:
     def code(self, name: str, label: str = "") -> str:
         return links.current_code(self._links[name, label])
 
+    def click_link(self, name: str, label: str, seen: Surroundings, at: datetime) -> None:
+        """Somebody opens the link of `name` with this label; the first link has none."""
+        self.click(self.code(name, label), seen, at)
+
     def click(self, code: str, seen: Surroundings, at: datetime) -> None:
         program.follow(code, seen, new=False, on=database.quick(), at=at)
 
@@ -132,7 +150,7 @@ class Storyteller:
 
     def of_order(self, number: str) -> list[Reward]:
         """The rewards that an order made."""
-        found = program.conversions.find("shop", number)
+        found = conversions.find(goals.SHOP, number)
         assert found is not None
         session.flush()
         return rewards.of_conversion(found.id)

@@ -61,6 +61,10 @@ class PayoutRefused(Refusal):
     """Something that cannot be done with a batch or payout, or not any more."""
 
 
+class DayRefused(PayoutRefused):
+    """A day on which money cannot have arrived."""
+
+
 class Batch(Model):
     """One run. `reference` is what people say, such as PB-2026-0007."""
 
@@ -514,13 +518,13 @@ def pay(
 
 
 def _moment_of(on: date | None, batch: Batch, terms: Terms, *, at: datetime) -> datetime:
-    """A day of payment as a moment: now for today, else the day's noon. Raises PayoutRefused for one that cannot be."""
+    """A day of payment as a moment: now for today, else the day's noon. Raises DayRefused."""
     if on is None or on == terms.day(at):
         return at
     if on > terms.day(at):
-        raise PayoutRefused(marked("This day has not come yet."))
+        raise DayRefused(marked("This day has not come yet."))
     if batch.exported_at is None or on < terms.day(batch.exported_at):
-        raise PayoutRefused(marked("That is before the file was taken out, at %(when)s."), when=batch.exported_at)
+        raise DayRefused(marked("That is before the file was taken out, at %(when)s."), when=batch.exported_at)
     return max(clock.noon(on, terms.time_zone), batch.exported_at)
 
 

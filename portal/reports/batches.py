@@ -3,6 +3,7 @@
 Each list is paged by key and asks a handful of questions, however many people there are.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,7 +13,7 @@ from sqlalchemy.orm import aliased, joinedload, selectinload
 
 from portal.core.database import session
 from portal.payouts.methods import Kind, Method
-from portal.payouts.payouts import Batch, Line, Payout, Standing, State
+from portal.payouts.payouts import Batch, Line, Payout, Standing, State, Why
 from portal.referrals.referrals import Referral
 from portal.rewards import ledger
 from portal.rewards.ledger import Bucket
@@ -96,6 +97,24 @@ def sums_of_ready(ready: list[Standing]) -> list[Sum]:
         before = found.get(kind, Sum(kind, 0, 0))
         found[kind] = Sum(kind, before.people + 1, before.total_minor + standing.balance_minor)
     return sorted(found.values(), key=lambda one: -one.total_minor)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """How many people are left out for one reason (none: they are ready), and what they have in minor units."""
+
+    why: Why | None
+    people: int
+    total_minor: int
+
+
+def by_reason(left_out: list[Standing]) -> list[LeftOut]:
+    """People who are in no batch, by the reason, the most first."""
+    people = Counter(standing.why for standing in left_out)
+    sums: Counter[Why | None] = Counter()
+    for standing in left_out:
+        sums[standing.why] += standing.balance_minor
+    return [LeftOut(why, many, sums[why]) for why, many in people.most_common()]
 
 
 def states_of(batch: Batch) -> dict[str, int]:

@@ -49,7 +49,7 @@ def _page(
         sums=batches.sums_of(found),
         mine=batches.holds(found, access.me().id),
         second=payouts.needs_second_person(found, current) and found.made_by_id == access.me().id,
-        left_out=_left_out(found),
+        reasons=batches.by_reason(_left_out(found)),
         lines_of=payouts.shown_lines,
         history=desk.history(subjects=subjects)[0],
         name_of=name_of,
@@ -65,7 +65,7 @@ def _left_out(found: Batch) -> list[payouts.Standing]:
     """Who has money and is not in a draft; once it is approved, that is another batch's matter."""
     if found.approved_at is not None or found.settled_at is not None:
         return []
-    return payouts.standings(terms.in_force(), at=clock.now(), by=found.made_by_id)
+    return payouts.standings(terms.in_force(), at=clock.now())
 
 
 @blueprint.post("/payouts/<wanted>/approval")

@@ -65,7 +65,7 @@ def _shown(tab: Tab, standings: list[Standing], ready: list[Standing]) -> dict[s
     currency = terms.in_force().currency
     shown = [standing.user.id for standing in [*people, *left]]
     return {
-        "people": people, "later": later, "left": left, "more_left": more_left, "left_out": left_out,
+        "people": people, "later": later, "left": left, "more_left": more_left, "reasons": batches.by_reason(left_out),
         "rewards": payouts.ready_rewards(shown, currency), "sums": batches.sums_of_ready(ready),
         "clearing": batches.clearing(currency), "pool": vouchers.pool(currency),
     }  # fmt: skip

@@ -22,6 +22,7 @@ from portal.config import BadSetting, Settings
 from portal.core import clock, database, migrate, money
 from portal.core.text import Refusal
 from portal.imports import Fault, Form, Row
+from portal.payouts.methods import Details
 from portal.program import Answer
 from portal.reports import books
 from portal.rewards.conversions import Customer, OrderReport
@@ -142,7 +143,7 @@ def demo() -> None:
     with app.app_context():
         migrate.upgrade(database.db.engine)
         if not program.holds_sample_data():
-            demo_.fill(at=clock.now())
+            demo_.fill(at=clock.now(), keep=Details(settings.details_key))
     for job in serving.jobs(app, settings):
         job.run()
     click.echo(demo_.logins(settings.base_url))

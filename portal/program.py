@@ -6,9 +6,9 @@ is credited twice, nothing is lost, and every credit can say why it is what it i
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,8 +21,9 @@ from portal.accounts.roles import Role
 from portal.accounts.users import Surroundings, User
 from portal.core.database import Quick, Unavailable, session
 from portal.core.text import Refusal, keyed_hash, marked, one_line
-from portal.payouts import methods, payouts, vouchers
+from portal.payouts import methods, payouts, results, vouchers
 from portal.payouts.payouts import Batch, Payout
+from portal.payouts.results import Checked, Result
 from portal.referrals import attribution, candidates, claims, referrals
 from portal.referrals.attribution import Attribution, How
 from portal.referrals.claims import Claim
@@ -867,10 +868,13 @@ def add_vouchers(codes: Iterable[str], *, value_minor: int, currency: str, by: i
     return new
 
 
-def draw_batch(*, by: int, at: datetime) -> Batch:
-    """Puts what is ready of everybody who is ready into a draft batch. Raises PayoutRefused if nobody is."""
+def draw_batch(*, by: int, at: datetime, only: Collection[str] | None = None) -> Batch:
+    """Puts what is ready of everybody who is ready into a draft batch; with `only`, of these people (public ids).
+
+    Raises PayoutRefused if nobody is.
+    """
     release_due(at=at)
-    return payouts.draw(terms_.in_force(), by=by, at=at)
+    return payouts.draw(terms_.in_force(), by=by, at=at, only=only)
 
 
 def approve_batch(batch: Batch, *, by: int, at: datetime) -> None:
@@ -888,35 +892,61 @@ def cancel_batch(batch: Batch, *, by: int, at: datetime) -> None:
     payouts.cancel(payouts.lock_batch(batch.id), by=by, at=at)
 
 
-def pay_batch(batch: Batch, *, by: int, bank_reference: str = "", at: datetime) -> int:
-    """Notes that every payout of a batch that is on its way arrived. Gives how many. Raises PayoutRefused."""
+def pay_batch(batch: Batch, *, by: int, bank_reference: str = "", on: date | None = None, at: datetime) -> int:
+    """Notes that every payout of a batch that is on its way arrived, on a day. Gives how many. Raises PayoutRefused."""
     locked = payouts.lock_batch(batch.id)
-    payouts.refer_to_bank(locked, bank_reference)
     sent = [payout for payout in locked.payouts if payout.state == payouts.State.SENT]
     if not sent and locked.state not in (payouts.BatchState.PAID, payouts.BatchState.PARTLY_PAID):
         raise payouts.PayoutRefused(marked("Export the batch first: its file is what gets paid."))
-    return sum(_pay(payout, by=by, at=at) for payout in sent)
+    if sent:
+        payouts.refer_to_bank(locked, bank_reference)
+    return len(_pay(locked, sent, by=by, on=on, at=at))
 
 
-def pay(payout: Payout, *, by: int, at: datetime) -> bool:
+def pay(payout: Payout, *, by: int, bank_reference: str = "", on: date | None = None, at: datetime) -> bool:
     """Notes that one payout arrived; whether this changed anything. Raises PayoutRefused."""
-    payouts.lock_batch(payout.batch_id)
-    session.refresh(payout)
-    return _pay(payout, by=by, at=at)
+    locked, found = _locked_payout(payout)
+    return bool(_pay(locked, [found], by=by, on=on, bank_reference=bank_reference, at=at))
 
 
-def _pay(payout: Payout, *, by: int, at: datetime) -> bool:
-    changed = payouts.pay(payout, by=by, at=at)
-    if changed:
+def _locked_payout(payout: Payout) -> tuple[Batch, Payout]:
+    """A payout with its batch, both as they are under the lock."""
+    batch = payouts.lock_batch(payout.batch_id)
+    return batch, next(found for found in batch.payouts if found.id == payout.id)
+
+
+def _pay(
+    batch: Batch, arrived: list[Payout], *, by: int, on: date | None, bank_reference: str = "", at: datetime
+) -> list[Payout]:
+    new = payouts.pay(batch, arrived, terms_.in_force(), by=by, on=on, bank_reference=bank_reference, at=at)
+    for payout in new:
         notices.payout_paid(payout, at=at)
-    return changed
+    return new
 
 
 def fail(payout: Payout, *, failure: str, by: int, at: datetime) -> bool:
     """Notes that one payout came back; whether this changed anything. Raises PayoutRefused."""
-    payouts.lock_batch(payout.batch_id)
-    session.refresh(payout)
-    changed = payouts.fail(payout, failure=failure, by=by, at=at)
+    return _fail(*_locked_payout(payout), failure=failure, by=by, at=at)
+
+
+def _fail(batch: Batch, payout: Payout, *, failure: str, by: int, at: datetime) -> bool:
+    changed = payouts.fail(batch, payout, failure=failure, by=by, at=at)
     if changed:
         notices.payout_failed(payout, at=at)
     return changed
+
+
+def take_results(batch: Batch, told: list[Result], *, by: int, at: datetime) -> Checked:
+    """Notes what the bank's answer says of a batch's payouts, all of it or nothing; what was new in it.
+
+    Raises ResultsRefused where a line cannot be, as payouts stand now. The same file again changes nothing.
+    """
+    locked = payouts.lock_batch(batch.id)
+    checked = results.check(locked, told)
+    if checked.faults:
+        raise results.ResultsRefused(checked.faults)
+    for result in checked.failed:
+        _fail(locked, checked.payouts[result.reference], failure=result.reason, by=by, at=at)
+    arrived = [checked.payouts[result.reference] for result in checked.paid]
+    _pay(locked, arrived, by=by, on=None, at=at)
+    return checked

@@ -38,6 +38,11 @@ def end_of_day(day: date, time_zone: str) -> datetime:
     return datetime.combine(day, time(23, 59, 59), ZoneInfo(time_zone)).astimezone(UTC)
 
 
+def noon(day: date, time_zone: str) -> datetime:
+    """The middle of a calendar day in a time zone (an IANA name), in UTC: for what is known to the day."""
+    return datetime(day.year, day.month, day.day, 12, tzinfo=ZoneInfo(time_zone)).astimezone(UTC)
+
+
 def parse(text: str) -> datetime:
     """An ISO 8601 moment with its offset (`2026-11-03T10:41:00Z`), as aware UTC.
 

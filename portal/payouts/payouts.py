@@ -4,16 +4,19 @@ Invariants: a reward or a clawback stands in at most one live line; a payout is 
 a line goes back once; who is left out of a batch is told why. Locks: the name "batches", then people, then batches.
 """
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, contains_eager, joinedload, lazyload, mapped_column, relationship, selectinload
 
 from portal.accounts import audit, roles, users
 from portal.accounts.users import User
-from portal.core import database
+from portal.core import clock, database
 from portal.core.database import Model, session
 from portal.core.text import Refusal, marked, one_line, public_id
 from portal.payouts import vouchers
@@ -56,6 +59,10 @@ class Why(StrEnum):
 
 class PayoutRefused(Refusal):
     """Something that cannot be done with a batch or payout, or not any more."""
+
+
+class DayRefused(PayoutRefused):
+    """A day on which money cannot have arrived."""
 
 
 class Batch(Model):
@@ -162,38 +169,54 @@ class Standing:
     method: Method | None
     why: Why | None
     missing_minor: int = 0
+    vouchers: dict[int, int] = field(default_factory=dict)
+    """How many vouchers of each value make the balance up, for who is paid by them."""
 
 
 # --- who is ready ---------------------------------------------------------------------------------------------
 
 
-def standings(terms: Terms, *, at: datetime, by: int | None = None) -> list[Standing]:
-    """Everybody with something payable, with the reason why they are left out, if they are; the largest first."""
-    payable = sa.func.sum(
+def standings(
+    terms: Terms, *, at: datetime, by: int | None = None, only: Collection[str] | None = None
+) -> list[Standing]:
+    """Everybody with something payable, with the reason why they are left out, if they are; the largest first.
+
+    `by` does not pay themselves; `only`: nobody but the people of these public ids. Two queries, however many they are.
+    """
+    balance = sa.func.sum(
         sa.case((Transfer.to_bucket == Bucket.PAYABLE, Transfer.amount_minor), else_=-Transfer.amount_minor)
     )
-    query = (
-        sa.select(Transfer.user_id, payable)
-        .where(
-            Transfer.currency == terms.currency,
-            sa.or_(Transfer.to_bucket == Bucket.PAYABLE, Transfer.from_bucket == Bucket.PAYABLE),
-        )
+    moved = sa.or_(Transfer.to_bucket == Bucket.PAYABLE, Transfer.from_bucket == Bucket.PAYABLE)
+    payable = (
+        sa.select(Transfer.user_id, balance.label("balance"))
+        .where(Transfer.currency == terms.currency, moved)
         .group_by(Transfer.user_id)
-        .having(payable > 0)
-        .order_by(payable.desc(), Transfer.user_id)
+        .having(balance > 0)
+        .subquery()
     )
-    sums = {user_id: int(balance) for user_id, balance in session.execute(query)}
-    people = {user.id: user for user in session.scalars(sa.select(User).where(User.id.in_(sums)))}
-    in_force = sa.select(Method).where(Method.user_id.in_(sums), Method.replaced_at.is_(None))
-    chosen = {method.user_id: method for method in session.scalars(in_force)}
-    return [_standing(people[i], balance, chosen.get(i), terms, at=at, by=by) for i, balance in sums.items()]
+    query = (
+        sa.select(User, payable.c.balance, Method)
+        .join(payable, payable.c.user_id == User.id)
+        .outerjoin(Method, sa.and_(Method.user_id == User.id, Method.replaced_at.is_(None)))
+        .options(lazyload(User.grants))
+        .order_by(payable.c.balance.desc(), User.id)
+    )
+    pool = vouchers.pool(terms.currency)
+    found = []
+    for user, sum_, method in session.execute(query):
+        if only is None or user.public_id in only:
+            standing = _standing(user, int(sum_), method, terms, pool, at=at, by=by)
+            pool = {value: count - standing.vouchers.get(value, 0) for value, count in pool.items()}
+            found.append(standing)
+    return found
 
 
 def _standing(
-    user: User, balance: int, method: Method | None, terms: Terms, *, at: datetime, by: int | None
+    user: User, balance: int, method: Method | None, terms: Terms, pool: dict[int, int], *, at: datetime, by: int | None
 ) -> Standing:
     why: Why | None = None
     missing = max(0, terms.minimum_payout_minor - balance)
+    of_each: dict[int, int] = {}
     if user.suspended_at or user.erased_at:
         why = Why.SUSPENDED
     elif user.confirmed_at is None:
@@ -206,105 +229,136 @@ def _standing(
         why = Why.METHOD_ON_HOLD
     elif user.id == by:
         why = Why.YOUR_OWN
-    elif method.kind == Kind.VOUCHER and vouchers.choose(balance, terms.currency) is None:
-        why = Why.NO_VOUCHERS
-    return Standing(user, balance, method, why, missing)
+    elif method.kind == Kind.VOUCHER:
+        made_up = vouchers.made_up(balance, pool)
+        of_each, why = (made_up, None) if made_up else ({}, Why.NO_VOUCHERS)
+    return Standing(user, balance, method, why, missing, of_each)
+
+
+def ready_rewards(user_ids: Collection[int], currency: str) -> dict[int, int]:
+    """How many rewards of each of these people would go into a batch."""
+    query = sa.select(Reward.person_id, sa.func.count()).where(*_ready(user_ids, currency)).group_by(Reward.person_id)
+    return {number: many for number, many in session.execute(query)}
 
 
 # --- drawn ----------------------------------------------------------------------------------------------------
 
 
-def draw(terms: Terms, *, by: int, at: datetime) -> Batch:
-    """Puts everything payable of everybody who is ready into a new draft batch. Raises PayoutRefused if nobody is."""
+def draw(terms: Terms, *, by: int, at: datetime, only: Collection[str] | None = None) -> Batch:
+    """Puts everything payable of everybody who is ready into a new draft batch; with `only`, of these among them.
+
+    Raises PayoutRefused if none of them is ready.
+    """
     database.lock_names("batches")
-    locked = {standing.user.id for standing in standings(terms, at=at, by=by)}
+    locked = {standing.user.id for standing in standings(terms, at=at, by=by, only=only)}
     users.lock(*locked)
-    batch: Batch | None = None
-    for standing in standings(terms, at=at, by=by):
-        if standing.why is not None or standing.method is None or standing.user.id not in locked:
-            continue
-        lines = _lines_for(standing.user.id, terms.currency)
-        amount = sum(line.amount_minor for line in lines)
-        if amount != standing.balance_minor:
-            raise RuntimeError(f"user {standing.user.id}: lines {amount}, payable {standing.balance_minor}")
-        chosen = vouchers.choose(amount, terms.currency) if standing.method.kind == Kind.VOUCHER else []
-        if chosen is None:
-            continue  # somebody before in this batch took the last of the pool
-        batch = batch or _new_batch(terms, by=by, at=at)
-        _new_payout(batch, standing, lines, amount, terms, at=at)
-        payout_id = lines[0].payout_id
-        for voucher in chosen:
-            voucher.payout_id = payout_id
-    if batch is None:
+    stand = standings(terms, at=at, by=by, only=only)
+    going = [standing for standing in stand if standing.why is None and standing.user.id in locked]
+    if not going:
         raise PayoutRefused(marked("Nobody is ready. Nothing was changed."))
-    session.flush()
+    batch = _new_batch(terms, by=by, at=at)
+    made = _new_payouts(batch, going, terms, at=at)
+    _enter_all({payout.user_id: payout for payout in made}, terms.currency, at=at)
+    _reserve(going, {payout.user_id: payout for payout in made}, terms.currency)
     audit.write("batch_made", "batch", batch.public_id, by=by, at=at, reference=batch.reference)
     return batch
 
 
-def _lines_for(user_id: int, currency: str) -> list[Line]:
-    lines = []
-    drawn = sa.select(Line.id).where(Line.reward_id == Reward.id, Line.returned_at.is_(None)).exists()
-    ready = sa.select(Reward).where(
-        Reward.person_id == user_id,
-        Reward.currency == currency,
-        Reward.state == RewardState.APPROVED,
-        Reward.released_at.is_not(None),
-        ~drawn,
-    )
-    for reward in session.scalars(ready.order_by(Reward.id)):
-        if amount := due(reward):
-            lines.append(Line(reward_id=reward.id, amount_minor=amount))
-    accounted = sa.select(Accounted.id).where(Accounted.clawback_id == Clawback.id, Accounted.ended_at.is_(None))
-    owing = (
-        sa.select(Clawback)
-        .join(Reward, Reward.id == Clawback.reward_id)
-        .where(Reward.person_id == user_id, Reward.currency == currency, drawn, ~accounted.exists())
-    )
-    for clawback in session.scalars(owing.order_by(Clawback.id)):
-        lines.append(Line(clawback_id=clawback.id, amount_minor=-clawback.amount_minor))
-    return lines
-
-
-def due(reward: Reward) -> int:
-    """What a line for a reward would give now, in minor units: less every clawback that no live line accounts for."""
-    return reward.amount_minor - sum(clawback.amount_minor for clawback in _unaccounted(reward.id))
-
-
-def _unaccounted(reward_id: int) -> list[Clawback]:
-    accounted = sa.select(Accounted.id).where(Accounted.clawback_id == Clawback.id, Accounted.ended_at.is_(None))
-    query = sa.select(Clawback).where(Clawback.reward_id == reward_id, ~accounted.exists())
-    return list(session.scalars(query.order_by(Clawback.id)))
-
-
 def _new_batch(terms: Terms, *, by: int, at: datetime) -> Batch:
-    batch = Batch(reference=_reference("PB", Batch, terms, at=at), currency=terms.currency, made_at=at, made_by_id=by)
+    (reference,) = _references("PB", Batch, terms, 1, at=at)
+    batch = Batch(reference=reference, currency=terms.currency, made_at=at, made_by_id=by)
     session.add(batch)
     session.flush()
     return batch
 
 
-def _new_payout(
-    batch: Batch, standing: Standing, lines: list[Line], amount: int, terms: Terms, *, at: datetime
-) -> None:
-    assert standing.method is not None
-    payout = Payout(
-        reference=_reference("PO", Payout, terms, at=at),
-        batch_id=batch.id,
-        user_id=standing.user.id,
-        method_id=standing.method.id,
-        amount_minor=amount,
-        currency=terms.currency,
-    )
-    session.add(payout)
+def _new_payouts(batch: Batch, going: list[Standing], terms: Terms, *, at: datetime) -> list[Payout]:
+    made = [
+        Payout(
+            reference=reference,
+            batch_id=batch.id,
+            user_id=standing.user.id,
+            method_id=standing.method.id if standing.method else None,
+            amount_minor=standing.balance_minor,
+            currency=terms.currency,
+        )
+        for standing, reference in zip(going, _references("PO", Payout, terms, len(going), at=at), strict=True)
+    ]
+    session.add_all(made)
     session.flush()
-    for line in lines:
-        line.payout_id = payout.id
-        _enter(line, at=at)
+    return made
 
 
-def _reference(prefix: str, model: type[Batch] | type[Payout], terms: Terms, *, at: datetime) -> str:
-    """The next number of the year. Counted under the lock of the batches."""
+def _enter_all(payouts: dict[int, Payout], currency: str, *, at: datetime) -> None:
+    """Fills new payouts, by their people, with everything payable of each: rewards first, then what they owe."""
+    drawn = sa.select(Line.id).where(Line.reward_id == Reward.id, Line.returned_at.is_(None)).exists()
+    owing = (
+        sa.select(Clawback)
+        .join(Reward, Reward.id == Clawback.reward_id)
+        .options(contains_eager(Clawback.reward))
+        .where(Reward.person_id.in_(payouts), Reward.currency == currency, drawn, ~_is_accounted())
+    )
+    ready = sa.select(Reward).where(*_ready(payouts, currency)).order_by(Reward.id)
+    gave, owed = list(session.scalars(ready)), list(session.scalars(owing.order_by(Clawback.id)))
+    taken = _unaccounted({reward.id for reward in gave})
+    sums = dict.fromkeys(payouts, 0)
+    for reward in gave:
+        amount = reward.amount_minor - sum(clawback.amount_minor for clawback in taken[reward.id])
+        if amount:
+            line = Line(payout_id=payouts[reward.person_id].id, reward=reward, amount_minor=amount)
+            _enter(line, taken[reward.id], at=at)
+            sums[reward.person_id] += amount
+    for clawback in owed:
+        person = clawback.reward.person_id
+        line = Line(payout_id=payouts[person].id, clawback=clawback, amount_minor=-clawback.amount_minor)
+        _enter(line, [clawback], at=at)
+        sums[person] -= clawback.amount_minor
+    for person, payout in payouts.items():
+        if sums[person] != payout.amount_minor:
+            raise RuntimeError(f"user {person}: lines {sums[person]}, payable {payout.amount_minor}")
+
+
+def _ready(user_ids: Collection[int], currency: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """What says of a reward that it is ready to pay, somebody's of these, and in no payout."""
+    drawn = sa.select(Line.id).where(Line.reward_id == Reward.id, Line.returned_at.is_(None)).exists()
+    return (
+        Reward.person_id.in_(user_ids),
+        Reward.currency == currency,
+        Reward.state == RewardState.APPROVED,
+        Reward.released_at.is_not(None),
+        ~drawn,
+    )
+
+
+def _unaccounted(reward_ids: Collection[int]) -> dict[int, list[Clawback]]:
+    """What refunds took of these rewards and no live line accounts for, by reward."""
+    query = sa.select(Clawback).where(Clawback.reward_id.in_(reward_ids), ~_is_accounted()).order_by(Clawback.id)
+    found: dict[int, list[Clawback]] = defaultdict(list)
+    for clawback in session.scalars(query):
+        found[clawback.reward_id].append(clawback)
+    return found
+
+
+def _is_accounted() -> sa.Exists:
+    return sa.select(Accounted.id).where(Accounted.clawback_id == Clawback.id, Accounted.ended_at.is_(None)).exists()
+
+
+def _reserve(going: list[Standing], payouts: dict[int, Payout], currency: str) -> None:
+    """Deals out the vouchers of those who are paid by them."""
+    wanted: dict[int, int] = defaultdict(int)
+    for standing in going:
+        for value, count in standing.vouchers.items():
+            wanted[value] += count
+    free = {value: iter(vouchers.free_ones(value, currency, most=count)) for value, count in wanted.items()}
+    for standing in going:
+        for value, count in standing.vouchers.items():
+            for _ in range(count):
+                next(free[value]).payout_id = payouts[standing.user.id].id
+    session.flush()
+
+
+def _references(prefix: str, model: type[Batch] | type[Payout], terms: Terms, many: int, *, at: datetime) -> list[str]:
+    """The next numbers of the year. Counted under the lock of the batches."""
     start = f"{prefix}-{terms.day(at).year}-"
     last = session.scalar(
         sa.select(model.reference)
@@ -312,18 +366,16 @@ def _reference(prefix: str, model: type[Batch] | type[Payout], terms: Terms, *, 
         .order_by(sa.func.length(model.reference).desc(), model.reference.desc())
         .limit(1)
     )
-    return f"{start}{int(last.removeprefix(start)) + 1 if last else 1:04d}"
+    first = int(last.removeprefix(start)) + 1 if last else 1
+    return [f"{start}{number:04d}" for number in range(first, first + many)]
 
 
-def _enter(line: Line, *, at: datetime) -> None:
-    """Books a line into its payout, and what it accounts for."""
+def _enter(line: Line, counted: Iterable[Clawback], *, at: datetime) -> None:
+    """Books a line into its payout, and the clawbacks that it accounts for."""
     session.add(line)
     session.flush()
     _book(line, Bucket.PAYABLE, Bucket.IN_PAYOUT, Cause.LINE_DRAWN, at=at)
-    counted = _unaccounted(line.reward_id) if line.reward_id else [line.clawback]
-    for clawback in counted:
-        assert clawback is not None
-        session.add(Accounted(clawback_id=clawback.id, line_id=line.id))
+    session.add_all(Accounted(clawback_id=clawback.id, line_id=line.id) for clawback in counted)
     session.flush()
 
 
@@ -358,7 +410,9 @@ def lock_batch(batch_id: int) -> Batch:
     """The batch with everybody in it locked, read after the lock."""
     users.lock(*session.scalars(sa.select(Payout.user_id).where(Payout.batch_id == batch_id)))
     database.lock(Batch, [batch_id])
-    return session.scalars(sa.select(Batch).where(Batch.id == batch_id).execution_options(populate_existing=True)).one()
+    everything = selectinload(Batch.payouts).options(joinedload(Payout.user), joinedload(Payout.method))
+    query = sa.select(Batch).where(Batch.id == batch_id).options(everything)
+    return session.scalars(query.execution_options(populate_existing=True)).one()
 
 
 def drawn_of(user_id: int) -> list[Reward]:
@@ -397,7 +451,8 @@ def total(batch: Batch) -> int:
 
 def approve(batch: Batch, terms: Terms, *, by: int, at: datetime) -> None:
     """Approves a draft. Raises PayoutRefused: approved before, one's own payout, or a second person is needed."""
-    _must_be(batch, BatchState.DRAFT)
+    if batch.state != BatchState.DRAFT:
+        raise _already(batch, by)
     if any(payout.user_id == by and payout.state == State.PREPARING for payout in batch.payouts):
         raise PayoutRefused(marked("Your own payout is in this batch; a colleague approves it."))
     if needs_second_person(batch, terms) and by == batch.made_by_id:
@@ -419,7 +474,8 @@ def export(batch: Batch, *, by: int, at: datetime) -> None:
     """
     if batch.state in (BatchState.EXPORTED, BatchState.PAID, BatchState.PARTLY_PAID):
         return
-    _must_be(batch, BatchState.APPROVED)
+    if batch.state != BatchState.APPROVED:
+        raise _already(batch, by)
     going = [payout for payout in batch.payouts if payout.state == State.PREPARING]
     if not going:
         raise PayoutRefused(marked("Nobody is left in this batch. Cancel it."))
@@ -434,23 +490,45 @@ def refer_to_bank(batch: Batch, reference: str) -> None:
     batch.bank_reference = one_line(reference, 80) or batch.bank_reference
 
 
-def pay(payout: Payout, *, by: int, at: datetime) -> bool:
-    """Notes that a sent payout arrived; whether this changed anything. Raises PayoutRefused before the export."""
-    if payout.state == State.PAID:
-        return False
-    _must_be_sent(payout)
-    for line in live_lines(payout):
+def pay(
+    batch: Batch, arrived: list[Payout], terms: Terms, *, by: int, at: datetime, on: date | None = None,
+    bank_reference: str = "",
+) -> list[Payout]:  # fmt: skip
+    """Notes that sent payouts of a batch arrived, on a day by the terms' clocks; gives those not noted before.
+
+    Raises PayoutRefused before the export, for one that came to nothing, and for a day that cannot be.
+    """
+    new = [payout for payout in arrived if payout.state != State.PAID]
+    for payout in new:
+        _must_be_sent(payout)
+    if not new:
+        return []
+    paid_at = _moment_of(on, batch, terms, at=at)
+    for line in _lines_in([payout.id for payout in new]):
         _book(line, Bucket.IN_PAYOUT, Bucket.PAID, Cause.LINE_PAID, at=at)
         if line.reward is not None:
-            line.reward.state, line.reward.paid_at = RewardState.PAID, at
-    payout.state, payout.ended_at = State.PAID, at
-    vouchers.give(payout.id, at=at)
-    _note_payout(payout, "payout_paid", by=by, at=at)
-    _settle(payout.batch, at=at)
-    return True
+            line.reward.state, line.reward.paid_at = RewardState.PAID, paid_at
+    vouchers.give([payout.id for payout in new], at=at)
+    told: dict[str, Any] = {"bank_reference": one_line(bank_reference, 80)} if bank_reference.strip() else {}
+    for payout in new:
+        payout.state, payout.ended_at = State.PAID, paid_at
+        _note_payout(payout, "payout_paid", by=by, at=at, paid_on=terms.day(paid_at).isoformat(), **told)
+    _settle(batch, at=at)
+    return new
 
 
-def fail(payout: Payout, *, failure: str, by: int, at: datetime) -> bool:
+def _moment_of(on: date | None, batch: Batch, terms: Terms, *, at: datetime) -> datetime:
+    """A day of payment as a moment: now for today, else the day's noon. Raises DayRefused."""
+    if on is None or on == terms.day(at):
+        return at
+    if on > terms.day(at):
+        raise DayRefused(marked("This day has not come yet."))
+    if batch.exported_at is None or on < terms.day(batch.exported_at):
+        raise DayRefused(marked("That is before the file was taken out, at %(when)s."), when=batch.exported_at)
+    return max(clock.noon(on, terms.time_zone), batch.exported_at)
+
+
+def fail(batch: Batch, payout: Payout, *, failure: str, by: int, at: datetime) -> bool:
     """Notes that a sent payout came back: its lines are payable again, once. Raises PayoutRefused."""
     if payout.state == State.FAILED:
         return False
@@ -460,14 +538,14 @@ def fail(payout: Payout, *, failure: str, by: int, at: datetime) -> bool:
         raise PayoutRefused(marked("Write why the payment failed; the person reads it."))
     _end(payout, State.FAILED, at=at)
     _note_payout(payout, "payout_failed", by=by, at=at)
-    _settle(payout.batch, at=at)
+    _settle(batch, at=at)
     return True
 
 
 def cancel(batch: Batch, *, by: int, at: datetime) -> None:
     """Dissolves a batch that was not exported: everything in it is payable again. Raises PayoutRefused."""
     if batch.state not in (BatchState.DRAFT, BatchState.APPROVED):
-        raise _already(batch)
+        raise PayoutRefused(marked("This batch is %(state)s already."), state=batch.state.replace("_", " "))
     for payout in batch.payouts:
         if payout.state == State.PREPARING:
             _end(payout, State.CANCELLED, at=at)
@@ -503,13 +581,23 @@ def join(clawback: Clawback, *, at: datetime) -> None:
             if other.payout_id == line.payout_id:
                 _leave(other, at=at)
     else:
-        _enter(Line(payout_id=line.payout_id, clawback_id=clawback.id, amount_minor=-clawback.amount_minor), at=at)
+        beside = Line(payout_id=line.payout_id, clawback=clawback, amount_minor=-clawback.amount_minor)
+        _enter(beside, [clawback], at=at)
     _sum_up(line.payout, at=at)
 
 
 def live_lines(payout: Payout) -> list[Line]:
     """The lines that stand in a payout now."""
-    query = sa.select(Line).where(Line.payout_id == payout.id, Line.returned_at.is_(None))
+    return _lines_in([payout.id])
+
+
+def _lines_in(payout_ids: Collection[int]) -> list[Line]:
+    """The lines that stand in these payouts now, with the rewards that they are about."""
+    query = (
+        sa.select(Line)
+        .where(Line.payout_id.in_(payout_ids), Line.returned_at.is_(None))
+        .options(joinedload(Line.reward), joinedload(Line.clawback).joinedload(Clawback.reward))
+    )
     return list(session.scalars(query.order_by(Line.id)))
 
 
@@ -577,23 +665,21 @@ def _must_be_sent(payout: Payout) -> None:
         raise PayoutRefused(marked("This payout is %(state)s already."), state=payout.state)
 
 
-def _must_be(batch: Batch, state: BatchState) -> None:
-    if batch.state != state:
-        raise _already(batch)
-
-
-def _already(batch: Batch) -> PayoutRefused:
+def _already(batch: Batch, by: int) -> PayoutRefused:
+    """Why a batch is not approved or exported now."""
     if batch.state == BatchState.DRAFT:
         return PayoutRefused(marked("This batch is a draft: approve it first."))
-    if batch.state == BatchState.APPROVED and batch.approved_by_id:
-        who = User.by_id(batch.approved_by_id).called
-        return PayoutRefused(marked("Approved by %(who)s at %(when)s."), who=who, when=batch.approved_at)
-    return PayoutRefused(marked("This batch is %(state)s already."), state=batch.state.replace("_", " "))
+    if batch.approved_by_id is None or batch.state == BatchState.CANCELLED:
+        return PayoutRefused(marked("This batch is %(state)s already."), state=batch.state.replace("_", " "))
+    if batch.approved_by_id == by:
+        return PayoutRefused(marked("Already approved by you at %(when)s."), when=batch.approved_at)
+    who = User.by_id(batch.approved_by_id).called
+    return PayoutRefused(marked("Approved by %(who)s at %(when)s."), who=who, when=batch.approved_at)
 
 
-def _note_payout(payout: Payout, verb: str, *, by: int | None, at: datetime) -> None:
+def _note_payout(payout: Payout, verb: str, *, by: int | None, at: datetime, **told: Any) -> None:
     audit.write(verb, "payout", payout.public_id, by=by, at=at,
-                amount_minor=payout.amount_minor, currency=payout.currency)  # fmt: skip
+                amount_minor=payout.amount_minor, currency=payout.currency, **told)  # fmt: skip
 
 
 def _note(batch: Batch, verb: str, *, by: int | None, at: datetime) -> None:

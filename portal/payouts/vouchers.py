@@ -4,7 +4,7 @@ Invariants: a code is there once; a voucher belongs to at most one payout; an em
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -55,21 +55,12 @@ def pool(currency: str) -> dict[int, int]:
     }
 
 
-def choose(amount_minor: int, currency: str) -> list[Voucher] | None:
-    """Free vouchers that add up to an amount exactly, the largest first; None if the pool cannot make it up.
-
-    The caller holds the lock of the batches, under which alone vouchers are reserved.
-    """
-    counts = made_up(amount_minor, pool(currency))
-    if counts is None:
-        return None
-    chosen: list[Voucher] = []
-    for value, count in counts.items():
-        of_value = sa.select(Voucher).where(
-            Voucher.payout_id.is_(None), Voucher.currency == currency, Voucher.value_minor == value
-        )
-        chosen += session.scalars(of_value.order_by(Voucher.id).limit(count))
-    return chosen
+def free_ones(value_minor: int, currency: str, *, most: int) -> list[Voucher]:
+    """Free vouchers of a value, the oldest first. They are reserved only under the lock of the batches."""
+    of_value = sa.select(Voucher).where(
+        Voucher.payout_id.is_(None), Voucher.currency == currency, Voucher.value_minor == value_minor
+    )
+    return list(session.scalars(of_value.order_by(Voucher.id).limit(most)))
 
 
 def made_up(amount_minor: int, pool: dict[int, int]) -> dict[int, int] | None:
@@ -112,12 +103,21 @@ def _handfuls(many: int) -> list[int]:
 
 
 def of_payout(payout_id: int) -> list[Voucher]:
-    return list(session.scalars(sa.select(Voucher).where(Voucher.payout_id == payout_id).order_by(Voucher.id)))
+    return of_payouts([payout_id])[payout_id]
 
 
-def give(payout_id: int, *, at: datetime) -> None:
-    """The payout's person has its vouchers now."""
-    session.execute(sa.update(Voucher).where(Voucher.payout_id == payout_id).values(given_at=at))
+def of_payouts(payout_ids: Collection[int]) -> dict[int, list[Voucher]]:
+    """The vouchers of these payouts, by payout."""
+    found: dict[int, list[Voucher]] = {number: [] for number in payout_ids}
+    for voucher in session.scalars(sa.select(Voucher).where(Voucher.payout_id.in_(payout_ids)).order_by(Voucher.id)):
+        assert voucher.payout_id is not None
+        found[voucher.payout_id].append(voucher)
+    return found
+
+
+def give(payout_ids: Collection[int], *, at: datetime) -> None:
+    """The people of these payouts have their vouchers now."""
+    session.execute(sa.update(Voucher).where(Voucher.payout_id.in_(payout_ids)).values(given_at=at))
 
 
 def free(payout_id: int) -> None:

@@ -5,17 +5,17 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import aliased, joinedload
+from sqlalchemy.orm import joinedload
 
 from portal.accounts.audit import AuditEntry, Note
 from portal.accounts.users import User
 from portal.core.database import session
 from portal.delivery.outbox import Message
 from portal.delivery.outbox import State as MailState
-from portal.payouts.payouts import Batch, Payout
-from portal.payouts.payouts import State as PayoutState
+from portal.payouts.payouts import Payout
 from portal.referrals.claims import Claim
 from portal.referrals.referrals import Referral
+from portal.reports import batches
 from portal.rewards import appeals
 from portal.rewards.appeals import Appeal
 from portal.rewards.conversions import Conversion, Disagreement, Refund
@@ -49,12 +49,6 @@ def people(*, search: str = "", before: int | None = None, most: int = PAGE) -> 
         query = query.where(User.id < before)
     found = list(session.scalars(query.order_by(User.id.desc()).limit(most + 1)))
     return found[:most], found[most - 1].id if len(found) > most else None
-
-
-def batches(*, most: int = 100) -> list[Batch]:
-    """Batches, the newest first."""
-    query = sa.select(Batch).options(joinedload(Batch.payouts)).order_by(Batch.id.desc()).limit(most)
-    return list(session.scalars(query).unique())
 
 
 @dataclass(frozen=True)
@@ -126,17 +120,11 @@ def attention() -> Attention:
     def many(model: type, *where: sa.ColumnElement[bool]) -> int:
         return session.scalar(sa.select(sa.func.count()).select_from(model).where(*where)) or 0
 
-    later = aliased(Payout)
-    tried_again = (
-        sa.select(later.id)
-        .where(later.user_id == Payout.user_id, later.id > Payout.id, later.state != PayoutState.CANCELLED)
-        .exists()
-    )
     return Attention(
         pending=count,
         oldest_pending_at=oldest,
-        open_batches=many(Batch, Batch.settled_at.is_(None)),
-        failed_payouts=many(Payout, Payout.state == PayoutState.FAILED, ~tried_again),
+        open_batches=batches.under_way(),
+        failed_payouts=batches.problems(),
         mail_given_up=many(Message, Message.state == MailState.GIVEN_UP),
         waiting_orders=many(Conversion, Conversion.applied_at.is_(None)),
         waiting_refunds=many(Refund, Refund.conversion_id.is_(None)),

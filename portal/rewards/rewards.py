@@ -431,8 +431,8 @@ def hold(reward: Reward, *, until: datetime, note: str, by: int, at: datetime) -
 
 def decided_by(user_id: int, at: datetime) -> list[int]:
     """Row numbers of the rewards on whose last decision somebody decided at this moment."""
-    last = sa.select(sa.func.max(Decision.number)).where(Decision.reward_id == Reward.id)
-    last = last.correlate(Reward).scalar_subquery()
+    numbers = sa.select(sa.func.max(Decision.number)).where(Decision.reward_id == Reward.id)
+    last = numbers.correlate(Reward).scalar_subquery()
     query = sa.select(Reward.id).join(Decision, Decision.reward_id == Reward.id)
     mine = (Decision.by_id == user_id, Decision.at == at, Decision.number == last, Decision.verdict != Verdict.UNDO)
     return list(session.scalars(query.where(*mine)))
@@ -590,6 +590,8 @@ def due_for_approval(below_minor: int, *, at: datetime, most: int = 500) -> list
 
 def locked(numbers: Sequence[int]) -> list[Reward]:
     """These rewards with their owners locked, in order; read after the lock."""
+    if not numbers:
+        return []
     owners = session.scalars(sa.select(Reward.person_id).where(Reward.id.in_(numbers)))
     users.lock(*owners)
     both_sides = joinedload(Reward.referral).options(joinedload(Referral.referrer), joinedload(Referral.referee))

@@ -36,6 +36,8 @@ SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 128
 
 LONGEST_CODE = 80
 
+LONGEST_FILE = 400_000
+
 
 class Form(FlaskForm):
     """A form whose fields hold text, as pages send it: no files and no JSON, which Flask-WTF would take as well."""
@@ -381,7 +383,30 @@ class Failure(Form):
 
 
 class Payment(Form):
+    """When money arrived, and what the bank calls it."""
+
+    paid_on = DateField(_l("Paid on"), validators=[Optional()])
     bank_reference = StringField(_l("Reference of the bank"), validators=[Optional(), Length(max=80), without_nul])
+
+
+class Results(Form):
+    """The answer of a bank, pasted or as a file."""
+
+    text = TextAreaField(
+        _l("Lines of the file"),
+        filters=[lambda text: text or _uploaded("file")],
+        validators=[
+            DataRequired(_l("Choose the file, or paste its lines.")),
+            Length(max=LONGEST_FILE, message=_l("This is too long for one batch.")),
+            without_nul,
+        ],
+    )
+
+
+def _uploaded(name: str) -> str:
+    """A small text file that came with the form; what is no text in it becomes a sign that fits nowhere."""
+    found = request.files.get(name)
+    return found.read(LONGEST_FILE + 1).decode("utf-8-sig", errors="replace") if found else ""
 
 
 def short_lines(_form: Form, field: Field) -> None:

@@ -94,7 +94,7 @@ def server(app: str, settings: Settings) -> Any:
         port=settings.port,
         interface=Interfaces.WSGI,
         workers=settings.workers,
-        blocking_threads=int(__import__("os").environ.get("XBT", "8")),
+        blocking_threads=8,
         respawn_failed_workers=True,
         workers_kill_timeout=20,
         log_level=LogLevels.error,

@@ -105,7 +105,7 @@ def test_the_whole_thread_from_link_to_paid(people: People, settings: Settings, 
         ]
         finn.reload()
         finn.get_by_role("button", name=re.compile("Mark all")).click()
-        expect(finn.get_by_role("status")).to_contain_text("Marked as paid")
+        expect(finn.get_by_role("status")).to_contain_text("Marked 1 payout as paid")
 
         # The referrer sees Paid, and the whole timeline.
         alice.goto("/friends")

@@ -26,10 +26,11 @@ import time_machine  # noqa: E402
 from PIL import Image  # noqa: E402
 from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402
 
-from portal import create_app, demo, program  # noqa: E402
+from portal import create_app, demo  # noqa: E402
 from portal.accounts import one_time, users  # noqa: E402
 from portal.accounts.one_time import Purpose  # noqa: E402
 from portal.core import database  # noqa: E402
+from portal.payouts.methods import Details  # noqa: E402
 from portal.payouts.payouts import Payout  # noqa: E402
 from portal.referrals import referrals  # noqa: E402
 from tests.browser.conftest import CHROMIUM, DESCRIPTION  # noqa: E402
@@ -117,10 +118,9 @@ def portal() -> Iterator[tuple[World, int]]:
         app = create_app(settings)
         things = Things(MOMENT - timedelta(hours=1))
         with app.app_context():
-            demo.fill(at=MOMENT)
-            tell = demo.Storyteller(MOMENT)
-            tell.person("Nora Lund", NORA, ago=0.2)
-            _words(things, tell)
+            tell = demo.fill(at=MOMENT, keep=Details(settings.details_key))
+            _newcomers(things, tell)
+            _words(things)
             close(app)
         stop = serve(app, port)
         try:
@@ -129,22 +129,26 @@ def portal() -> Iterator[tuple[World, int]]:
             stop()
 
 
-def _words(things: Things, tell: demo.Storyteller) -> None:
+def _newcomers(things: Things, tell: demo.Storyteller) -> None:
+    at = tell.moment(0.1)
+    with database.writing():
+        tell.sign_up("Nora Lund", NORA, at, seen=users.NOWHERE)
+        tell.confirm("Nora Lund", at)
+        una = tell.sign_up("Una", UNA, at, seen=users.NOWHERE, carried="ALICE-7K")
+        things.words["confirm"] = one_time.make(Purpose.CONFIRM, una.id, password=tell.password, at=at)
+
+
+def _words(things: Things) -> None:
     for name in ("dev", "gus"):
         friend = users.find_by_email(f"{name}@demo.example.net")
         assert friend is not None
         referral = referrals.of_referee(friend.id)
         assert referral is not None
         things.words[name] = referral.public_id
-    payout = database.session.query(Payout).order_by(Payout.id).first()
-    assert payout is not None
-    things.words["payout"] = payout.public_id
-    at = tell.day(0.1)
-    with database.writing():
-        program.sign_up(email=UNA, name="Una", password=tell.password, seen=users.NOWHERE, carried="ALICE-7K", at=at)
-        una = users.find_by_email(UNA)
-        assert una is not None
-        things.words["confirm"] = one_time.make(Purpose.CONFIRM, una.id, password=tell.password, at=at)
+    alice = users.find_by_email(ALICE)
+    assert alice is not None
+    mine = database.session.query(Payout).filter_by(user_id=alice.id).order_by(Payout.id)
+    things.words["payout"] = mine.all()[-1].public_id
     things.emails = {who: who for who in (ALICE, NORA, "ivo@demo.example.net")}
 
 

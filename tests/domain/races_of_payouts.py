@@ -135,6 +135,55 @@ def an_export_against_a_refund(scene: Scene, clients: int) -> tuple[Acts, Questi
     return [gives_back] * 2 + spread(scene, [exports] * (clients - 2)), question
 
 
+def batches_of_overlapping_people(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    """Two batches at once, each of three chosen people, of whom two are in both."""
+    people = [a_reward(scene, ready=True)[2] for _ in range(4)]
+    names, by = [person.public_id for person in people], scene.finn.id
+
+    def act(number: int) -> Callable[[], Any]:
+        chosen = names[number % 2 : number % 2 + 3]
+        return lambda: program.draw_batch(by=by, at=scene.at, only=chosen).id
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("batches", len(granted(outcomes)), 2)
+        for person in people:
+            drawn = (Line.returned_at.is_(None), Line.reward_id.in_([reward.id for reward in scene.rewards(person)]))
+            yield from expect(f"lines of {person.name}", count(Line, *drawn), 1)
+            yield from expect("balance", scene.balance(person), {"in_payout": 2000})
+
+    return [act(number) for number in range(clients)], question
+
+
+def a_result_file_against_marking_as_paid(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    """The bank says that the payout came back, a colleague that all of the batch was paid: one of them counts."""
+    _, _, person = a_reward(scene, ready=True)
+    batch = scene.exported_batch()
+    number, by, reference = batch.id, scene.finn.id, batch.payouts[0].reference
+
+    def act(paid: bool) -> Callable[[], Any]:
+        from portal.payouts.payouts import Batch
+        from portal.payouts.results import Outcome, Result
+
+        def done() -> Any:
+            found = session.get_one(Batch, number)
+            if paid:
+                return bool(program.pay_batch(found, by=by, at=scene.at))
+            told = [Result(2, reference, Outcome.FAILED, "Account closed.")]
+            return bool(program.take_results(found, told, by=by, at=scene.at).new)
+
+        return done
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        paid = True in outcomes[: clients // 2]
+        yield from expect("endings", outcomes.count(True), 1)
+        yield from expect("balance", scene.balance(person), {"paid": 2000} if paid else {"payable": 2000})
+        yield from expect("mails", len(scene.mails("payout_paid" if paid else "payout_failed", to=person)), 1)
+        if not paid:  # or the next round would draw it too
+            scene.pay_batch(scene.exported_batch())
+
+    return [act(True)] * (clients // 2) + [act(False)] * (clients // 2), question
+
+
 RACES = [
     Race(the_same_batch, locks=(PEOPLE, NAMES)),
     Race(the_same_payment, locks=(PEOPLE,)),
@@ -142,4 +191,6 @@ RACES = [
     Race(a_batch_against_an_undo, locks=(PEOPLE,)),
     Race(a_batch_against_a_refund, locks=(PEOPLE,)),
     Race(an_export_against_a_refund, locks=(PEOPLE,)),
+    Race(batches_of_overlapping_people, locks=(PEOPLE, NAMES)),
+    Race(a_result_file_against_marking_as_paid, locks=(PEOPLE,)),
 ]  # fmt: skip

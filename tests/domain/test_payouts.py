@@ -202,7 +202,7 @@ def test_each_step_waits_for_the_one_before(scene: Scene) -> None:
     assert batch.exported_at == scene.at
     with pytest.raises(PayoutRefused, match="exported already"):
         scene.cancel(batch)
-    with pytest.raises(PayoutRefused, match="exported already"):
+    with pytest.raises(PayoutRefused, match="Already approved by you at"):
         scene.approve_batch(batch)
 
 

@@ -205,7 +205,7 @@ def test_the_same_batch(live: Live) -> None:
     finance = live.colleagues(16, live.scene.finn)
     for number in range(ROUNDS):
         reward, before = ready_to_pay(live, f"Paid {number}"), count(Batch)
-        answers = at_once(finance, lambda _, client: client.post("/admin/payouts"))
+        answers = at_once(finance, lambda _, client: client.post("/admin/payouts", everybody="yes"))
         assert statuses(answers) == {302: 16}
         assert count(Batch) == before + 1
         assert count(Line, Line.reward_id == reward.id, Line.returned_at.is_(None)) == 1

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 import time_machine
 from flask import Flask
 
@@ -15,7 +16,7 @@ from portal import create_app
 from portal.accounts import sign_ins
 from portal.accounts.users import NOWHERE, User
 from portal.core.clock import now
-from portal.core.database import session, writing
+from portal.core.database import db, session, writing
 from portal.web import access
 from tests.conftest import close, make_schema, make_settings
 from tests.factories import NOON, Scene
@@ -110,6 +111,27 @@ def run(
 ) -> Run:
     """The portal command, with this test's database."""
     return runner(tmp_path, database_url, monkeypatch, capfd)
+
+
+Counted = Callable[[], AbstractContextManager[list[str]]]
+
+
+@pytest.fixture
+def counted(app: Flask) -> Counted:
+    """Counts the statements within: `with counted() as asked: …`."""
+
+    @contextmanager
+    def statements() -> Iterator[list[str]]:
+        asked: list[str] = []
+
+        def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            asked.append(statement)
+
+        sa.event.listen(db.engine, "before_cursor_execute", note)
+        yield asked
+        sa.event.remove(db.engine, "before_cursor_execute", note)
+
+    return statements
 
 
 Tried = Callable[..., Iterator[AbstractContextManager[Any]]]

@@ -142,12 +142,15 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "admin.approve_clear": ("decide", "/admin/rewards/clear", {"mark": "{clear_mark}"}),
     "admin.undo_at_once": ("decide", "/admin/rewards/undo", {"decided_at": "{just_decided}"}),
     "admin.make_note": ("decide", "/admin/referrals/{referral}/notes", {"text": "They wrote to us."}),
-    "admin.draw": ("pay", "/admin/payouts", {}),
+    "admin.draw": ("pay", "/admin/payouts", {"everybody": "yes"}),
     "admin.add_vouchers": ("pay", "/admin/vouchers", {"value": "5.00", "codes": "GIFT-1\nGIFT-2"}),
     "admin.batch_approval": ("pay", "/admin/payouts/{draft}/approval", {}),
     "admin.batch_cancellation": ("pay", "/admin/payouts/{draft}/cancellation", {}),
     "admin.batch_export": ("pay", "/admin/payouts/{ready}/export", {}),
     "admin.batch_payment": ("pay", "/admin/payouts/{exported}/payment", {"bank_reference": "B-17"}),
+    "admin.batch_results": (
+        "pay", "/admin/payouts/{exported}/results", {"text": "reference,status\n{reference},paid", "take": "yes"},
+    ),
     "admin.payout_payment": ("pay", "/admin/payouts/lines/{payout}/payment", {}),
     "admin.payout_failure": ("pay", "/admin/payouts/lines/{payout}/failure", {"failure": "Account closed."}),
     "admin.grant": ("own", "/admin/people/{bob}/roles", {"role": "viewer"}),
@@ -288,5 +291,6 @@ def _batch(scene: Scene, friend: User, state: str) -> dict[str, str]:
         referral = scene.referral(friend)
         assert referral is not None
         words |= {"bob": friend.public_id, "referral": referral.public_id}
-        words["payout"] = scene.export(batch).payouts[0].public_id
+        payout = scene.export(batch).payouts[0]
+        words |= {"payout": payout.public_id, "reference": payout.reference}
     return words

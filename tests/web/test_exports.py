@@ -4,7 +4,6 @@ import csv
 import io
 import re
 import zipfile
-from contextlib import contextmanager
 from datetime import date, timedelta
 from decimal import Decimal
 from xml.etree import ElementTree
@@ -13,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from portal.accounts.users import User
-from portal.core.database import db, session, writing
+from portal.core.database import session, writing
 from portal.referrals.referrals import Referral
 from portal.reports import sheets
 from tests.factories import REFEREE, fixed
@@ -194,24 +193,6 @@ def _many(scene, count):
             )
             own = {"id": 10_000 + number, "public_id": f"r{number:015d}", "referee_id": 10_000 + number}
             session.execute(sa.insert(Referral).values(given | own))
-
-
-@pytest.fixture
-def counted(app):
-    """Counts the statements within: `with counted() as asked: …`."""
-
-    @contextmanager
-    def statements():
-        asked = []
-
-        def note(_connection, _cursor, statement, *_):
-            asked.append(statement)
-
-        sa.event.listen(db.engine, "before_cursor_execute", note)
-        yield asked
-        sa.event.remove(db.engine, "before_cursor_execute", note)
-
-    return statements
 
 
 def test_their_pages_lead_to_them(things, alice):

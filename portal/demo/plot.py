@@ -1,0 +1,52 @@
+"""The plot: the demo's program, and everything that happens in it, in any order."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
+
+from portal import program
+from portal.demo import arrivals, earnings
+from portal.demo.people import BEGAN, OLIVIA
+from portal.demo.storyteller import Step, Storyteller, email
+from portal.referrals import referrals
+from portal.rewards.rules import Beneficiary, Rule
+
+
+def steps(story: Storyteller) -> Iterator[Step]:
+    """Everything that happens, in any order."""
+    yield Step(BEGAN, partial(_open, story))
+    yield from arrivals.arrivals(story)
+    yield from earnings.orders(story)
+    yield from earnings.payouts(story)
+    for day in range(BEGAN):
+        yield Step(day + 0.01, _turn_of_the_worker)
+
+
+def _open(story: Storyteller, at: datetime) -> None:
+    program.mark_as_sample(at=at)
+    olivia = story.known(program.add_owner(email(OLIVIA), name=OLIVIA, password=story.password, at=at))
+    program.open_program(
+        [_rule(side) for side in Beneficiary],
+        by=olivia.id,
+        at=at,
+        program_name="Fernhill Coffee",
+        currency="EUR",
+        time_zone="Europe/Berlin",
+        goal_days=45,
+        minimum_payout_minor=1000,
+        second_person_above_minor=1500,
+        shop_url="https://shop.demo.example.com",
+        legal_text="New customers only. One gift per household. Orders that are given back earn nothing.",
+        help_contact="help@demo.example.com",
+    )
+
+
+def _rule(side: Beneficiary) -> Rule:
+    return Rule(
+        goal="purchase", beneficiary=side, kind="fixed", amount_minor=1000, minimum_order_minor=3000, hold_days=14
+    )
+
+
+def _turn_of_the_worker(at: datetime) -> None:
+    program.release_due(at=at)
+    referrals.expire_due(at=at)

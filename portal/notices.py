@@ -23,6 +23,7 @@ from portal.referrals.claims import Claim
 from portal.referrals.referrals import Referral
 from portal.rewards import rewards
 from portal.rewards.appeals import Appeal
+from portal.rewards.corrections import Correction
 from portal.rewards.rewards import Reward
 
 
@@ -150,6 +151,14 @@ def reward_rejected(reward: Reward, told: str, *, at: datetime) -> None:
     number = rewards.decisions(reward.id)[-1].number
     _mail("reward_rejected", reward.person, "reward", f"{reward.public_id} {number}", at=at,
           told=_ready(reward.person, told))  # fmt: skip
+
+
+def balance_corrected(correction: Correction, *, at: datetime) -> None:
+    """To whoever's balance it is: how much, and why."""
+    person = correction.person
+    _mail("balance_corrected", person, "correction", correction.public_id, at=at, reason=correction.reason,
+          more=correction.amount_minor > 0,
+          amount=_amount(person, abs(correction.amount_minor), correction.currency))  # fmt: skip
 
 
 def payout_paid(payout: Payout, *, at: datetime) -> None:

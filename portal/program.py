@@ -28,9 +28,10 @@ from portal.referrals import attribution, candidates, claims, referrals
 from portal.referrals.attribution import Attribution, How
 from portal.referrals.claims import Claim
 from portal.referrals.referrals import Referral
-from portal.rewards import appeals, conversions, earning, goals, rewards, rules, signals
+from portal.rewards import appeals, conversions, corrections, earning, goals, rewards, rules, signals
 from portal.rewards.appeals import Appeal
 from portal.rewards.conversions import Conversion, Customer, OrderReport, Refund, RefundReport, ReportRefused
+from portal.rewards.corrections import Correction
 from portal.rewards.rewards import Reason, Reward
 from portal.rewards.rules import Rule
 from portal.sharing import clicks, invites, links
@@ -709,8 +710,7 @@ def suspend(user: User, *, by: int, note: str, at: datetime) -> None:
     if user.suspended_at is not None:
         return
     user.suspended_at = at
-    for reward in payouts.drawn_of(user.id):
-        payouts.withdraw(reward, at=at)
+    payouts.freeze(user.id, at=at)
     note_id = audit.note(note, by=by, about=user.id, at=at)
     audit.write("user_suspended", "user", user.public_id, by=by, at=at, note_id=note_id)
 
@@ -809,6 +809,21 @@ def add_vouchers(codes: Iterable[str], *, value_minor: int, currency: str, by: i
     new = vouchers.add(codes, value_minor=value_minor, currency=currency, at=at)
     audit.write("vouchers_added", "vouchers", currency, by=by, at=at, new=new, value_minor=value_minor)
     return new
+
+
+def correct_balance(
+    person: User, amount_minor: int, *, reason: str, form_key: str, by: int, at: datetime
+) -> Correction | None:
+    """An admin's plus or minus on somebody's balance; None if this form has done so. Raises CorrectionRefused.
+
+    It counts from the next batch on; what stands in one stays as it is. The person is told by mail.
+    """
+    users.lock(person.id)
+    currency = terms_.in_force().currency
+    made = corrections.make(person, amount_minor, currency, reason=reason, form_key=form_key, by=by, at=at)
+    if made is not None and person.confirmed_at is not None:
+        notices.balance_corrected(made, at=at)
+    return made
 
 
 def draw_batch(*, by: int, at: datetime) -> Batch:

@@ -1,7 +1,8 @@
 """Payouts: paying one user; the batch is the run that pays many; a payout is the sum of its lines.
 
-Invariants: a reward or a clawback stands in at most one live line; a payout is the sum of its lines and above zero;
-a line goes back once; who is left out of a batch is told why. Locks: the name "batches", then people, then batches.
+Invariants: a reward, a clawback or a correction stands in at most one live line; a payout is the sum of its lines and
+above zero; a line goes back once; who is left out of a batch is told why. Locks: the name "batches", then people, then
+batches.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from portal.core.text import Refusal, marked, one_line, public_id
 from portal.payouts import vouchers
 from portal.payouts.methods import Kind, Method
 from portal.rewards import ledger, rewards
+from portal.rewards.corrections import Correction
 from portal.rewards.ledger import Bucket, Cause, Transfer
 from portal.rewards.rewards import Clawback, Reward
 from portal.rewards.rewards import State as RewardState
@@ -110,14 +112,23 @@ class Payout(Model):
 
 
 class Line(Model):
-    """One line: a reward, or a clawback with its minus. `returned_at`: it left the payout, its money went back."""
+    """One line: a reward, a clawback with its minus, or a correction. `returned_at`: it left, its money went back."""
 
     __tablename__ = "payout_lines"
     __table_args__ = (
-        database.rule("(reward_id IS NULL) <> (clawback_id IS NULL)", "about_one_thing"),
-        database.rule("(reward_id IS NULL) = (amount_minor < 0) AND amount_minor <> 0", "clawbacks_are_negative"),
+        database.rule(
+            "CASE WHEN reward_id IS NULL THEN 0 ELSE 1 END + CASE WHEN clawback_id IS NULL THEN 0 ELSE 1 END"
+            " + CASE WHEN correction_id IS NULL THEN 0 ELSE 1 END = 1",
+            "about_one_thing",
+        ),
+        database.rule(
+            "amount_minor <> 0 AND (reward_id IS NULL OR amount_minor > 0)"
+            " AND (clawback_id IS NULL OR amount_minor < 0)",
+            "sign_fits",
+        ),
         database.once("reward_id", where="returned_at IS NULL", name="uq_payout_lines_reward"),
         database.once("clawback_id", where="returned_at IS NULL", name="uq_payout_lines_clawback"),
+        database.once("correction_id", where="returned_at IS NULL", name="uq_payout_lines_correction"),
         database.whole("amount_minor"),
     )
 
@@ -127,18 +138,24 @@ class Line(Model):
     clawback_id: Mapped[int | None] = database.refers_to("clawbacks.id")
     amount_minor: Mapped[int]
     returned_at: Mapped[datetime | None]
+    correction_id: Mapped[int | None] = database.refers_to("corrections.id")
 
     payout: Mapped[Payout] = relationship(Payout, back_populates="lines")
     reward: Mapped[Reward | None] = relationship(Reward)
     clawback: Mapped[Clawback | None] = relationship(Clawback)
+    correction: Mapped[Correction | None] = relationship(Correction)
 
     @property
-    def about(self) -> Reward:
-        """The reward that this line gives, or takes from."""
-        if self.reward is not None:
-            return self.reward
-        assert self.clawback is not None
-        return self.clawback.reward
+    def about(self) -> Reward | None:
+        """The reward that this line gives, or takes from; None for a correction."""
+        return self.clawback.reward if self.clawback is not None else self.reward
+
+    @property
+    def person_id(self) -> int:
+        """Whose money this is."""
+        found = self.about or self.correction
+        assert found is not None
+        return found.person_id
 
 
 class Accounted(Model):
@@ -263,6 +280,10 @@ def _lines_for(user_id: int, currency: str) -> list[Line]:
     )
     for clawback in session.scalars(owing.order_by(Clawback.id)):
         lines.append(Line(clawback_id=clawback.id, amount_minor=-clawback.amount_minor))
+    entered = sa.select(Line.id).where(Line.correction_id == Correction.id, Line.returned_at.is_(None)).exists()
+    corrected = sa.select(Correction).where(Correction.person_id == user_id, Correction.currency == currency, ~entered)
+    for correction in session.scalars(corrected.order_by(Correction.id)):
+        lines.append(Line(correction_id=correction.id, amount_minor=correction.amount_minor))
     return lines
 
 
@@ -320,21 +341,19 @@ def _enter(line: Line, *, at: datetime) -> None:
     session.add(line)
     session.flush()
     _book(line, Bucket.PAYABLE, Bucket.IN_PAYOUT, Cause.LINE_DRAWN, at=at)
-    counted = _unaccounted(line.reward_id) if line.reward_id else [line.clawback]
+    counted = _unaccounted(line.reward_id) if line.reward_id else [line.clawback] if line.clawback else []
     for clawback in counted:
-        assert clawback is not None
         session.add(Accounted(clawback_id=clawback.id, line_id=line.id))
     session.flush()
 
 
 def _book(line: Line, left: Bucket, entered: Bucket, cause: Cause, *, at: datetime) -> None:
     """Moves a line's money; a negative line moves the other way."""
-    reward = line.about
     if line.amount_minor < 0:
         left, entered = entered, left
     ledger.move(
-        reward.person_id, abs(line.amount_minor), reward.currency, left, entered,
-        cause=cause, cause_id=line.id, reward_id=reward.id, at=at,
+        line.person_id, abs(line.amount_minor), line.payout.currency, left, entered,
+        cause=cause, cause_id=line.id, reward_id=line.about.id if line.about else None, at=at,
     )  # fmt: skip
 
 
@@ -359,17 +378,6 @@ def lock_batch(batch_id: int) -> Batch:
     users.lock(*session.scalars(sa.select(Payout.user_id).where(Payout.batch_id == batch_id)))
     database.lock(Batch, [batch_id])
     return session.scalars(sa.select(Batch).where(Batch.id == batch_id).execution_options(populate_existing=True)).one()
-
-
-def drawn_of(user_id: int) -> list[Reward]:
-    """The rewards of a user that stand in a payout not sent."""
-    query = (
-        sa.select(Reward)
-        .join(Line, Line.reward_id == Reward.id)
-        .join(Payout, Payout.id == Line.payout_id)
-        .where(Payout.user_id == user_id, Payout.state == State.PREPARING, Line.returned_at.is_(None))
-    )
-    return list(session.scalars(query.order_by(Reward.id)))
 
 
 def live_line(reward_id: int) -> Line | None:
@@ -487,6 +495,15 @@ def withdraw(reward: Reward, *, at: datetime) -> bool:
     return inside == lines
 
 
+def freeze(user_id: int, *, at: datetime) -> None:
+    """Takes everything of a person out of batches that are not exported."""
+    query = sa.select(Payout).where(Payout.user_id == user_id, Payout.state == State.PREPARING)
+    for payout in session.scalars(query.order_by(Payout.id)):
+        _end(payout, State.CANCELLED, at=at)
+        _note_payout(payout, "payout_cancelled", by=None, at=at)
+        _settle(payout.batch, at=at)
+
+
 def join(clawback: Clawback, *, at: datetime) -> None:
     """Puts a clawback beside its reward if that stands in a batch not exported, so that the payout is the less.
 
@@ -544,7 +561,7 @@ def _end(payout: Payout, state: State, *, at: datetime) -> None:
     lines = live_lines(payout)
     for line in lines:
         _leave(line, at=at)
-    for reward in {line.about.id: line.about for line in lines}.values():
+    for reward in {line.about.id: line.about for line in lines if line.about}.values():
         if not lines_about(reward):
             rewards.reverse(reward, at=at)
     payout.state, payout.ended_at = state, at

@@ -49,6 +49,8 @@ class Reason(StrEnum):
     TEST_ORDER = "test_order"
     ABUSE = "abuse"
     OTHER = "other"
+    OTHER_REFERRER = "other_referrer"
+    """An admin has given the friend to another referrer (see `program.correct_referrer`)."""
 
 
 class DecisionRefused(Refusal):

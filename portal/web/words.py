@@ -23,6 +23,7 @@ REASONS = {
     Reason.TEST_ORDER: marked("Test order"),
     Reason.ABUSE: marked("Abuse"),
     Reason.OTHER: marked("Other"),
+    Reason.OTHER_REFERRER: marked("Another referrer"),
 }
 
 TOLD = {
@@ -33,6 +34,7 @@ TOLD = {
     Reason.TEST_ORDER: marked("The order was only a test."),
     Reason.ABUSE: marked("This does not keep to the terms of the program."),
     Reason.OTHER: marked("This does not keep to the terms of the program."),
+    Reason.OTHER_REFERRER: marked("We looked again: this friend was brought by somebody else."),
 }
 """What a referrer reads about a rejection, where the reviewer leaves it as it is. Kept in English, said in theirs."""
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import jinja2
 
 from portal import terms
+from portal.accounts.roles import Role
 from portal.accounts.users import User
 from portal.config import ROOT
 from portal.core import clock, language, money, text
@@ -114,6 +115,19 @@ def reset_password(user: User, secret: str, *, at: datetime) -> None:
 def password_changed(user: User, *, at: datetime) -> None:
     """A warning to the owner of the account."""
     _mail("password_changed", user, "user", f"{user.public_id} {at.isoformat()}", at=at)
+
+
+def colleague_invited(user: User, inviter: User, role: Role, secret: str, *, at: datetime) -> None:
+    """The link by which a colleague chooses a password and has the role."""
+    about = text.token_hash(secret)
+    _mail("join", user, "key", about, at=at, secret=True, inviter=inviter.called, role=role,
+          link=f"{Office.base_url}/join/{quote(secret)}")  # fmt: skip
+
+
+def role_given(user: User, inviter: User, role: Role, *, at: datetime) -> None:
+    """To a colleague who has an account: what they may do now."""
+    _mail("role_given", user, "user", f"{user.public_id} {role} {at.isoformat()}", at=at, inviter=inviter.called,
+          role=role)  # fmt: skip
 
 
 def friend_joined(referral: Referral, referee: User, referrer: User, *, at: datetime) -> None:

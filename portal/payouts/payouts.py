@@ -211,7 +211,7 @@ def _standing(
 ) -> Standing:
     why: Why | None = None
     missing = max(0, terms.minimum_payout_minor - balance)
-    if user.suspended_at or user.erased_at:
+    if not user.in_good_standing:
         why = Why.SUSPENDED
     elif user.confirmed_at is None:
         why = Why.UNCONFIRMED
@@ -383,6 +383,18 @@ def lock_batch(batch_id: int) -> Batch:
 def live_line(reward_id: int) -> Line | None:
     """The line in which a reward stands."""
     return session.scalar(sa.select(Line).where(Line.reward_id == reward_id, Line.returned_at.is_(None)))
+
+
+def sent_of(referral_id: int) -> bool:
+    """Whether something of a referral is paid or on its way."""
+    query = (
+        sa.select(Line.id)
+        .join(Reward, Reward.id == Line.reward_id)
+        .join(Payout, Payout.id == Line.payout_id)
+        .where(Reward.referral_id == referral_id, Line.returned_at.is_(None))
+        .where(Payout.state.in_((State.SENT, State.PAID)))
+    )
+    return session.scalar(query.limit(1)) is not None
 
 
 def lines_about(reward: Reward) -> list[Line]:

@@ -1,4 +1,4 @@
-"""What the admin's desk shows: the queue with its evidence, referrals, people, and what needs attention."""
+"""What the admin's desk shows: the queue with its evidence, referrals, and what needs attention."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -102,24 +102,6 @@ def referrals_listed(*, before: int | None = None, most: int = PAGE) -> tuple[li
 def conversions_of(referral: Referral) -> list[Conversion]:
     query = sa.select(Conversion).where(Conversion.referral_id == referral.id)
     return list(session.scalars(query.order_by(Conversion.id)))
-
-
-def people(*, search: str = "", before: int | None = None, most: int = PAGE) -> tuple[list[User], int | None]:
-    """People, the newest first, by name or address; and the key of the next page if there is one."""
-    query = sa.select(User)
-    if search:
-        wanted = search.lower()
-        query = query.where(
-            sa.or_(
-                sa.func.lower(User.name).contains(wanted, autoescape=True),
-                sa.func.lower(User.email).contains(wanted, autoescape=True),
-                User.external_id == search,
-            )
-        )
-    if before is not None:
-        query = query.where(User.id < before)
-    found = list(session.scalars(query.order_by(User.id.desc()).limit(most + 1)))
-    return found[:most], found[most - 1].id if len(found) > most else None
 
 
 def batches(*, most: int = 100) -> list[Batch]:

@@ -53,6 +53,10 @@ class Reason(StrEnum):
     """An admin has given the friend to another referrer (see `program.correct_referrer`)."""
 
 
+TOLD_OF_OTHER_REFERRER = marked("We looked again: this friend was brought by somebody else.")
+"""What the wrong referrer reads about a reward that is taken back."""
+
+
 class DecisionRefused(Refusal):
     """A decision that cannot be taken, or not any more."""
 
@@ -230,11 +234,15 @@ def milestone_reached(person_id: int, rule: Rule) -> bool:
 
 
 def friends_counted(referrer_id: int, goal: str) -> int:
-    """How many friends of a referrer have reached a goal and kept it: not rejected, not refunded."""
+    """How many friends of a referrer have reached a goal and kept it: not rejected, not refunded.
+
+    What somebody else lost who was taken for the referrer before says nothing about the friend.
+    """
     lost = (
         sa.select(Reward.id)
         .where(
             Reward.conversion_id == Conversion.id,
+            sa.or_(Reward.person_id == referrer_id, Reward.beneficiary == Beneficiary.REFEREE),
             Reward.threshold.is_(None),
             Reward.state.in_((State.REJECTED, State.REVERSED)),
         )
@@ -280,6 +288,17 @@ def of_conversion(conversion_id: int) -> list[Reward]:
 def decisions(reward_id: int) -> list[Decision]:
     """The decisions about a reward, the first one first."""
     return list(session.scalars(sa.select(Decision).where(Decision.reward_id == reward_id).order_by(Decision.number)))
+
+
+def of_referral(referral_id: int) -> list[Reward]:
+    """The rewards of a referral, both sides' and whatever became of them, the first one first."""
+    return list(session.scalars(sa.select(Reward).where(Reward.referral_id == referral_id).order_by(Reward.id)))
+
+
+def of_other_referrer(reward: Reward) -> bool:
+    """Whether a reward was rejected because its friend was given to another referrer."""
+    last = decisions(reward.id)[-1:]
+    return reward.state == State.REJECTED and bool(last) and last[0].reason == Reason.OTHER_REFERRER
 
 
 def taken_back(reward_id: int) -> int:
@@ -350,6 +369,8 @@ def undo(reward: Reward, *, by: int, note: str, at: datetime) -> Decision:
     _must_be_somebody_elses(reward, by)
     if reward.state not in (State.APPROVED, State.REJECTED):
         raise DecisionRefused(marked("This reward is not decided, so there is nothing to take back."))
+    if reward.beneficiary == Beneficiary.REFERRER and reward.person_id != reward.referral.referrer_id:
+        raise DecisionRefused(marked("This friend belongs to another referrer now."))
     if (
         reward.threshold is not None
         and reward.state == State.REJECTED

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from portal import terms
 from portal.core import clock, language, money
 from portal.core.text import Refusal, marked
-from portal.rewards import goals
+from portal.rewards import goals, rewards
 from portal.rewards.rewards import Reason
 
 REASONS = {
@@ -34,7 +34,7 @@ TOLD = {
     Reason.TEST_ORDER: marked("The order was only a test."),
     Reason.ABUSE: marked("This does not keep to the terms of the program."),
     Reason.OTHER: marked("This does not keep to the terms of the program."),
-    Reason.OTHER_REFERRER: marked("We looked again: this friend was brought by somebody else."),
+    Reason.OTHER_REFERRER: rewards.TOLD_OF_OTHER_REFERRER,
 }
 """What a referrer reads about a rejection, where the reviewer leaves it as it is. Kept in English, said in theirs."""
 

@@ -155,7 +155,7 @@ def take(found: Iterable[tuple[int, Row | Fault]], form: Form, *, at: datetime) 
     On SQLite a hundred rows share a commit; on PostgreSQL each has its own, since rows touch people in any order
     and two imports would wait for each other.
     """
-    taken = Taken()
+    taken, here = Taken(), set(database.session)
     for bundle in _bundles(found, taken):
         answers: list[Answer | Fault] = []
         with database.writing():
@@ -163,7 +163,7 @@ def take(found: Iterable[tuple[int, Row | Fault]], form: Form, *, at: datetime) 
             for line, row in bundle:
                 answers.append(_take_one(line, row, form, currency, at=at))
             database.session.flush()
-        database.session.expunge_all()
+        _forget(but=here)
         for (line, row), answer in zip(bundle, answers, strict=True):  # counted only now: what was not committed
             taken.add(line, row, answer)  # was not taken
     return taken
@@ -178,7 +178,7 @@ def rehearse(found: Iterable[tuple[int, Row | Fault]], form: Form, *, at: dateti
 
     Before a row that has a name in common with earlier ones of its file, these are done again: they would be there.
     """
-    taken = Taken()
+    taken, here = Taken(), set(database.session)
     earlier: dict[str, Row] = {}
     for bundle in _bundles(found, taken):
         answers: list[Answer | Fault] = []
@@ -197,7 +197,7 @@ def rehearse(found: Iterable[tuple[int, Row | Fault]], form: Form, *, at: dateti
                 raise _Rehearsed
         except _Rehearsed:
             pass
-        database.session.expunge_all()
+        _forget(but=here)
         for (line, row), answer in zip(bundle, answers, strict=True):
             taken.add(line, row, answer)
     return taken
@@ -217,6 +217,12 @@ def _bundles(found: Iterable[tuple[int, Row | Fault]], taken: Taken) -> Iterator
             bundle = []
     if bundle:
         yield bundle
+
+
+def _forget(*, but: set[object]) -> None:
+    """Lets go of what the rows have loaded, so that memory stays bounded; who asked for the import stays."""
+    for one in set(database.session) - but:
+        database.session.expunge(one)
 
 
 def note(taken: Taken, *, kind: str, name: str, by: int, at: datetime) -> None:

@@ -21,6 +21,7 @@ from portal.rewards.appeals import Appeal
 from portal.rewards.conversions import Conversion, Disagreement, Refund
 from portal.rewards.rewards import Decision, Reward, State
 from portal.rewards.signals import Assessment, Signal
+from portal.sharing.links import Link
 
 PAGE = 50
 
@@ -121,9 +122,15 @@ class History:
 
 
 def history(
-    *, before: int | None = None, subjects: list[tuple[str, str]] | None = None, most: int = PAGE
+    *,
+    before: int | None = None,
+    subjects: list[tuple[str, str]] | None = None,
+    kind: str = "",
+    actors: list[int | None] | None = None,
+    most: int = PAGE,
 ) -> tuple[list[History], int | None]:
-    """The audit list, or what is about these (kind, public id); the newest first, and the key of the next page."""
+    """The audit list, the newest first, and the key of the next page: all of it, or what is about these (kind, public
+    id), about a kind of thing, or done by these people (None: by the portal itself)."""
     query = (
         sa.select(AuditEntry, User, Note.text)
         .outerjoin(User, User.id == AuditEntry.actor_id)
@@ -131,6 +138,12 @@ def history(
     )
     if subjects is not None:
         query = query.where(sa.tuple_(AuditEntry.subject_kind, AuditEntry.subject_id).in_(subjects))
+    if kind:
+        query = query.where(AuditEntry.subject_kind == kind)
+    if actors is not None:
+        people = [number for number in actors if number is not None]
+        by_portal = AuditEntry.actor_id.is_(None) if None in actors else sa.false()
+        query = query.where(sa.or_(AuditEntry.actor_id.in_(people), by_portal))
     if before is not None:
         query = query.where(AuditEntry.id < before)
     found = list(session.execute(query.order_by(AuditEntry.id.desc()).limit(most + 1)))
@@ -140,6 +153,15 @@ def history(
         for entry, actor, note in found[:most]
     ]
     return lines, lines[-1].entry.id if len(found) > most else None
+
+
+def subjects_of(user: User) -> list[tuple[str, str]]:
+    """What the audit list may be about when it is about a person: themselves, who brought them, their links."""
+    referral = session.scalar(sa.select(Referral.public_id).where(Referral.referee_id == user.id))
+    own = session.scalars(sa.select(Link.public_id).where(Link.owner_id == user.id).limit(PAGE))
+    return [
+        ("user", user.public_id), *([("referral", referral)] if referral else []), *(("link", name) for name in own),
+    ]  # fmt: skip
 
 
 def _subjects(entries: list[AuditEntry]) -> dict[tuple[str, str], User | Referral | Reward | Payout]:

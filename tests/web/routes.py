@@ -86,7 +86,7 @@ READ: dict[str, tuple[str, str]] = {
     "joining.join": ("anyone", "/join/{join}"),
     "admin.program": ("read", "/admin/program"),
     "admin.outbox_list": ("read", "/admin/outbox"),
-    "admin.audit_list": ("read", "/admin/audit"),
+    "admin.audit_list": ("read", "/admin/audit?who=portal&what=user&about=bob@example.com"),
     "admin.developers": ("own", "/admin/developers"),
     "api.list_referrals": ("key", "/api/v1/referrals"),
     "api.list_rewards": ("key", "/api/v1/rewards"),

@@ -1,16 +1,18 @@
 """Imports: orders and customers from CSV files, row by row: errors by line, good rows taken, memory bounded.
 
-Invariant: a row is taken whole or not at all, and the same file a second time changes nothing.
+Invariants: a row is taken whole or not at all, and the same file a second time changes nothing; a rehearsal says what
+would become of each row, by the same verbs, and stores nothing.
 """
 
 import csv
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TextIO
 
 from portal import program, terms
-from portal.accounts import users
+from portal.accounts import audit, users
 from portal.core import clock, database, money
 from portal.core.text import Refusal, marked
 from portal.program import Answer
@@ -19,6 +21,8 @@ from portal.rewards.conversions import Customer, OrderReport, ReportRefused
 
 MOST_FAULTS = 1000
 """How many faults are kept to be shown; all are counted."""
+MOST_SHOWN = 20
+"""Of how many rows that are fine is kept what became of them."""
 
 Row = dict[str, str]
 
@@ -33,7 +37,11 @@ class Fault:
 
     line: int
     column: str
-    message: str
+    refusal: Refusal
+
+    @property
+    def message(self) -> str:
+        return str(self.refusal)
 
     def __str__(self) -> str:
         return (
@@ -50,8 +58,24 @@ class Taken:
     waiting: int = 0
     faulty: int = 0
     faults: list[Fault] = field(default_factory=list)
+    shown: list[tuple[int, str, Answer]] = field(default_factory=list)
+    """The first rows that are fine: line, id, what became of it."""
 
-    def add(self, fault: Fault) -> None:
+    def add(self, line: int, row: Row, answer: Answer | Fault) -> None:
+        """Counts what became of a row."""
+        if isinstance(answer, Fault):
+            self.add_fault(answer)
+            return
+        if answer == Answer.MADE:
+            self.made += 1
+        elif answer == Answer.WAITING:
+            self.waiting += 1
+        else:
+            self.known += 1
+        if len(self.shown) < MOST_SHOWN:
+            self.shown.append((line, row["external_id"], answer))
+
+    def add_fault(self, fault: Fault) -> None:
         self.faulty += 1
         if len(self.faults) < MOST_FAULTS:
             self.faults.append(fault)
@@ -65,6 +89,8 @@ class Form:
     allowed: frozenset[str]
     take: Callable[[Row, str, datetime], Answer]
     """Row, the program's currency, moment -> what became of it."""
+    names: Callable[[Row], list[str]]
+    """What two rows of a file may have in common so that the first decides what becomes of the second."""
 
 
 def rows(file: TextIO, form: Form) -> Iterator[tuple[int, Row | Fault]]:
@@ -72,7 +98,9 @@ def rows(file: TextIO, form: Form) -> Iterator[tuple[int, Row | Fault]]:
 
     Raises FileRefused for columns that are not the form's.
     """
-    reader = csv.reader(file, strict=True)
+    first = file.readline()
+    delimiter = ";" if ";" in first and "," not in first else ","  # as spreadsheets write it where the comma is decimal
+    reader = csv.reader(itertools.chain([first] if first else [], file), strict=True, delimiter=delimiter)
     try:
         heading = [name.strip().lower() for name in next(reader, [])]
     except csv.Error as error:
@@ -84,7 +112,10 @@ def rows(file: TextIO, form: Form) -> Iterator[tuple[int, Row | Fault]]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield reader.line_num, Fault(reader.line_num, "", f"not readable as CSV ({error})")
+            yield (
+                reader.line_num,
+                Fault(reader.line_num, "", Refusal(marked("not readable as CSV (%(why)s)"), why=error)),
+            )
             continue
         if not any(cell.strip() for cell in cells):
             continue
@@ -108,12 +139,13 @@ def _check_heading(heading: list[str], form: Form) -> None:
 
 def _row(line: int, cells: list[str], heading: list[str]) -> Row | Fault:
     if len(cells) != len(heading):
-        return Fault(line, "", f"{len(cells)} cells where the first line has {len(heading)}")
+        said = marked("%(cells)s cells where the first line has %(columns)s")
+        return Fault(line, "", Refusal(said, cells=len(cells), columns=len(heading)))
     for name, cell in zip(heading, cells, strict=True):
         if any("\udc80" <= letter <= "\udcff" for letter in cell):
-            return Fault(line, name, "not UTF-8 text")
+            return Fault(line, name, Refusal(marked("not UTF-8 text")))
         if "\x00" in cell:
-            return Fault(line, name, "a character that cannot be kept")
+            return Fault(line, name, Refusal(marked("a character that cannot be kept")))
     return {name: cell.strip() for name, cell in zip(heading, cells, strict=True)}
 
 
@@ -123,40 +155,81 @@ def take(found: Iterable[tuple[int, Row | Fault]], form: Form, *, at: datetime) 
     On SQLite a hundred rows share a commit; on PostgreSQL each has its own, since rows touch people in any order
     and two imports would wait for each other.
     """
-    taken = Taken()
+    taken, here = Taken(), set(database.session)
+    for bundle in _bundles(found, taken):
+        answers: list[Answer | Fault] = []
+        with database.writing():
+            currency = terms.in_force().currency
+            for line, row in bundle:
+                answers.append(_take_one(line, row, form, currency, at=at))
+            database.session.flush()
+        _forget(but=here)
+        for (line, row), answer in zip(bundle, answers, strict=True):  # counted only now: what was not committed
+            taken.add(line, row, answer)  # was not taken
+    return taken
+
+
+class _Rehearsed(Exception):
+    """Ends a write of which nothing is to stay."""
+
+
+def rehearse(found: Iterable[tuple[int, Row | Fault]], form: Form, *, at: datetime) -> Taken:
+    """What `take` would make of these rows, by doing it and taking it back; the same writes, none of which stays.
+
+    Before a row that has a name in common with earlier ones of its file, these are done again: they would be there.
+    """
+    taken, here = Taken(), set(database.session)
+    earlier: dict[str, Row] = {}
+    for bundle in _bundles(found, taken):
+        answers: list[Answer | Fault] = []
+        try:
+            with database.writing():
+                currency = terms.in_force().currency
+                for line, row in bundle:
+                    for name in form.names(row):
+                        if name in earlier:
+                            _take_one(line, earlier[name], form, currency, at=at)
+                    answer = _take_one(line, row, form, currency, at=at)
+                    answers.append(answer)
+                    if not isinstance(answer, Fault):
+                        for name in form.names(row):
+                            earlier.setdefault(name, row)
+                raise _Rehearsed
+        except _Rehearsed:
+            pass
+        _forget(but=here)
+        for (line, row), answer in zip(bundle, answers, strict=True):
+            taken.add(line, row, answer)
+    return taken
+
+
+def _bundles(found: Iterable[tuple[int, Row | Fault]], taken: Taken) -> Iterator[list[tuple[int, Row]]]:
+    """The rows by what shares a write; faults are counted at once."""
     bundle: list[tuple[int, Row]] = []
     at_once = 100 if database.is_sqlite() else 1
     for line, row in found:
         if isinstance(row, Fault):
-            taken.add(row)
+            taken.add_fault(row)
             continue
         bundle.append((line, row))
         if len(bundle) >= at_once:
-            _take_bundle(bundle, form, taken, at=at)
+            yield bundle
             bundle = []
-    _take_bundle(bundle, form, taken, at=at)
-    return taken
+    if bundle:
+        yield bundle
 
 
-def _take_bundle(bundle: list[tuple[int, Row]], form: Form, taken: Taken, *, at: datetime) -> None:
-    if not bundle:
-        return
-    answers: list[Answer | Fault] = []
+def _forget(*, but: set[object]) -> None:
+    """Lets go of what the rows have loaded, so that memory stays bounded; who asked for the import stays."""
+    for one in set(database.session) - but:
+        database.session.expunge(one)
+
+
+def note(taken: Taken, *, kind: str, name: str, by: int, at: datetime) -> None:
+    """Writes down that a colleague had a file imported, and what became of it. Opens its own write."""
     with database.writing():
-        currency = terms.in_force().currency
-        for line, row in bundle:
-            answers.append(_take_one(line, row, form, currency, at=at))
-        database.session.flush()
-    database.session.expunge_all()
-    for answer in answers:  # counted only now: what was not committed was not taken
-        if isinstance(answer, Fault):
-            taken.add(answer)
-        elif answer == Answer.MADE:
-            taken.made += 1
-        elif answer == Answer.WAITING:
-            taken.waiting += 1
-        else:
-            taken.known += 1
+        audit.write("file_imported", "file", name, by=by, at=at, kind=kind, new=taken.made, known=taken.known,
+                    waiting=taken.waiting, faulty=taken.faulty)  # fmt: skip
 
 
 def _take_one(line: int, row: Row, form: Form, currency: str, *, at: datetime) -> Answer | Fault:
@@ -164,13 +237,13 @@ def _take_one(line: int, row: Row, form: Form, currency: str, *, at: datetime) -
         with database.session.begin_nested():
             answer = form.take(row, currency, at)
     except ReportRefused as refusal:
-        return Fault(line, refusal.field, str(refusal))
+        return Fault(line, refusal.field, refusal)
     except users.BadAddress as refusal:
-        return Fault(line, "email", str(refusal))
+        return Fault(line, "email", refusal)
     except Refusal as refusal:
-        return Fault(line, "", str(refusal))
+        return Fault(line, "", refusal)
     if answer == Answer.DISAGREES:
-        return Fault(line, "external_id", "told before with other facts; nothing was changed")
+        return Fault(line, "external_id", Refusal(marked("told before with other facts; nothing was changed")))
     return answer
 
 
@@ -191,7 +264,7 @@ def _take_conversion(row: Row, currency: str, at: datetime) -> Answer:
         try:
             amount = money.parse_minor(row["amount_minor"])
         except money.BadAmount as bad:
-            raise ReportRefused("amount_minor", str(bad)) from bad
+            raise ReportRefused("amount_minor", bad.message, **bad.values) from bad
     email = row.get("customer_email", "")
     report = OrderReport(
         goal=row.get("goal") or goals.PURCHASE,
@@ -221,9 +294,11 @@ CONVERSIONS = Form(
         {"external_id", "goal", "customer_external_id", "customer_email", "amount_minor", "currency", "occurred_at"}
     ),
     take=_take_conversion,
+    names=lambda row: [f"order {row['external_id']}"],
 )
 CUSTOMERS = Form(
     needed=frozenset({"external_id", "email"}),
     allowed=frozenset({"external_id", "email", "name", "code", "signed_up_at"}),
     take=_take_customer,
+    names=lambda row: [f"number {row['external_id']}", f"address {row['email'].lower()}"],
 )

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import jinja2
 
 from portal import terms
+from portal.accounts.roles import Role
 from portal.accounts.users import User
 from portal.config import ROOT
 from portal.core import clock, language, money, text
@@ -24,6 +25,7 @@ from portal.referrals.claims import Claim
 from portal.referrals.referrals import Referral
 from portal.rewards import rewards
 from portal.rewards.appeals import Appeal
+from portal.rewards.corrections import Correction
 from portal.rewards.rewards import Reward
 
 
@@ -131,6 +133,19 @@ def password_changed(user: User, *, at: datetime) -> None:
     _mail("password_changed", user, "user", f"{user.public_id} {at.isoformat()}", at=at)
 
 
+def colleague_invited(user: User, inviter: User, role: Role, secret: str, *, at: datetime) -> None:
+    """The link by which a colleague chooses a password and has the role."""
+    about = text.token_hash(secret)
+    _mail("join", user, "key", about, at=at, secret=True, inviter=inviter.called, role=role,
+          link=f"{Office.base_url}/join/{quote(secret)}")  # fmt: skip
+
+
+def role_given(user: User, inviter: User, role: Role, *, at: datetime) -> None:
+    """To a colleague who has an account: what they may do now."""
+    _mail("role_given", user, "user", f"{user.public_id} {role} {at.isoformat()}", at=at, inviter=inviter.called,
+          role=role)  # fmt: skip
+
+
 def friend_joined(referral: Referral, referee: User, referrer: User, *, at: datetime) -> None:
     """To the referrer, once the address is theirs for sure."""
     if referrer.confirmed_at is not None:
@@ -182,6 +197,14 @@ def decision_taken_back(reward: Reward, number: int) -> None:
     """What was decided a moment ago is told to nobody, if the mail about it has not gone out yet."""
     for kind in ("reward_approved", "reward_rejected"):
         outbox.withdraw(kind, "reward", f"{reward.public_id} {number}")
+
+
+def balance_corrected(correction: Correction, *, at: datetime) -> None:
+    """To whoever's balance it is: how much, and why."""
+    person = correction.person
+    _mail("balance_corrected", person, "correction", correction.public_id, at=at, reason=correction.reason,
+          more=correction.amount_minor > 0,
+          amount=_amount(person, abs(correction.amount_minor), correction.currency))  # fmt: skip
 
 
 def payout_paid(payout: Payout, *, at: datetime) -> None:

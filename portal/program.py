@@ -7,7 +7,7 @@ is credited twice, nothing is lost, and every credit can say why it is what it i
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -27,10 +27,11 @@ from portal.payouts.results import Checked, Result
 from portal.referrals import attribution, candidates, claims, referrals
 from portal.referrals.attribution import Attribution, How
 from portal.referrals.claims import Claim
-from portal.referrals.referrals import Referral
-from portal.rewards import appeals, conversions, earning, goals, rewards, rules, signals
+from portal.referrals.referrals import Referral, ReferralRefused
+from portal.rewards import appeals, conversions, corrections, earning, goals, rewards, rules, signals
 from portal.rewards.appeals import Appeal
 from portal.rewards.conversions import Conversion, Customer, OrderReport, Refund, RefundReport, ReportRefused
+from portal.rewards.corrections import Correction
 from portal.rewards.rewards import Reason, Reward
 from portal.rewards.rules import Rule
 from portal.sharing import clicks, invites, links
@@ -43,6 +44,10 @@ log = logging.getLogger(__name__)
 
 class RoleRefused(Refusal):
     """A role that cannot be given or taken away."""
+
+
+class PersonRefused(Refusal):
+    """Something that cannot be done about a person."""
 
 
 # --- set up ---------------------------------------------------------------------------------------------------
@@ -343,24 +348,29 @@ def confirm(secret: str, *, at: datetime) -> User | None:
     if key is None or key.user_id is None:
         return None
     user = User.by_id(key.user_id)
-    customer = Customer(external_id=user.external_id, email=user.email)
-    conversions.lock_customer(customer)
-    first = user.confirmed_at is None
-    if not first:
+    conversions.lock_customer(Customer(external_id=user.external_id, email=user.email))
+    if user.confirmed_at is not None:
         return user
-    user.confirmed_at = at
     if key.password != user.password:
         user.password = key.password
         sign_ins.end_all(user.id, at=at)
     if user.password is None:
         notices.reset_password(user, one_time.make(Purpose.RESET, user.id, at=at), at=at)
+    _owns_the_address(user, carried=key.carried, at=at)
+    return user
+
+
+def _owns_the_address(user: User, *, carried: Any, at: datetime) -> None:
+    """Somebody has proved for the first time that an address is theirs: what waited for it happens now."""
+    customer = Customer(external_id=user.external_id, email=user.email)
+    user.confirmed_at = at
     one_time.end_all(Purpose.CONFIRM, user.id, at=at)
     audit.write("address_confirmed", "user", user.public_id, by=user.id, at=at)
     referral = referrals.of_referee(user.id)
     if referral is not None:
         notices.friend_joined(referral, user, User.by_id(referral.referrer_id), at=at)
-    elif key.carried:
-        outcome = Attribution.from_json(key.carried)
+    elif carried:
+        outcome = Attribution.from_json(carried)
         if outcome.touched_at <= user.signed_up_at:
             _refer(user, outcome, terms_.in_force(), at=at)
     _apply_waiting(customer, user, at=at)
@@ -374,7 +384,6 @@ def confirm(secret: str, *, at: datetime) -> User | None:
         ),
         at=at,
     )
-    return user
 
 
 def set_password(secret: str, password: str, *, at: datetime) -> bool:
@@ -497,7 +506,130 @@ def answer_claim(claim: Claim, *, granted: bool, by: int, at: datetime) -> Refer
     return referral
 
 
+# --- correct the referrer -------------------------------------------------------------------------------------
+
+
+def give_referrer(referee: User, referrer: User, *, note: str, by: int, at: datetime) -> Referral:
+    """By an admin's decision somebody who came without a code has a referrer; what they did since joining counts.
+
+    Raises ReferralRefused.
+    """
+    _lock_all_of(referee, referrer)
+    if referrals.of_referee(referee.id) is not None:
+        raise ReferralRefused(marked("%(name)s has a referrer by now. Look at it again."), name=referee.called)
+    _must_be_possible(referee, referrer, by=by)
+    terms, opened_at = terms_.in_force(), terms_.opened_at()
+    if not terms.open_to_new:
+        raise ReferralRefused(marked("The program takes nobody new at the moment."))
+    if opened_at is not None and referee.signed_up_at < opened_at:
+        raise ReferralRefused(marked("%(name)s was a customer before the program began."), name=referee.called)
+    why = _why_so(note, referee, by=by, at=at)
+    referral = _refer(referee, _by_admin(referrer, referee.signed_up_at), terms, at=referee.signed_up_at)
+    assert referral is not None
+    audit.write("referrer_corrected", "referral", referral.public_id, by=by, at=at, note_id=why, now=referrer.public_id)
+    for conversion in conversions.without_referral(referee.id, since=referral.joined_at):
+        _apply(conversion, referee, at=at)
+    claim = claims.open_of(referee.id)
+    if claim is not None:  # what they asked for is answered by this
+        granted = claim.referrer_id == referrer.id
+        claims.answer(claim, granted=granted, by=by, at=at)
+        audit.write("claim_answered", "claim", claim.public_id, by=by, at=at, granted=granted)
+        notices.claim_answered(claim, referee, counted=granted, at=at)
+    return referral
+
+
+def correct_referrer(referral: Referral, referrer: User, *, note: str, by: int, at: datetime) -> None:
+    """By an admin's decision a friend belongs to another referrer, until something of it is paid.
+
+    What the wrong one earned is taken back, the right one earns by the terms the referral came under; the friend's
+    reward stays. Given back to the first one, what that one had earned counts again. Raises ReferralRefused.
+    """
+    referee, former = referral.referee, referral.referrer
+    _lock_all_of(referee, referrer, former)
+    session.refresh(referral)
+    if referral.referrer_id != former.id:
+        raise ReferralRefused(marked("Somebody else has just corrected this. Look at it again."))
+    if referrer.id == former.id:
+        raise ReferralRefused(marked("%(name)s is the referrer already."), name=referrer.called)
+    if by == former.id:
+        raise ReferralRefused(marked("You are part of this; a colleague corrects it."))
+    _must_be_possible(referee, referrer, by=by)
+    if payouts.sent_of(referral.id):
+        raise ReferralRefused(marked("Something of this is paid or on its way, so the referrer stays."))
+    why = _why_so(note, referee, by=by, at=at)
+    for reward in rewards.of_referral(referral.id):
+        if reward.person_id == former.id and reward.state in (rewards.State.PENDING, rewards.State.APPROVED):
+            _turn_away(reward, note=note, by=by, at=at)
+    referrals.reassign(referral, _by_admin(referrer, referral.joined_at))
+    signals.assess_again(referral, referee, referrer, at=at)
+    audit.write("referrer_corrected", "referral", referral.public_id, by=by, at=at, note_id=why,
+                was=former.public_id, now=referrer.public_id)  # fmt: skip
+    for reward in rewards.of_referral(referral.id):
+        if reward.person_id == referrer.id and rewards.of_other_referrer(reward):
+            rewards.undo(reward, by=by, note=note, at=at)
+    for conversion in conversions.of_customer(referee.id):
+        _earn_for_another(conversion, referral, at=at)
+    if referee.known:
+        notices.friend_joined(referral, referee, referrer, at=at)
+
+
+def _earn_for_another(conversion: Conversion, referral: Referral, *, at: datetime) -> None:
+    """What a conversion gives now that its referral has another referrer, and what its refunds ask for."""
+    if conversion.referral_id != referral.id:
+        return
+    if conversion.outcome == [SUSPENDED]:
+        earning.earn(conversion, referral, at=at)
+    elif conversion.counted:
+        earning.earn_again(conversion, referral, at=at)
+    session.flush()
+    for refund in conversions.refunds_for(conversion):
+        _take_back(conversion, refund, at=at)
+
+
+def _turn_away(reward: Reward, *, note: str, by: int, at: datetime) -> None:
+    """Takes back what the wrong referrer earned; its line leaves the batch."""
+    payouts.withdraw(reward, at=at)
+    if reward.state == rewards.State.APPROVED:
+        rewards.undo(reward, by=by, note=note, at=at)
+    told = rewards.TOLD_OF_OTHER_REFERRER
+    rewards.reject(reward, by=by, reason=Reason.OTHER_REFERRER, told=told, note=note, at=at)
+    notices.reward_rejected(reward, told, at=at)
+
+
+def _lock_all_of(referee: User, *referrers: User) -> None:
+    if not conversions.lock_everything_of(referee.id, Customer(referee.external_id, referee.email)):
+        raise ReferralRefused(marked("An order of theirs arrived just now. Send it again."))
+    users.lock(referee.id, *(referrer.id for referrer in referrers))
+
+
+def _must_be_possible(referee: User, referrer: User, *, by: int) -> None:
+    if referrer.id == referee.id:
+        raise ReferralRefused(marked("Nobody refers themselves."))
+    if by in (referee.id, referrer.id):
+        raise ReferralRefused(marked("You are part of this; a colleague corrects it."))
+    if not referrer.in_good_standing:
+        raise ReferralRefused(marked("%(name)s is suspended and gets no friends."), name=referrer.called)
+    if referrals.is_above(referee.id, referrer.id):
+        raise ReferralRefused(marked("%(name)s was brought by this friend, or by one of theirs."), name=referrer.called)
+
+
+def _by_admin(referrer: User, at: datetime) -> Attribution:
+    link = links.main_link(referrer.id)
+    return Attribution(link.id, referrer.id, links.current_code(link.id), How.ADMIN, at, None)
+
+
+def _why_so(note: str, referee: User, *, by: int, at: datetime) -> int:
+    note_id = audit.note(note, by=by, about=referee.id, at=at)
+    if note_id is None:
+        raise ReferralRefused(marked("Write why."))
+    return note_id
+
+
 # --- convert --------------------------------------------------------------------------------------------------
+
+
+SUSPENDED = {"why_not": "suspended"}
+"""The outcome of a conversion of which one side is out of the program."""
 
 
 class Answer(StrEnum):
@@ -540,6 +672,15 @@ def convert(report: OrderReport, *, at: datetime) -> Reported:
     return Reported(made, Answer.MADE)
 
 
+def record_order(report: OrderReport, *, by: int, at: datetime) -> Reported:
+    """A colleague reports an order by form in the place of the shop; another one decides it. Raises ReportRefused."""
+    reported = convert(replace(report, recorded_by=by), at=at)
+    if reported.answer in (Answer.MADE, Answer.WAITING) and reported.conversion.received_at == at:
+        audit.write("order_recorded", "conversion", reported.conversion.public_id, by=by, at=at,
+                    shown=report.external_id)  # fmt: skip
+    return reported
+
+
 def _customer(named: Customer) -> User | None:
     found = users.find_by_external_id(named.external_id) if named.external_id else None
     if found is None and named.email:
@@ -568,7 +709,7 @@ def _apply(conversion: Conversion, customer: User, *, at: datetime) -> None:
     if _in_good_standing(referral):
         earning.earn(conversion, referral, at=at)
     else:
-        conversion.outcome = [{"why_not": "suspended"}]
+        conversion.outcome = [SUSPENDED]
     session.flush()
     for refund in conversions.refunds_for(conversion):
         _take_back(conversion, refund, at=at)
@@ -607,6 +748,14 @@ def refund(report: RefundReport, *, at: datetime) -> Refunded:
     session.refresh(conversion, with_for_update={"key_share": True})  # as `database.lock`: keys that point to it go in
     _take_back(conversion, made, at=at)
     return Refunded(made, Answer.MADE)
+
+
+def record_refund(report: RefundReport, *, by: int, at: datetime) -> Refunded:
+    """A colleague reports a refund by form, in the place of the shop. Raises ReportRefused."""
+    refunded = refund(replace(report, recorded_by=by), at=at)
+    if refunded.answer in (Answer.MADE, Answer.WAITING) and refunded.refund.received_at == at:
+        audit.write("refund_recorded", "refund", refunded.refund.public_id, by=by, at=at, shown=report.external_id)
+    return refunded
 
 
 def _take_back(conversion: Conversion, given_back: Refund, *, at: datetime) -> None:
@@ -767,8 +916,7 @@ def suspend(user: User, *, by: int, note: str, at: datetime) -> None:
     if user.suspended_at is not None:
         return
     user.suspended_at = at
-    for reward in payouts.drawn_of(user.id):
-        payouts.withdraw(reward, at=at)
+    payouts.freeze(user.id, at=at)
     note_id = audit.note(note, by=by, about=user.id, at=at)
     audit.write("user_suspended", "user", user.public_id, by=by, at=at, note_id=note_id)
 
@@ -781,6 +929,40 @@ def readmit(user: User, *, by: int, note: str, at: datetime) -> None:
     user.suspended_at = None
     note_id = audit.note(note, by=by, about=user.id, at=at)
     audit.write("user_readmitted", "user", user.public_id, by=by, at=at, note_id=note_id)
+
+
+def shut_out(user: User, *, by: int, note: str, at: datetime) -> None:
+    """No signing in, at once and everywhere; while it lasts, they are out of the program as well.
+
+    Raises PersonRefused for oneself and for the last owner who could let anybody in again.
+    """
+    users.lock(user.id, *roles.holders("own"))
+    if user.shut_out_at is not None:
+        return
+    if user.id == by:
+        raise PersonRefused(marked("This is you. A colleague can shut you out."))
+    if _owners() == [user.id]:
+        raise PersonRefused(marked("This is the last owner. Make somebody else one first."))
+    user.shut_out_at = at
+    sign_ins.end_all(user.id, at=at)
+    payouts.freeze(user.id, at=at)
+    note_id = audit.note(note, by=by, about=user.id, at=at)
+    audit.write("user_shut_out", "user", user.public_id, by=by, at=at, note_id=note_id)
+
+
+def let_in(user: User, *, by: int, note: str, at: datetime) -> None:
+    """Lets somebody sign in again."""
+    users.lock(user.id)
+    if user.shut_out_at is None:
+        return
+    user.shut_out_at = None
+    note_id = audit.note(note, by=by, about=user.id, at=at)
+    audit.write("user_let_in", "user", user.public_id, by=by, at=at, note_id=note_id)
+
+
+def _owners() -> list[int]:
+    """The owners who can sign in."""
+    return [number for number in roles.holders("own") if User.by_id(number).active]
 
 
 # --- people ---------------------------------------------------------------------------------------------------
@@ -817,10 +999,70 @@ def grant_role(user: User, role: Role, *, by: int, at: datetime) -> None:
 def withdraw_role(user: User, role: Role, *, by: int, at: datetime) -> None:
     """Takes a role away, from the next request on; the last owner stays one."""
     users.lock(*roles.holders("own"))
-    if role == Role.OWNER and roles.holders("own") == [user.id]:
+    if role == Role.OWNER and _owners() == [user.id]:
         raise RoleRefused(marked("This is the last owner. Make somebody else one first."))
     roles.withdraw(user.id, role)
     audit.write("role_withdrawn", "user", user.public_id, by=by, at=at, role=role)
+
+
+def mail_reset(user: User, *, by: int, at: datetime) -> None:
+    """A colleague has the link for a new password mailed to somebody. Raises PersonRefused."""
+    if not user.active:
+        raise PersonRefused(marked("This person is shut out, so no new password can be set."))
+    if user.confirmed_at is None:
+        raise PersonRefused(marked("This address is not confirmed yet."))
+    notices.reset_password(user, one_time.make(Purpose.RESET, user.id, at=at), at=at)
+    audit.write("reset_mailed", "user", user.public_id, by=by, at=at)
+
+
+def invite_colleague(email: str, role: Role, *, name: str = "", by: int, at: datetime) -> User:
+    """Gives a role to whoever has an address. Raises BadAddress, RoleRefused.
+
+    Whose address is confirmed has it at once and is told. Others get a link by which they prove the address, choose
+    a password and have the role: before that nobody could say whose account it would be.
+    """
+    email = users.clean_email(email)
+    user = users.find_by_email(email)
+    if user is None:
+        user = users.add(email=email, name=name, at=at)
+        if user is None:
+            raise RoleRefused(marked("Somebody has just signed up with this address. Send it again."))
+        links.make(user.id, at=at)
+    if not user.active:
+        raise RoleRefused(marked("This person is shut out. Let them in first."))
+    inviter = User.by_id(by)
+    if user.confirmed_at is not None:
+        if role in user.role_names:
+            raise RoleRefused(marked("%(name)s has this role already."), name=user.called)
+        grant_role(user, role, by=by, at=at)
+        notices.role_given(user, inviter, role, at=at)
+    else:
+        secret = one_time.make(Purpose.JOIN, user.id, carried={"role": role, "by": by}, at=at)
+        notices.colleague_invited(user, inviter, role, secret, at=at)
+        audit.write("colleague_invited", "user", user.public_id, by=by, at=at, role=role)
+    return user
+
+
+def join(secret: str, password: str, *, at: datetime) -> bool:
+    """A colleague who was invited chooses a (hashed) password; whether the link was any good.
+
+    It is not any more once whoever sent it may no longer give roles.
+    """
+    key = one_time.use(Purpose.JOIN, secret, at=at)
+    if key is None or key.user_id is None:
+        return False
+    user = User.by_id(key.user_id)
+    conversions.lock_customer(Customer(external_id=user.external_id, email=user.email))
+    inviter = User.by_id(key.carried["by"])
+    if not user.active or not inviter.may("own"):
+        return False
+    user.password = password
+    sign_ins.end_all(user.id, at=at)
+    if user.confirmed_at is None:
+        _owns_the_address(user, carried=None, at=at)
+    audit.write("password_set", "user", user.public_id, by=user.id, at=at)
+    grant_role(user, Role(key.carried["role"]), by=inviter.id, at=at)
+    return True
 
 
 # --- release --------------------------------------------------------------------------------------------------
@@ -866,6 +1108,21 @@ def add_vouchers(codes: Iterable[str], *, value_minor: int, currency: str, by: i
     new = vouchers.add(codes, value_minor=value_minor, currency=currency, at=at)
     audit.write("vouchers_added", "vouchers", currency, by=by, at=at, new=new, value_minor=value_minor)
     return new
+
+
+def correct_balance(
+    person: User, amount_minor: int, *, reason: str, form_key: str, by: int, at: datetime
+) -> Correction | None:
+    """An admin's plus or minus on somebody's balance; None if this form has done so. Raises CorrectionRefused.
+
+    It counts from the next batch on; what stands in one stays as it is. The person is told by mail.
+    """
+    users.lock(person.id)
+    currency = terms_.in_force().currency
+    made = corrections.make(person, amount_minor, currency, reason=reason, form_key=form_key, by=by, at=at)
+    if made is not None and person.confirmed_at is not None:
+        notices.balance_corrected(made, at=at)
+    return made
 
 
 def draw_batch(*, by: int, at: datetime, only: Collection[str] | None = None) -> Batch:

@@ -106,6 +106,11 @@ def in_force() -> Terms:
     return found
 
 
+def opened_at() -> datetime | None:
+    """When the first version was published; None before the set-up."""
+    return session.scalar(sa.select(Terms.published_at).order_by(Terms.version).limit(1))
+
+
 def publish(*, by: int | None, at: datetime, **settings: Any) -> Terms:
     """Puts a new version in force: the newest one with `settings` changed.
 

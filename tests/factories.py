@@ -16,6 +16,7 @@ from portal.payouts.payouts import Batch, Payout, Why
 from portal.program import Refunded, Reported
 from portal.rewards import goals, ledger
 from portal.rewards.conversions import Customer, OrderReport, RefundReport
+from portal.rewards.corrections import Correction
 from portal.rewards.ledger import Bucket
 from portal.rewards.rewards import Reason, Reward
 from tests.cast import NOON, PASSWORD, Cast
@@ -112,6 +113,16 @@ class Scene(Cast):
         """A person says how they want to be paid."""
         usual = {"holder": user.name, "iban": IBAN} if kind == methods.Kind.BANK else {}
         return self.do(lambda: methods.choose(user.id, kind, usual | given, keep=self.keep, at=self.at))
+
+    def correct(
+        self, person: User, amount_minor: int, *, reason: str = "A mistake of ours.", form: str = "",
+        by: User | None = None,
+    ) -> Correction | None:  # fmt: skip
+        """Finn corrects a balance; each time by another form, unless one is named."""
+        who, key = (by or self.finn).id, form or f"form-{next(self._numbers)}"
+        return self.do(
+            lambda: program.correct_balance(person, amount_minor, reason=reason, form_key=key, by=who, at=self.at)
+        )
 
     def left_out(self, *, by: User | None = None) -> dict[str, Why | None]:
         """Everybody with money ready, by name, with the reason why a batch would leave them out."""

@@ -36,6 +36,9 @@ def faults() -> Iterator[str]:
     live = Line.returned_at.is_(None)
     yield from _doubles("a reward stands in two lines", Line.reward_id, where=live & Line.reward_id.is_not(None))
     yield from _doubles("a clawback stands in two lines", Line.clawback_id, where=live & Line.clawback_id.is_not(None))
+    yield from _doubles(
+        "a correction stands in two lines", Line.correction_id, where=live & Line.correction_id.is_not(None)
+    )
     yield from _payouts()
     yield from _history()
 
@@ -69,7 +72,7 @@ def _payouts() -> Iterator[str]:
         ended = payout.state in (PayoutState.FAILED, PayoutState.CANCELLED)
         if sum(line.amount_minor for line in lines) != (0 if ended else payout.amount_minor):
             yield f"payout {payout.reference} is not the sum of its lines"
-        if any(line.about.person_id != payout.user_id for line in lines):
+        if any(line.person_id != payout.user_id for line in lines):
             yield f"payout {payout.reference} holds somebody else's line"
 
 

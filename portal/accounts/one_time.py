@@ -1,4 +1,4 @@
-"""One-time keys: the secret in a mailed link, for confirming an address, a new password, the first owner.
+"""One-time keys: the secret in a mailed link, for confirming an address, a new password, a colleague, the first owner.
 
 Invariants: kept only as a hash; used once, of twenty at once by one; a newer reset or set-up key ends the older
 ones. A confirmation key carries the password of the sign-up it was mailed for: whoever confirms gets the password
@@ -21,12 +21,15 @@ class Purpose(StrEnum):
     CONFIRM = "confirm"
     RESET = "reset"
     SET_UP = "set_up"
+    JOIN = "join"
+    """For a colleague who was invited: proves the address, chooses a password, brings the role it `carried`."""
 
 
 LASTS = {
     Purpose.CONFIRM: timedelta(days=2),
     Purpose.RESET: timedelta(hours=2),
     Purpose.SET_UP: timedelta(days=1),
+    Purpose.JOIN: timedelta(days=3),
 }
 
 

@@ -1,7 +1,8 @@
 """Payouts: paying one user; the batch is the run that pays many; a payout is the sum of its lines.
 
-Invariants: a reward or a clawback stands in at most one live line; a payout is the sum of its lines and above zero;
-a line goes back once; who is left out of a batch is told why. Locks: the name "batches", then people, then batches.
+Invariants: a reward, a clawback or a correction stands in at most one live line; a payout is the sum of its lines and
+above zero; a line goes back once; who is left out of a batch is told why. Locks: the name "batches", then people, then
+batches.
 """
 
 from collections import defaultdict
@@ -22,6 +23,7 @@ from portal.core.text import Refusal, marked, one_line, public_id
 from portal.payouts import vouchers
 from portal.payouts.methods import Kind, Method
 from portal.rewards import ledger, rewards
+from portal.rewards.corrections import Correction
 from portal.rewards.ledger import Bucket, Cause, Transfer
 from portal.rewards.rewards import Clawback, Reward
 from portal.rewards.rewards import State as RewardState
@@ -117,14 +119,23 @@ class Payout(Model):
 
 
 class Line(Model):
-    """One line: a reward, or a clawback with its minus. `returned_at`: it left the payout, its money went back."""
+    """One line: a reward, a clawback with its minus, or a correction. `returned_at`: it left, its money went back."""
 
     __tablename__ = "payout_lines"
     __table_args__ = (
-        database.rule("(reward_id IS NULL) <> (clawback_id IS NULL)", "about_one_thing"),
-        database.rule("(reward_id IS NULL) = (amount_minor < 0) AND amount_minor <> 0", "clawbacks_are_negative"),
+        database.rule(
+            "CASE WHEN reward_id IS NULL THEN 0 ELSE 1 END + CASE WHEN clawback_id IS NULL THEN 0 ELSE 1 END"
+            " + CASE WHEN correction_id IS NULL THEN 0 ELSE 1 END = 1",
+            "about_one_thing",
+        ),
+        database.rule(
+            "amount_minor <> 0 AND (reward_id IS NULL OR amount_minor > 0)"
+            " AND (clawback_id IS NULL OR amount_minor < 0)",
+            "sign_fits",
+        ),
         database.once("reward_id", where="returned_at IS NULL", name="uq_payout_lines_reward"),
         database.once("clawback_id", where="returned_at IS NULL", name="uq_payout_lines_clawback"),
+        database.once("correction_id", where="returned_at IS NULL", name="uq_payout_lines_correction"),
         database.whole("amount_minor"),
     )
 
@@ -134,18 +145,24 @@ class Line(Model):
     clawback_id: Mapped[int | None] = database.refers_to("clawbacks.id")
     amount_minor: Mapped[int]
     returned_at: Mapped[datetime | None]
+    correction_id: Mapped[int | None] = database.refers_to("corrections.id")
 
     payout: Mapped[Payout] = relationship(Payout, back_populates="lines")
     reward: Mapped[Reward | None] = relationship(Reward)
     clawback: Mapped[Clawback | None] = relationship(Clawback)
+    correction: Mapped[Correction | None] = relationship(Correction)
 
     @property
-    def about(self) -> Reward:
-        """The reward that this line gives, or takes from."""
-        if self.reward is not None:
-            return self.reward
-        assert self.clawback is not None
-        return self.clawback.reward
+    def about(self) -> Reward | None:
+        """The reward that this line gives, or takes from; None for a correction."""
+        return self.clawback.reward if self.clawback is not None else self.reward
+
+    @property
+    def person_id(self) -> int:
+        """Whose money this is."""
+        found = self.about or self.correction
+        assert found is not None
+        return found.person_id
 
 
 class Accounted(Model):
@@ -217,7 +234,7 @@ def _standing(
     why: Why | None = None
     missing = max(0, terms.minimum_payout_minor - balance)
     of_each: dict[int, int] = {}
-    if user.suspended_at or user.erased_at:
+    if not user.in_good_standing:
         why = Why.SUSPENDED
     elif user.confirmed_at is None:
         why = Why.UNCONFIRMED
@@ -290,7 +307,7 @@ def _new_payouts(batch: Batch, going: list[Standing], terms: Terms, *, at: datet
 
 
 def _enter_all(payouts: dict[int, Payout], currency: str, *, at: datetime) -> None:
-    """Fills new payouts, by their people, with everything payable of each: rewards first, then what they owe."""
+    """Fills new payouts, by their people, with everything payable of each: rewards, what they owe, corrections."""
     drawn = sa.select(Line.id).where(Line.reward_id == Reward.id, Line.returned_at.is_(None)).exists()
     owing = (
         sa.select(Clawback)
@@ -313,6 +330,12 @@ def _enter_all(payouts: dict[int, Payout], currency: str, *, at: datetime) -> No
         line = Line(payout_id=payouts[person].id, clawback=clawback, amount_minor=-clawback.amount_minor)
         _enter(line, [clawback], at=at)
         sums[person] -= clawback.amount_minor
+    entered = sa.select(Line.id).where(Line.correction_id == Correction.id, Line.returned_at.is_(None)).exists()
+    corrected = (Correction.person_id.in_(payouts), Correction.currency == currency, ~entered)
+    for correction in session.scalars(sa.select(Correction).where(*corrected).order_by(Correction.id)):
+        person, amount = correction.person_id, correction.amount_minor
+        _enter(Line(payout_id=payouts[person].id, correction=correction, amount_minor=amount), [], at=at)
+        sums[person] += amount
     for person, payout in payouts.items():
         if sums[person] != payout.amount_minor:
             raise RuntimeError(f"user {person}: lines {sums[person]}, payable {payout.amount_minor}")
@@ -381,12 +404,11 @@ def _enter(line: Line, counted: Iterable[Clawback], *, at: datetime) -> None:
 
 def _book(line: Line, left: Bucket, entered: Bucket, cause: Cause, *, at: datetime) -> None:
     """Moves a line's money; a negative line moves the other way."""
-    reward = line.about
     if line.amount_minor < 0:
         left, entered = entered, left
     ledger.move(
-        reward.person_id, abs(line.amount_minor), reward.currency, left, entered,
-        cause=cause, cause_id=line.id, reward_id=reward.id, at=at,
+        line.person_id, abs(line.amount_minor), line.payout.currency, left, entered,
+        cause=cause, cause_id=line.id, reward_id=line.about.id if line.about else None, at=at,
     )  # fmt: skip
 
 
@@ -415,20 +437,21 @@ def lock_batch(batch_id: int) -> Batch:
     return session.scalars(query.execution_options(populate_existing=True)).one()
 
 
-def drawn_of(user_id: int) -> list[Reward]:
-    """The rewards of a user that stand in a payout not sent."""
-    query = (
-        sa.select(Reward)
-        .join(Line, Line.reward_id == Reward.id)
-        .join(Payout, Payout.id == Line.payout_id)
-        .where(Payout.user_id == user_id, Payout.state == State.PREPARING, Line.returned_at.is_(None))
-    )
-    return list(session.scalars(query.order_by(Reward.id)))
-
-
 def live_line(reward_id: int) -> Line | None:
     """The line in which a reward stands."""
     return session.scalar(sa.select(Line).where(Line.reward_id == reward_id, Line.returned_at.is_(None)))
+
+
+def sent_of(referral_id: int) -> bool:
+    """Whether something of a referral is paid or on its way."""
+    query = (
+        sa.select(Line.id)
+        .join(Reward, Reward.id == Line.reward_id)
+        .join(Payout, Payout.id == Line.payout_id)
+        .where(Reward.referral_id == referral_id, Line.returned_at.is_(None))
+        .where(Payout.state.in_((State.SENT, State.PAID)))
+    )
+    return session.scalar(query.limit(1)) is not None
 
 
 def lines_about(reward: Reward) -> list[Line]:
@@ -568,6 +591,15 @@ def withdraw(reward: Reward, *, at: datetime) -> None:
         _sum_up(payout, at=at)
 
 
+def freeze(user_id: int, *, at: datetime) -> None:
+    """Takes everything of a person out of batches that are not exported."""
+    query = sa.select(Payout).where(Payout.user_id == user_id, Payout.state == State.PREPARING)
+    for payout in session.scalars(query.order_by(Payout.id)):
+        _end(payout, State.CANCELLED, at=at)
+        _note_payout(payout, "payout_cancelled", by=None, at=at)
+        _settle(payout.batch, at=at)
+
+
 def join(clawback: Clawback, *, at: datetime) -> None:
     """Puts a clawback beside its reward if that stands in a batch not exported, so that the payout is the less.
 
@@ -635,7 +667,7 @@ def _end(payout: Payout, state: State, *, at: datetime) -> None:
     lines = live_lines(payout)
     for line in lines:
         _leave(line, at=at)
-    for reward in {line.about.id: line.about for line in lines}.values():
+    for reward in {line.about.id: line.about for line in lines if line.about}.values():
         if not lines_about(reward):
             rewards.reverse(reward, at=at)
     payout.state, payout.ended_at = state, at

@@ -27,6 +27,8 @@ class How(StrEnum):
     """An open invite to the address with which the friend signed up."""
     CLAIM = "claim"
     """Named by the friend afterwards and confirmed."""
+    ADMIN = "admin"
+    """By an admin's decision, with a reason in the audit list."""
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,17 @@ from portal.accounts import audit
 from portal.accounts.users import User
 from portal.core import clock, database
 from portal.core.database import Json, Model, session
-from portal.core.text import public_id
+from portal.core.text import Refusal, public_id
 from portal.referrals.attribution import Attribution, How
 from portal.sharing.links import Link
 from portal.terms import Terms
 
 LONGEST_CHAIN = 1000
+MOST_WEIGHED = 20
+
+
+class ReferralRefused(Refusal):
+    """A referrer who cannot be the one of a friend."""
 
 
 class Referral(Model):
@@ -89,6 +94,16 @@ def make(referee: User, outcome: Attribution, *, terms: Terms, at: datetime) -> 
         expires_at=at + clock.days(terms.goal_days),
     )
     return made
+
+
+def reassign(referral: Referral, outcome: Attribution) -> None:
+    """Gives a friend to another referrer; what counted before stands first among what was weighed."""
+    former = {"code": referral.code, "at": referral.touched_at.isoformat(), "why": "corrected"}
+    referral.weighed = [former, *referral.weighed][:MOST_WEIGHED]
+    referral.referrer_id, referral.link_id, referral.click_id = outcome.referrer_id, outcome.link_id, outcome.click_id
+    referral.code, referral.how, referral.touched_at = outcome.code, outcome.how, outcome.touched_at
+    session.flush()
+    session.refresh(referral)
 
 
 def is_above(user_id: int, below_id: int) -> bool:

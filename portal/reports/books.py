@@ -10,6 +10,7 @@ from portal.core.database import session
 from portal.payouts.payouts import Line, Payout
 from portal.payouts.payouts import State as PayoutState
 from portal.rewards import ledger
+from portal.rewards.corrections import Correction
 from portal.rewards.ledger import Bucket, Cause, Transfer
 from portal.rewards.rewards import Clawback, Decision, Reward, State
 
@@ -21,6 +22,7 @@ def faults() -> Iterator[str]:
     yield from ledger.broken_seals()
     yield from _causes()
     yield from _rewards()
+    yield from _corrections()
     yield from _payouts()
     yield from _balances()
 
@@ -35,6 +37,7 @@ def _causes() -> Iterator[str]:
         (Cause.LINE_DRAWN, Line, sa.func.abs(Line.amount_minor)),
         (Cause.LINE_RETURNED, Line, sa.func.abs(Line.amount_minor)),
         (Cause.LINE_PAID, Line, sa.func.abs(Line.amount_minor)),
+        (Cause.CORRECTION, Correction, sa.func.abs(Correction.amount_minor)),
     ]
     for cause, model, amount in checks:
         joined = (
@@ -55,6 +58,7 @@ def _causes() -> Iterator[str]:
         (Cause.CLAWBACK, Clawback, sa.true()),
         (Cause.LINE_DRAWN, Line, sa.true()),
         (Cause.LINE_RETURNED, Line, Line.returned_at.is_not(None)),
+        (Cause.CORRECTION, Correction, sa.true()),
     ]
     for cause, model, where in always:
         booked = sa.and_(Transfer.cause_id == model.id, Transfer.cause_kind == cause)
@@ -96,7 +100,7 @@ def _standing_lines() -> dict[int, dict[str, int]]:
         .select_from(Line)
         .join(Payout, Payout.id == Line.payout_id)
         .outerjoin(Clawback, Clawback.id == Line.clawback_id)
-        .where(Line.returned_at.is_(None))
+        .where(Line.returned_at.is_(None), Line.correction_id.is_(None))
         .group_by(sa.func.coalesce(Line.reward_id, Clawback.reward_id), Payout.state)
     )
     for reward_id, state, amount in session.execute(query):
@@ -124,6 +128,47 @@ def _expected(state: str, left: int, released_at: datetime | None, standing: dic
 
 def _said(buckets: dict[Bucket, int]) -> str:
     return ", ".join(f"{bucket} {amount}" for bucket, amount in buckets.items() if amount) or "nothing"
+
+
+def _corrections() -> Iterator[str]:
+    """Each correction against its transfer's direction and its live line; each person's against where they lie."""
+    went = sa.case((Correction.amount_minor > 0, Bucket.PAYABLE.value), else_=Bucket.PROGRAM.value)
+    booked = sa.and_(Transfer.cause_id == Correction.id, Transfer.cause_kind == Cause.CORRECTION)
+    wrong = sa.or_(
+        Transfer.to_bucket != went,
+        Transfer.from_bucket.not_in((Bucket.PAYABLE, Bucket.PROGRAM)),
+        Transfer.user_id != Correction.person_id,
+        Transfer.currency != Correction.currency,
+    )
+    query = sa.select(Correction.public_id, Transfer.id).join(Transfer, booked).where(wrong)
+    for name, transfer_id in session.execute(query.order_by(Correction.id)):
+        yield f"correction {name}: transfer {transfer_id} went another way"
+    lies: dict[tuple[int, str], dict[Bucket, int]] = {}
+
+    def add(user_id: int, currency: str, bucket: str, amount: int) -> None:
+        buckets = lies.setdefault((user_id, currency), dict.fromkeys(BUCKETS, 0))
+        if bucket != Bucket.PROGRAM:
+            buckets[Bucket(bucket)] += amount
+
+    key = (Transfer.user_id, Transfer.currency, Transfer.from_bucket, Transfer.to_bucket)
+    moved = sa.select(*key, sa.func.sum(Transfer.amount_minor)).where(Transfer.reward_id.is_(None)).group_by(*key)
+    for user_id, currency, left, entered, amount in session.execute(moved):
+        add(user_id, currency, left, -int(amount))
+        add(user_id, currency, entered, int(amount))
+    out = sa.select(Line.correction_id, Line.amount_minor, Payout.state).join(Payout, Payout.id == Line.payout_id)
+    lines = out.where(Line.correction_id.is_not(None), Line.returned_at.is_(None)).subquery()
+    stands = sa.select(
+        Correction.public_id, Correction.person_id, Correction.currency, Correction.amount_minor,
+        lines.c.amount_minor, lines.c.state,
+    ).outerjoin(lines, lines.c.correction_id == Correction.id)  # fmt: skip
+    for name, user_id, currency, amount, line, state in session.execute(stands.order_by(Correction.id)):
+        if line not in (None, amount):
+            yield f"correction {name} of {amount} stands in a payout with {line}"
+        bucket = Bucket.PAYABLE if line is None else Bucket.PAID if state == PayoutState.PAID else Bucket.IN_PAYOUT
+        add(user_id, currency, bucket, -amount)
+    for (user_id, currency), buckets in sorted(lies.items()):
+        if any(buckets.values()):
+            yield f"user {user_id}: {currency} of corrections does not lie where it should: {_said(buckets)}"
 
 
 def _payouts() -> Iterator[str]:

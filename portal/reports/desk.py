@@ -1,4 +1,4 @@
-"""What the admin's desk shows: the queue with its evidence, referrals, people, and what needs attention."""
+"""What the admin's desk shows: the queue with its evidence, referrals, and what needs attention."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +20,7 @@ from portal.rewards import appeals
 from portal.rewards.appeals import Appeal
 from portal.rewards.conversions import Conversion, Disagreement, Refund
 from portal.rewards.rewards import Reward, State
+from portal.sharing.links import Link
 
 PAGE = 50
 
@@ -30,24 +31,6 @@ def referrals_listed(*, before: int | None = None, most: int = PAGE) -> tuple[li
     if before is not None:
         query = query.where(Referral.id < before)
     found = list(session.scalars(query.order_by(Referral.id.desc()).limit(most + 1)).unique())
-    return found[:most], found[most - 1].id if len(found) > most else None
-
-
-def people(*, search: str = "", before: int | None = None, most: int = PAGE) -> tuple[list[User], int | None]:
-    """People, the newest first, by name or address; and the key of the next page if there is one."""
-    query = sa.select(User)
-    if search:
-        wanted = search.lower()
-        query = query.where(
-            sa.or_(
-                sa.func.lower(User.name).contains(wanted, autoescape=True),
-                sa.func.lower(User.email).contains(wanted, autoescape=True),
-                User.external_id == search,
-            )
-        )
-    if before is not None:
-        query = query.where(User.id < before)
-    found = list(session.scalars(query.order_by(User.id.desc()).limit(most + 1)))
     return found[:most], found[most - 1].id if len(found) > most else None
 
 
@@ -62,9 +45,15 @@ class History:
 
 
 def history(
-    *, before: int | None = None, subjects: list[tuple[str, str]] | None = None, most: int = PAGE
+    *,
+    before: int | None = None,
+    subjects: list[tuple[str, str]] | None = None,
+    kind: str = "",
+    actors: list[int | None] | None = None,
+    most: int = PAGE,
 ) -> tuple[list[History], int | None]:
-    """The audit list, or what is about these (kind, public id); the newest first, and the key of the next page."""
+    """The audit list, the newest first, and the key of the next page: all of it, or what is about these (kind, public
+    id), about a kind of thing, or done by these people (None: by the portal itself)."""
     query = (
         sa.select(AuditEntry, User, Note.text)
         .outerjoin(User, User.id == AuditEntry.actor_id)
@@ -72,6 +61,12 @@ def history(
     )
     if subjects is not None:
         query = query.where(sa.tuple_(AuditEntry.subject_kind, AuditEntry.subject_id).in_(subjects))
+    if kind:
+        query = query.where(AuditEntry.subject_kind == kind)
+    if actors is not None:
+        people = [number for number in actors if number is not None]
+        by_portal = AuditEntry.actor_id.is_(None) if None in actors else sa.false()
+        query = query.where(sa.or_(AuditEntry.actor_id.in_(people), by_portal))
     if before is not None:
         query = query.where(AuditEntry.id < before)
     found = list(session.execute(query.order_by(AuditEntry.id.desc()).limit(most + 1)))
@@ -81,6 +76,15 @@ def history(
         for entry, actor, note in found[:most]
     ]
     return lines, lines[-1].entry.id if len(found) > most else None
+
+
+def subjects_of(user: User) -> list[tuple[str, str]]:
+    """What the audit list may be about when it is about a person: themselves, who brought them, their links."""
+    referral = session.scalar(sa.select(Referral.public_id).where(Referral.referee_id == user.id))
+    own = session.scalars(sa.select(Link.public_id).where(Link.owner_id == user.id).limit(PAGE))
+    return [
+        ("user", user.public_id), *([("referral", referral)] if referral else []), *(("link", name) for name in own),
+    ]  # fmt: skip
 
 
 def _subjects(entries: list[AuditEntry]) -> dict[tuple[str, str], User | Referral | Reward | Payout]:

@@ -51,6 +51,7 @@ class Kind(StrEnum):
     PAYOUT = "payout"
     EXPIRED = "expired"
     SIGNAL = "signal"
+    CORRECTED = "corrected"
 
 
 @dataclass(frozen=True)
@@ -255,13 +256,15 @@ def _audited(referral: Referral, made: list[Reward]) -> list[Happening]:
         .outerjoin(Note, Note.id == AuditEntry.note_id)
         .where(
             sa.tuple_(AuditEntry.subject_kind, AuditEntry.subject_id).in_(subjects),
-            AuditEntry.verb.in_(("note_made", "hold_lengthened")),
+            AuditEntry.verb.in_(("note_made", "hold_lengthened", "referrer_corrected")),
         )
     )
     rewards_by_name = {reward.public_id: reward for reward in made}
     found = []
     for entry, actor, text in session.execute(query.order_by(AuditEntry.id)):
-        if entry.verb == "note_made":
+        if entry.verb == "referrer_corrected":
+            found.append(Happening(entry.at, Kind.CORRECTED, entry, by=actor, note=text or ""))
+        elif entry.verb == "note_made":
             found.append(Happening(entry.at, Kind.NOTE, entry, by=actor, note=text or ""))
         else:
             facts = {"reward": rewards_by_name[entry.subject_id], "until": clock.parse(entry.details["until"])}

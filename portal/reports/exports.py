@@ -19,6 +19,7 @@ from portal.referrals.referrals import Referral
 from portal.reports import referrer
 from portal.reports.referrer import Earned, Friend
 from portal.rewards.conversions import Conversion
+from portal.rewards.corrections import Correction
 from portal.rewards.rewards import Clawback, Reward
 
 AT_ONCE = 1000
@@ -46,6 +47,12 @@ def rewards(user_id: int) -> Iterator[Earned]:
             return
 
 
+def corrections(user_id: int) -> list[Correction]:
+    """What was added to a person's balance or taken from it by hand, the newest first."""
+    query = sa.select(Correction).where(Correction.person_id == user_id)
+    return list(session.scalars(query.order_by(Correction.id.desc())))
+
+
 @dataclass(frozen=True)
 class PayoutLine:
     """A line of a payout; None where nothing is in the payout any more."""
@@ -71,8 +78,10 @@ def payout_lines(user_id: int) -> Iterator[PayoutLine]:
 
 
 def _with_lines() -> list[ORMOption]:
-    """Loads what a line names along with it: the reward that it gives or takes from, its friend and its order."""
+    """Loads what a line names along with it: the reward that it gives or takes from, its friend and its order; or
+    its correction."""
     lines = selectinload(Payout.lines)
     rewards = (lines.joinedload(Line.reward), lines.joinedload(Line.clawback).joinedload(Clawback.reward))
     friends = [reward.joinedload(Reward.referral).joinedload(Referral.referee) for reward in rewards]
-    return [*friends, *(reward.joinedload(Reward.conversion) for reward in rewards)]
+    orders = [reward.joinedload(Reward.conversion) for reward in rewards]
+    return [*friends, *orders, lines.joinedload(Line.correction)]

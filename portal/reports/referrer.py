@@ -241,7 +241,7 @@ def _paid(reward: Reward) -> int:
     """What a payout brought of a reward: a refund may have taken from it before, and may do so after."""
     line = payouts.live_line(reward.id)
     assert line is not None
-    return sum(other.amount_minor for other in payouts.live_lines(line.payout) if other.about.id == reward.id)
+    return sum(other.amount_minor for other in payouts.live_lines(line.payout) if other.about is reward)
 
 
 def _decided(reward: Reward) -> list[Event]:

@@ -254,6 +254,12 @@ def without_referral(customer_id: int, *, since: datetime) -> list[Conversion]:
     return list(session.scalars(query.order_by(Conversion.id)))
 
 
+def of_customer(customer_id: int) -> list[Conversion]:
+    """What a customer did, in order of arrival."""
+    query = sa.select(Conversion).where(Conversion.customer_id == customer_id).order_by(Conversion.id)
+    return list(session.scalars(query))
+
+
 def record_refund(report: RefundReport, *, at: datetime) -> Refund | None:
     """A new row for a refund, or None if the id is there already."""
     made: Refund | None = database.insert_once(
@@ -294,6 +300,17 @@ def refunded(conversion: Conversion) -> tuple[int, int]:
 def lock_order(source: str, external_id: str) -> None:
     """Locks an order by name, so that its report and its refund cannot miss each other."""
     database.lock_names(f"order {source} {external_id}")
+
+
+def lock_everything_of(customer_id: int, customer: Customer) -> bool:
+    """Locks a customer and all their orders by name, orders first as everybody does; whether these were all of them.
+
+    If not, another one was told meanwhile, of which a refund might be missed.
+    """
+    before = {(told.source, told.external_id) for told in of_customer(customer_id)}
+    database.lock_names(*(f"order {source} {external_id}" for source, external_id in before))
+    lock_customer(customer)
+    return {(told.source, told.external_id) for told in of_customer(customer_id)} == before
 
 
 def lock_customer(customer: Customer) -> None:

@@ -22,7 +22,6 @@ def earn(conversion: Conversion, referral: Referral, *, at: datetime) -> None:
     pinned = terms.version_of(referral.terms_id)
     offered = [rule for rule in rules.of_terms(pinned.id) if rule.goal == conversion.goal]
     usual = [rule for rule in offered if not rule.threshold]
-    outcome: list[dict[str, Any]] = []
     weighed: dict[int, Computation] = {}
     for rule in usual:
         weighed[rule.id] = rules.work_out(rule, pinned, _facts(conversion, referral, rule))
@@ -30,8 +29,37 @@ def earn(conversion: Conversion, referral: Referral, *, at: datetime) -> None:
     if conversion.counted and conversion.goal == pinned.goal:
         referrals.count(referral, at=at)
     session.flush()
-    for beneficiary in Beneficiary:
-        mine = [rule for rule in usual if rule.beneficiary == beneficiary]
+    conversion.outcome = _given(conversion, referral, pinned, offered, weighed, tuple(Beneficiary), at=at)
+
+
+def earn_again(conversion: Conversion, referral: Referral, *, at: datetime) -> None:
+    """What a conversion that counted gives the referrer whom its referral has now; what it gave the friend stays."""
+    pinned = terms.version_of(referral.terms_id)
+    offered = [rule for rule in rules.of_terms(pinned.id) if rule.goal == conversion.goal]
+    weighed = {
+        rule.id: rules.work_out(rule, pinned, _facts(conversion, referral, rule))
+        for rule in offered
+        if not rule.threshold and rule.beneficiary == Beneficiary.REFERRER
+    }
+    kept = [said for said in conversion.outcome if said.get("beneficiary") == Beneficiary.REFEREE]
+    again = _given(conversion, referral, pinned, offered, weighed, (Beneficiary.REFERRER,), at=at)
+    conversion.outcome = kept + again
+
+
+def _given(
+    conversion: Conversion,
+    referral: Referral,
+    pinned: Terms,
+    offered: list[Rule],
+    weighed: dict[int, Computation],
+    sides: tuple[Beneficiary, ...],
+    *,
+    at: datetime,
+) -> list[dict[str, Any]]:
+    """Makes the rewards of these sides; what each rule gave or why not, for the outcome."""
+    outcome: list[dict[str, Any]] = []
+    for beneficiary in sides:
+        mine = [rule for rule in offered if not rule.threshold and rule.beneficiary == beneficiary]
         best = max(mine, key=lambda rule: (weighed[rule.id].amount_minor, -rule.id), default=None)
         for rule in mine:
             if rule is not best or not weighed[rule.id].amount_minor:
@@ -45,13 +73,13 @@ def earn(conversion: Conversion, referral: Referral, *, at: datetime) -> None:
             ]
             outcome.append(_give(conversion, referral, best, pinned, weighed[best.id], others, at=at))
     for rule in offered:
-        if rule.threshold and conversion.counted:
+        if rule.threshold and conversion.counted and rule.beneficiary in sides:
             worked = rules.work_out(rule, pinned, _facts(conversion, referral, rule))
             if worked.amount_minor:
                 outcome.append(_give(conversion, referral, rule, pinned, worked, [], at=at))
             else:
                 outcome.append({"beneficiary": rule.beneficiary, "rule_key": rule.rule_key, "why_not": worked.why_not})
-    conversion.outcome = outcome
+    return outcome
 
 
 def _facts(conversion: Conversion, referral: Referral, rule: Rule) -> Facts:

@@ -38,6 +38,7 @@ class Cause(StrEnum):
     LINE_DRAWN = "line_drawn"
     LINE_RETURNED = "line_returned"
     LINE_PAID = "line_paid"
+    CORRECTION = "correction"
 
 
 class Transfer(Model):
@@ -64,7 +65,7 @@ class Transfer(Model):
     cause_kind: Mapped[str] = mapped_column(sa.String(16))
     cause_id: Mapped[int] = mapped_column(database.Key)
     reward_id: Mapped[int | None] = database.refers_to("rewards.id")
-    """The reward whose money this is."""
+    """The reward whose money this is; empty for a correction's."""
     at: Mapped[datetime]
 
 

@@ -50,6 +50,12 @@ class Reason(StrEnum):
     TEST_ORDER = "test_order"
     ABUSE = "abuse"
     OTHER = "other"
+    OTHER_REFERRER = "other_referrer"
+    """An admin has given the friend to another referrer (see `program.correct_referrer`)."""
+
+
+TOLD_OF_OTHER_REFERRER = marked("We looked again: this friend was brought by somebody else.")
+"""What the wrong referrer reads about a reward that is taken back."""
 
 
 class DecisionRefused(Refusal):
@@ -241,11 +247,15 @@ def milestone_reached(person_id: int, rule: Rule) -> bool:
 
 
 def friends_counted(referrer_id: int, goal: str) -> int:
-    """How many friends of a referrer have reached a goal and kept it: not rejected, not refunded."""
+    """How many friends of a referrer have reached a goal and kept it: not rejected, not refunded.
+
+    What somebody else lost who was taken for the referrer before says nothing about the friend.
+    """
     lost = (
         sa.select(Reward.id)
         .where(
             Reward.conversion_id == Conversion.id,
+            sa.or_(Reward.person_id == referrer_id, Reward.beneficiary == Beneficiary.REFEREE),
             Reward.threshold.is_(None),
             Reward.state.in_((State.REJECTED, State.REVERSED)),
         )
@@ -302,6 +312,17 @@ def decided_times(reward_ids: Sequence[int]) -> dict[int, int]:
     """How many decisions there are about each of these rewards, those taken back among them."""
     query = sa.select(Decision.reward_id, sa.func.max(Decision.number)).where(Decision.reward_id.in_(reward_ids))
     return {number: times for number, times in session.execute(query.group_by(Decision.reward_id))}
+
+
+def of_referral(referral_id: int) -> list[Reward]:
+    """The rewards of a referral, both sides' and whatever became of them, the first one first."""
+    return list(session.scalars(sa.select(Reward).where(Reward.referral_id == referral_id).order_by(Reward.id)))
+
+
+def of_other_referrer(reward: Reward) -> bool:
+    """Whether a reward was rejected because its friend was given to another referrer."""
+    last = decisions(reward.id)[-1:]
+    return reward.state == State.REJECTED and bool(last) and last[0].reason == Reason.OTHER_REFERRER
 
 
 def taken_back(reward_id: int) -> int:
@@ -364,7 +385,7 @@ def check_approval(reward: Reward, by: int | None) -> None:
     """Raises DecisionRefused if this reward cannot be approved, or not by this person."""
     _must_be_pending(reward)
     _must_be_somebody_elses(reward, by)
-    if reward.person.suspended_at is not None:
+    if not reward.person.in_good_standing:
         raise DecisionRefused(marked("This person is suspended: what is pending waits."))
 
 
@@ -403,6 +424,8 @@ def check_undo(reward: Reward, by: int) -> None:
     _must_be_somebody_elses(reward, by)
     if reward.state not in (State.APPROVED, State.REJECTED):
         raise DecisionRefused(marked("This reward is not decided, so there is nothing to take back."))
+    if reward.beneficiary == Beneficiary.REFERRER and reward.person_id != reward.referral.referrer_id:
+        raise DecisionRefused(marked("This friend belongs to another referrer now."))
     if (
         reward.threshold is not None
         and reward.state == State.REJECTED

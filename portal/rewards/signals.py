@@ -105,6 +105,12 @@ def assess(referral: Referral, referee: User, referrer: User, *, at: datetime) -
     database.insert_once(Assessed, referral_id=referral.id, at=at)
 
 
+def assess_again(referral: Referral, referee: User, referrer: User, *, at: datetime) -> None:
+    """Looks at a referral anew that has another referrer now: what was raised about the former one goes."""
+    session.execute(sa.delete(Signal).where(Signal.referral_id == referral.id))
+    assess(referral, referee, referrer, at=at)
+
+
 def _same_at_sign_up(referrer: User, seen: Surroundings) -> set[str]:
     shared = set()
     if seen.visitor and referrer.visitor == seen.visitor:

@@ -17,6 +17,7 @@ from portal.web import (
     exports,
     gate,
     headers,
+    joining,
     languages,
     limits,
     mailbox,
@@ -34,7 +35,7 @@ def create_web(app: Flask, settings: Settings, quick: Quick) -> None:
     languages.install(app)
     gate.install(app)
     protect = CSRFProtect(app)
-    for room in (public, account, dashboard, sharing, exports, poster, admin, api, languages):
+    for room in (public, account, dashboard, sharing, exports, poster, joining, admin, api, languages):
         app.register_blueprint(room.blueprint)
     if settings.demo:
         for room in (mailbox, components):

@@ -17,7 +17,7 @@ from portal.payouts.methods import Details, Kind, MethodRefused
 from portal.referrals import claims, referrals
 from portal.referrals.referrals import Referral
 from portal.reports import referrer, sharing, status
-from portal.rewards import appeals
+from portal.rewards import appeals, corrections
 from portal.rewards import rewards as rewards_
 from portal.sharing import invites, links, pictures
 from portal.web import access, inputs, limits, words
@@ -239,6 +239,7 @@ def rewards_page(appealing: inputs.Appeal) -> str:
         clearing=referrer.clearing(user.id, words.in_force(), at=at),
         appeals=appeals.of_rewards([reward.id for reward in listed]),
         appealing=appealing,
+        corrections=corrections.of_person(user.id),
         method=methods.in_force(user.id),
     )
 

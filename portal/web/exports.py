@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
+from itertools import chain
 
 from flask import Blueprint, Response, get_template_attribute
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
 from portal.core import clock
+from portal.payouts.payouts import Line
 from portal.reports import exports, sheets
 from portal.reports.exports import PayoutLine
 from portal.reports.referrer import Earned, Friend
 from portal.reports.sheets import Amount, Cell
+from portal.rewards.corrections import Correction
 from portal.rewards.rewards import Reward
 from portal.rewards.rules import Beneficiary
 from portal.web import access, words
@@ -46,13 +49,15 @@ def _friend(one: Friend) -> Sequence[Cell]:
 @blueprint.get("/rewards.<any(csv, xlsx):kind>")
 @access.signed_in
 def rewards(kind: str) -> ResponseReturnValue:
-    """Everything one earned. *Amount* is what a reward was made with, *Left* what is left of it."""
+    """Everything one earned, and every correction. *Amount* is what it was made with, *Left* what is left of it."""
     columns = (
         gettext("For"), gettext("Goal"), gettext("Reached"), gettext("Made"), gettext("Computed"), gettext("Status"),
         gettext("Why"), gettext("Hold ends"), gettext("Paid on"), gettext("Amount"), gettext("Left"),
         gettext("Currency"),
     )  # fmt: skip
-    return _file("rewards", gettext("Rewards"), kind, columns, map(_reward, exports.rewards(access.me().id)))
+    mine = access.me().id
+    rows = chain(map(_reward, exports.rewards(mine)), map(_correction, exports.corrections(mine)))
+    return _file("rewards", gettext("Rewards"), kind, columns, rows)
 
 
 def _reward(one: Earned) -> Sequence[Cell]:
@@ -64,6 +69,12 @@ def _reward(one: Earned) -> Sequence[Cell]:
         _day(reward.hold_until), _day(reward.paid_at),
         Amount(reward.amount_minor, reward.currency), Amount(one.left_minor, reward.currency), reward.currency,
     )  # fmt: skip
+
+
+def _correction(one: Correction) -> Sequence[Cell]:
+    amount = Amount(one.amount_minor, one.currency)
+    said = gettext("Correction: %(reason)s", reason=one.reason)
+    return (said, "", None, _day(one.at), "", "", "", None, None, amount, amount, one.currency)
 
 
 @blueprint.get("/payouts.<any(csv, xlsx):kind>")
@@ -84,9 +95,16 @@ def _line(one: PayoutLine) -> Sequence[Cell]:
     return (
         payout.reference, _said("payout_word", payout.state, payout.ended_at), _said("method", payout.method),
         _day(payout.batch.made_at), _day(payout.ended_at), payout.batch.bank_reference,
-        _whose(about) if about else "", _day(about.conversion.occurred_at) if about else None,
+        _for(line), _day(about.conversion.occurred_at) if about else None,
         Amount(line.amount_minor if line else 0, payout.currency), payout.currency,
     )  # fmt: skip
+
+
+def _for(line: Line | None) -> str:
+    """What a line of a payout is for."""
+    if line is not None and line.correction is not None:
+        return gettext("Correction: %(reason)s", reason=line.correction.reason)
+    return _whose(line.about) if line is not None and line.about is not None else ""
 
 
 def _whose(reward: Reward) -> str:

@@ -10,6 +10,7 @@ from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
     DateField,
+    DateTimeLocalField,
     EmailField,
     Field,
     HiddenField,
@@ -27,7 +28,7 @@ from portal.accounts import users
 from portal.core import clock, money
 from portal.core.language import NAMES
 from portal.payouts.methods import Kind
-from portal.rewards import appeals
+from portal.rewards import appeals, corrections
 from portal.rewards.rewards import Reason
 from portal.sharing import invites
 from portal.web import words
@@ -37,6 +38,10 @@ SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 128
 LONGEST_CODE = 80
 
 LONGEST_FILE = 400_000
+
+
+MOMENTS = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"]
+"""How browsers send a moment, and how somebody without the picker types it."""
 
 
 class Form(FlaskForm):
@@ -441,6 +446,89 @@ class Role(Form):
             }
         ),
     )
+
+
+class Colleague(Form):
+    """C5: who is to work on the program, and as what."""
+
+    email = EmailField(
+        _l("E-mail"),
+        validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), Length(max=254), an_address],
+    )
+    name = StringField(_l("Name"), validators=[Optional(), Length(max=80), without_nul])
+    role = SelectField(_l("Role"), choices=Role.role.kwargs["choices"])
+
+
+class Correction(Form):
+    """C5: a plus or a minus on a balance. `form_key` is new with each opening: sent twice, it counts once."""
+
+    form_key = HiddenField()
+    way = RadioField(
+        _l("What should happen?"),
+        choices=_of({"plus": _l("Add to the balance"), "minus": _l("Take from the balance")}),
+        validators=[InputRequired(_l("Choose one."))],
+    )
+    amount = AmountField(_l("Amount"), validators=[InputRequired(_l("Write an amount.")), Length(max=20)])
+    reason = TextAreaField(
+        _l("Reason"),
+        validators=[DataRequired(_l("Write why; the person reads it.")), Length(max=corrections.LONGEST), without_nul],
+    )
+
+
+class Order(Form):
+    """An order recorded by hand, in the place of the shop."""
+
+    customer_email = StringField(_l("Customer's e-mail"), validators=[Optional(), Length(max=254), without_nul])
+    customer_external_id = StringField(
+        _l("Customer's number in the shop"), validators=[Optional(), Length(max=128), without_nul]
+    )
+    goal = SelectField(_l("What was reached"))
+    external_id = StringField(
+        _l("Number of the order"),
+        validators=[InputRequired(_l("Write the number that the order has in the shop.")), Length(max=128),
+                    without_nul],
+    )  # fmt: skip
+    amount = AmountField(_l("Amount of the order"), validators=[Optional(), Length(max=20)])
+    occurred_at = DateTimeLocalField(_l("When"), format=MOMENTS, validators=[Optional()])
+
+
+class Refund(Form):
+    """A refund recorded by hand, in the place of the shop."""
+
+    conversion_external_id = StringField(
+        _l("Number of the order"),
+        validators=[InputRequired(_l("Write the number that the order has in the shop.")), Length(max=128),
+                    without_nul],
+    )  # fmt: skip
+    external_id = StringField(
+        _l("Number of the refund"),
+        validators=[InputRequired(_l("Write the number that the refund has in the shop.")), Length(max=128),
+                    without_nul],
+    )  # fmt: skip
+    amount = AmountField(_l("Amount given back"), validators=[Optional(), Length(max=20)])
+
+
+class Referrer(Form):
+    """Who has brought a friend, by an admin's decision."""
+
+    named = StringField(
+        _l("Code or e-mail address of the right referrer"),
+        validators=[DataRequired(_l("Write a code or an address.")), Length(max=254), without_nul],
+    )
+    note = TextAreaField(
+        _l("Reason, for colleagues"), validators=[DataRequired(_l("Write why.")), Length(max=500), without_nul]
+    )
+
+
+class ImportedFile(Form):
+    """A CSV file, or rows pasted from one. The file itself is read by the view."""
+
+    kind = RadioField(
+        _l("What is in it?"),
+        choices=_of({"customers": _l("Customers"), "orders": _l("Orders")}),
+        validators=[InputRequired(_l("Choose one."))],
+    )
+    rows = TextAreaField(_l("Or paste the rows, with their heading"), validators=[Optional(), Length(max=400000)])
 
 
 class Profile(Form):

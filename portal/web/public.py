@@ -259,7 +259,7 @@ def check_your_email() -> ResponseReturnValue:
 @blueprint.get("/confirm/<secret>")
 def confirm(secret: str) -> ResponseReturnValue:
     """The mailed page: one button. Nothing happens on GET, so mail scanners confirm nothing."""
-    state = _key_state(Purpose.CONFIRM, secret)
+    state = key_state(Purpose.CONFIRM, secret)
     return render_template(
         "public/confirm.html", secret=secret, state=state, form=inputs.Only()
     ), 404 if state == "unknown" else 200
@@ -274,7 +274,7 @@ def confirmation(secret: str) -> ResponseReturnValue:
         number = user.id if user else None
     if number is None:
         return render_template(
-            "public/confirm.html", secret=secret, state=_key_state(Purpose.CONFIRM, secret), form=inputs.Only()
+            "public/confirm.html", secret=secret, state=key_state(Purpose.CONFIRM, secret), form=inputs.Only()
         ), 410
     user = User.by_id(number)
     without_password = user.password is None
@@ -284,7 +284,8 @@ def confirmation(secret: str) -> ResponseReturnValue:
     return redirect(url_for("dashboard.welcome"))
 
 
-def _key_state(purpose: Purpose, secret: str) -> str:
+def key_state(purpose: Purpose, secret: str) -> str:
+    """How a mailed link stands: unknown, used, open or old."""
     key = one_time.find(purpose, secret)
     if key is None:
         return "unknown"
@@ -338,7 +339,7 @@ def reset_asked() -> ResponseReturnValue:
 
 @blueprint.get("/reset/<secret>")
 def new_password(secret: str) -> ResponseReturnValue:
-    state = _key_state(Purpose.RESET, secret)
+    state = key_state(Purpose.RESET, secret)
     page = render_template("public/new_password.html", form=inputs.NewPassword(), secret=secret, state=state)
     return page, 404 if state == "unknown" else 200
 
@@ -348,7 +349,7 @@ def new_password(secret: str) -> ResponseReturnValue:
 def new_password_set(secret: str) -> ResponseReturnValue:
     """Sets the password, once, and signs everybody else out of the account."""
     form = inputs.NewPassword()
-    state = _key_state(Purpose.RESET, secret)
+    state = key_state(Purpose.RESET, secret)
     if state != "open":
         return render_template("public/new_password.html", form=form, secret=secret, state=state), 410
     if not form.validate():
@@ -357,7 +358,7 @@ def new_password_set(secret: str) -> ResponseReturnValue:
     with database.writing():
         done = program.set_password(secret, hashed, at=at)
     if not done:
-        state = _key_state(Purpose.RESET, secret)
+        state = key_state(Purpose.RESET, secret)
         return render_template("public/new_password.html", form=form, secret=secret, state=state), 410
     flash(gettext("Your new password is set. Sign in with it."), "ok")
     return redirect(url_for("security.login"))
@@ -369,7 +370,7 @@ def new_password_set(secret: str) -> ResponseReturnValue:
 @blueprint.get("/setup/<secret>")
 def set_up(secret: str) -> ResponseReturnValue:
     """C9: the first owner, by the one-time link that the server printed."""
-    if _key_state(Purpose.SET_UP, secret) != "open":
+    if key_state(Purpose.SET_UP, secret) != "open":
         abort(404)
     return render_template("public/set_up.html", form=inputs.SetUp(), secret=secret)
 
@@ -377,7 +378,7 @@ def set_up(secret: str) -> ResponseReturnValue:
 @blueprint.post("/setup/<secret>")
 @limits.guesses
 def set_up_done(secret: str) -> ResponseReturnValue:
-    if _key_state(Purpose.SET_UP, secret) != "open":
+    if key_state(Purpose.SET_UP, secret) != "open":
         abort(404)
     form = inputs.SetUp()
     if not form.validate() or not inputs.read_amounts(form, form.currency.data):

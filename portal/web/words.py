@@ -12,7 +12,7 @@ from markupsafe import Markup
 from portal import terms
 from portal.core import clock, language, money
 from portal.core.text import Refusal, marked
-from portal.rewards import goals
+from portal.rewards import goals, rewards
 from portal.rewards.rewards import Reason
 
 REASONS = {
@@ -23,6 +23,7 @@ REASONS = {
     Reason.TEST_ORDER: marked("Test order"),
     Reason.ABUSE: marked("Abuse"),
     Reason.OTHER: marked("Other"),
+    Reason.OTHER_REFERRER: marked("Another referrer"),
 }
 
 TOLD = {
@@ -33,6 +34,7 @@ TOLD = {
     Reason.TEST_ORDER: marked("The order was only a test."),
     Reason.ABUSE: marked("This does not keep to the terms of the program."),
     Reason.OTHER: marked("This does not keep to the terms of the program."),
+    Reason.OTHER_REFERRER: rewards.TOLD_OF_OTHER_REFERRER,
 }
 """What a referrer reads about a rejection, where the reviewer leaves it as it is. Kept in English, said in theirs."""
 

@@ -73,6 +73,7 @@ def everything() -> Iterator[Shown]:
     yield from _errors()
     yield from _of_the_program()
     yield from _of_the_friend()
+    yield from _at_the_owners()
     for endpoint, (needs, path) in pages.items():
         if not endpoint.startswith("admin."):
             yield Shown(endpoint, "in German", path, reader(needs), language="de-DE")
@@ -110,6 +111,32 @@ def _of_the_friend() -> Iterator[Shown]:
     yield Shown("public.confirm", "link not known", "/confirm/nothing", status=404)
     yield Shown("public.new_password", "link not known", "/reset/nothing", status=404)
     yield Shown("public.check_your_email", "after signing up", "/signup?ref={code}", act=_sign_up)
+
+
+def _at_the_owners() -> Iterator[Shown]:
+    yield Shown("admin.people", "nobody matches", "/admin/people?q=nobody-at-all&show=shut-out", "owner")
+    yield Shown("admin.audit_list", "nothing matches", "/admin/audit?who=nobody", "owner")
+    yield Shown("admin.person", "shut out", "/admin/people/{shut_out}", "owner")
+    yield Shown("admin.referrer", "something is paid", "/admin/referrals/{referral}/referrer", "owner")
+    yield Shown("admin.check_import", "checked", "/admin/imports", "owner", act=_check_a_file)
+    yield Shown("joining.join", "link not known", "/join/nothing", status=404)
+    for page, path, action, given in (
+        ("admin.correction", "/admin/people/{bob}/correction", "/correction", {"amount": "nothing"}),
+        ("admin.order", "/admin/orders", "/orders", {"amount": "nothing"}),
+        ("admin.refund", "/admin/refunds", "/refunds", {"amount": "nothing"}),
+        ("admin.colleagues", "/admin/colleagues", "/colleagues", {"email": "nobody"}),
+        ("admin.imports", "/admin/imports", "/imports", {}),
+        ("admin.referrer", "/admin/referrals/{unpaid}/referrer", "/referrer", {"named": "nobody", "note": "So."}),
+    ):
+        yield Shown(page, "error", path, "owner", act=_post(action, given))
+
+
+def _check_a_file(page: Page) -> None:
+    """Pastes rows of which one is new and one faulty; nothing is stored."""
+    page.locator("[name=kind][value=customers]").check()
+    page.get_by_label("Or paste the rows").fill("external_id,email\nC-79,nine@example.com\nC-80,nobody\n")
+    page.get_by_role("button", name="Check the file").click()
+    page.get_by_role("button", name="Import 1 row").wait_for()
 
 
 def _errors() -> Iterator[Shown]:

@@ -10,6 +10,7 @@ from typing import Any
 
 DAY = timedelta(hours=24)
 LIVE = {"pending", "approved", "paid"}
+BUCKETS = ("pending", "approved", "payable", "in_payout", "paid")
 
 Thing = dict[str, Any]
 
@@ -34,6 +35,7 @@ class Plain:
         self.refunds: dict[str, Thing] = {}
         self.rewards: list[Thing] = []
         self.batches: list[Thing] = []
+        self.corrections: list[Thing] = []
         self.pool: list[int] = []
 
     @property
@@ -310,6 +312,15 @@ class Plain:
 
     # --- payouts ----------------------------------------------------------------------------------------------
 
+    def correct(self, name: str, amount: int, form: str, by: str) -> bool:
+        """Whether the balance is another now: a form that is sent again changes nothing, or is refused."""
+        known = [c for c in self.corrections if c["form"] == form]
+        if name == by or amount == 0 or (known and (known[0]["person"], known[0]["amount"]) != (name, amount)):
+            raise No
+        if not known:
+            self.corrections.append({"person": name, "amount": amount, "form": form, "stands_in": None})
+        return not known
+
     def draw(self, by: str) -> None:
         released = self.release()
         ready = [name for name in self.people if self._is_ready(name, by)]
@@ -334,6 +345,9 @@ class Plain:
                     r["out"][number] = share
                     if r["stands_in"] is None:
                         r["stands_in"] = payout
+            for c in self.corrections:
+                if c["person"] == name and c["stands_in"] is None:
+                    c["stands_in"] = payout
         if not batch["payouts"]:
             for r in released:
                 r["ready"] = False
@@ -421,6 +435,7 @@ class Plain:
 
     def _sum_up(self, payout: Thing) -> None:
         amount = sum(r["out"].get(payout["number"], 0) for r in self.rewards)
+        amount += sum(c["amount"] for c in self.corrections if c["stands_in"] is payout)
         if amount <= 0 or (payout["kind"] == "voucher" and amount != payout["amount"]):
             self._end(payout, "cancelled")
         payout["amount"] = amount
@@ -432,6 +447,9 @@ class Plain:
             if payout["number"] in r["out"]:
                 self._leave(r, payout)
                 self._reverse(r)
+        for c in self.corrections:
+            if c["stands_in"] is payout:
+                c["stands_in"] = None
         self._settle(payout["batch"])
 
     def _settle(self, batch: Thing) -> None:
@@ -446,7 +464,7 @@ class Plain:
 
     def lies(self, r: Thing) -> dict[str, int]:
         """Where the money of one reward lies."""
-        buckets = dict.fromkeys(("pending", "approved", "payable", "in_payout", "paid"), 0)
+        buckets = dict.fromkeys(BUCKETS, 0)
         paid = {payout["number"] for payout in self.payouts() if payout["state"] == "paid"}
         for number, amount in r["out"].items():
             buckets["paid" if number in paid else "in_payout"] += amount
@@ -460,7 +478,8 @@ class Plain:
     def balance(self, name: str) -> dict[str, int]:
         """Where somebody's money lies."""
         mine = [self.lies(r) for r in self.rewards if r["person"] == name]
-        return {
-            bucket: sum(lies[bucket] for lies in mine)
-            for bucket in ("pending", "approved", "payable", "in_payout", "paid")
-        }
+        for c in self.corrections:
+            if c["person"] == name:
+                stands = {None: "payable", "paid": "paid"}.get(c["stands_in"] and c["stands_in"]["state"], "in_payout")
+                mine.append(dict.fromkeys(BUCKETS, 0) | {stands: c["amount"]})
+        return {bucket: sum(lies[bucket] for lies in mine) for bucket in BUCKETS}

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from portal import program
+from portal.accounts.users import User
 from portal.core.database import session
 from portal.payouts.payouts import Line
 from portal.rewards.rewards import State
@@ -17,6 +18,8 @@ from tests.domain.racing import (
     count,
     expect,
     granted,
+    lingering,
+    newcomer,
     refund,
     spread,
     state,
@@ -184,7 +187,52 @@ def a_result_file_against_marking_as_paid(scene: Scene, clients: int) -> tuple[A
     return [act(True)] * (clients // 2) + [act(False)] * (clients // 2), question
 
 
+def the_same_correction(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    person, by, form = newcomer(scene, "corrected"), scene.finn.id, f"form-{next(scene._numbers)}"
+    number = person.id
+
+    def act() -> Any:
+        done = program.correct_balance(User.by_id(number), 700, reason="A mistake.", form_key=form, by=by, at=scene.at)
+        return done is not None
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("corrections", outcomes.count(True), 1)
+        yield from expect("others told", outcomes.count(False), clients - 1)
+        yield from expect("balance", scene.balance(person), {"payable": 700})
+
+    return [lingering(act)] * clients, question
+
+
+def a_correction_against_a_batch(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    _, _, person = a_reward(scene, ready=True)
+    scene.correct(person, 5000)
+    number, by = person.id, scene.finn.id
+
+    def draws() -> Any:
+        return program.draw_batch(by=by, at=scene.at).id
+
+    def corrects(amount: int) -> Callable[[], Any]:
+        form = f"form-{next(scene._numbers)}"
+        return lambda: program.correct_balance(
+            User.by_id(number), amount, reason="A mistake.", form_key=form, by=by, at=scene.at
+        ) and amount  # fmt: skip
+
+    amounts = [-100 * (place + 1) for place in range(clients // 2)]
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        lies = scene.balance(person)
+        yield from expect("corrected", sorted(set(granted(outcomes)) & set(amounts)), sorted(amounts))
+        yield from expect("the whole", sum(lies.values()), 7000 + sum(amounts))
+        yield from expect("drawn", lies.get("in_payout", 0) > 0, True)
+
+    return [act for amount in amounts for act in (draws, lingering(corrects(amount)))], question
+
+
 RACES = [
+    Race(
+        the_same_correction, drop=("ALTER TABLE corrections DROP CONSTRAINT uq_corrections_form_key",), locks=(PEOPLE,)
+    ),
+    Race(a_correction_against_a_batch, locks=(PEOPLE, NAMES)),
     Race(the_same_batch, locks=(PEOPLE, NAMES)),
     Race(the_same_payment, locks=(PEOPLE,)),
     Race(a_payment_against_its_failure, locks=(PEOPLE,)),

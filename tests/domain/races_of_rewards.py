@@ -11,6 +11,7 @@ from portal.core import money
 from portal.core.database import session
 from portal.core.text import Refusal
 from portal.program import Answer
+from portal.referrals.referrals import Referral
 from portal.rewards import ledger, rewards
 from portal.rewards.conversions import Conversion, RefundReport
 from portal.rewards.rewards import Reason, State
@@ -160,7 +161,31 @@ def the_same_seals(scene: Scene, clients: int) -> tuple[Acts, Question]:
 
 TIERS = [{"from": 2, "amount_minor": 7777}, {"from": 3, "amount_minor": 1000}]
 
+
+def a_referrer_correction_against_an_approval(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    number, order, person = a_reward(scene)
+    right = newcomer(scene, "right")
+    scene.do(lambda: setattr(session.get_one(rewards.Reward, number), "hold_until", scene.at))
+    referral, to, by = session.get_one(rewards.Reward, number).referral_id, right.id, scene.olivia.id
+    gives_back = refund(scene, order, f"race-{next(scene._numbers)}", 1600)
+
+    def corrects() -> Any:
+        found, referrer = session.get_one(Referral, referral), session.get_one(User, to)
+        program.correct_referrer(found, referrer, note="Wrong link.", by=by, at=scene.at)
+        return "corrected"
+
+    acts = [lingering(corrects), approve(scene, number), gives_back, lingering(corrects)] * (clients // 4)
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("corrections", outcomes.count("corrected"), 1)
+        yield from expect("the wrong one's", (state(number), scene.balance(person)), (State.REJECTED, {}))
+        yield from expect("the right one's", scene.balance(right), {"pending": 1500})
+
+    return acts, question
+
+
 RACES = [
+    Race(a_referrer_correction_against_an_approval, locks=(PEOPLE, NAMES)),
     Race(the_same_order, offer=({"often": "every"},), clients=40,
          drop=("ALTER TABLE conversions DROP CONSTRAINT uq_conversions_source_external_id",)),
     Race(refunds_against_their_order, locks=(NAMES,)),

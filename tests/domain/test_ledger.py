@@ -18,7 +18,7 @@ from tests.factories import EVERY, Scene, fixed
 pytestmark = pytest.mark.both_databases
 
 INSERT = "INSERT INTO transfers (user_id, from_bucket, to_bucket, amount_minor, currency, cause_kind, cause_id, at)"
-APPEND_ONLY = ("transfers", "seals", "decisions", "audit_entries", "terms")
+APPEND_ONLY = ("transfers", "seals", "decisions", "audit_entries", "terms", "corrections")
 
 
 def run(statement: str) -> None:
@@ -43,6 +43,8 @@ def settled(scene: Scene) -> list[Transfer]:
     """Alice was paid once and owes half of it; everything is sealed."""
     scene.paid_reward()
     scene.refund("order-1", 3200)
+    scene.correct(scene.alice, 1)
+    scene.correct(scene.alice, -1)
     scene.do(ledger.seal)
     assert list(books.faults()) == []
     return list(session.scalars(sa.select(Transfer).order_by(Transfer.id)))

@@ -492,6 +492,21 @@ class Walk(RuleBasedStateMachine):
 
     # --- payouts ----------------------------------------------------------------------------------------------
 
+    @chance(
+        2, which=anything, amount=st.sampled_from([-2500, -300, -1, 0, 1, 250, 1200, 4000]), form=st.integers(0, 60),
+        by=st.sampled_from(["Finn", "Finn", "Olivia"]),
+    )  # fmt: skip
+    def correct(self, which: int, amount: int, form: int, by: str) -> None:
+        name, key = self.somebody(which), f"form {form}"
+        made, expected = self.both(
+            "correct",
+            lambda: program.correct_balance(
+                self.user(name), amount, reason="A mistake.", form_key=key, by=self.ids[by], at=self.plain.at
+            ),
+            lambda: self.plain.correct(name, amount, key, by),
+        )
+        assert (made is not None) == bool(expected)
+
     @chance(4, by=st.sampled_from(["Finn", "Olivia"]))
     def draw(self, by: str) -> None:
         if all(self.plain.balance(name)["payable"] < 500 for name in self.plain.people):
@@ -612,8 +627,8 @@ def walk(world: World, number: int, *, walks: int) -> None:
 
 
 HAPPENS = """sign_up confirm report_customer suspend readmit choose_method add_vouchers publish order refund approve
-    reject undo approve_clear release draw approve_batch export_batch cancel_batch pay_batch pay fail""".split()
-REFUSED = "report_customer order approve reject undo draw approve_batch export_batch pay_batch pay fail".split()
+    correct reject undo approve_clear release draw approve_batch export_batch cancel_batch pay_batch pay fail""".split()
+REFUSED = "report_customer order approve correct reject undo draw approve_batch export_batch pay_batch pay fail".split()
 
 
 @pytest.mark.timeout(0 if LONG else 1800)

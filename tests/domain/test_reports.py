@@ -4,7 +4,7 @@ import pytest
 
 from portal.core.database import session
 from portal.referrals import referrals
-from portal.reports import desk, queue, referrer, sharing
+from portal.reports import desk, people, queue, referrer, sharing
 from portal.reports.queue import Filters
 from portal.reports.status import Word
 from portal.rewards.signals import Assessment
@@ -188,9 +188,9 @@ def test_people_are_found_by_name_address_and_id_and_wildcards_are_letters(scene
     many_ready(scene, 60)
     scene.customer("C-7", "zoe@example.com", name="Zoë Öz")
     for wanted in ("zoe@", "ZOE", "zoë", "C-7"):
-        found, _ = desk.people(search=wanted)
-        assert [person.email for person in found] == ["zoe@example.com"], wanted
-    assert desk.people(search="%")[0] == desk.people(search="_")[0] == []
-    first, before = desk.people()
-    second, _ = desk.people(before=before)
-    assert len(first) == desk.PAGE and first[-1].id > second[0].id
+        found, _ = people.listed("EUR", search=wanted)
+        assert [row.user.email for row in found] == ["zoe@example.com"], wanted
+    assert people.listed("EUR", search="%")[0] == people.listed("EUR", search="_")[0] == []
+    first, before = people.listed("EUR")
+    second, _ = people.listed("EUR", before=before)
+    assert len(first) == people.PAGE and first[-1].user.id > second[0].user.id

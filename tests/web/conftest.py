@@ -72,7 +72,9 @@ def database_url(database_url: str, request: pytest.FixtureRequest) -> str:
     """A database of this test's own: the furnished one if the test asks for `things`."""
     if "things" in request.fixturenames:
         furnished, _ = request.getfixturevalue("furnished")
-        shutil.copy(furnished, database_url.removeprefix("sqlite:///"))
+        here = Path(database_url.removeprefix("sqlite:///"))
+        shutil.copy(furnished, here)
+        shutil.copytree(furnished.parent / "uploads", here.parent / "uploads", dirs_exist_ok=True)
     return database_url
 
 

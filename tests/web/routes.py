@@ -5,6 +5,7 @@ which nobody else finds. `read`, `decide`, `pay`, `own`: colleagues, by the perm
 shop's program. Words in braces are filled in from the things of a furnished scene.
 """
 
+import io
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ from portal.rewards import rewards, rules
 from portal.rewards.rewards import Reward
 from portal.rewards.signals import Assessment
 from portal.sharing import links
+from portal.web import uploads
 from tests.factories import PASSWORD, Scene
 
 EVERYBODY = ("anonymous", "referrer", "viewer", "reviewer", "finance", "owner")
@@ -79,9 +81,17 @@ READ: dict[str, tuple[str, str]] = {
     "admin.batch": ("read", "/admin/payouts/{exported}"),
     "admin.people": ("read", "/admin/people?q=bob"),
     "admin.person": ("read", "/admin/people/{bob}"),
+    "admin.colleagues": ("own", "/admin/colleagues"),
+    "admin.correction": ("pay", "/admin/people/{bob}/correction"),
+    "admin.order": ("own", "/admin/orders?person={bob}"),
+    "admin.refund": ("own", "/admin/refunds"),
+    "admin.imports": ("own", "/admin/imports"),
+    "admin.referrer": ("own", "/admin/referrals/{unpaid}/referrer"),
+    "admin.first_referrer": ("own", "/admin/people/{viewer}/referrer"),
+    "joining.join": ("anyone", "/join/{join}"),
     "admin.program": ("read", "/admin/program"),
     "admin.outbox_list": ("read", "/admin/outbox"),
-    "admin.audit_list": ("read", "/admin/audit"),
+    "admin.audit_list": ("read", "/admin/audit?who=portal&what=user&about=bob@example.com"),
     "admin.developers": ("own", "/admin/developers"),
     "api.list_referrals": ("key", "/api/v1/referrals"),
     "api.list_rewards": ("key", "/api/v1/rewards"),
@@ -157,6 +167,31 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "admin.withdraw": ("own", "/admin/people/{viewer}/roles/viewer/withdrawal", {}),
     "admin.suspension": ("own", "/admin/people/{bob}/suspension", NOTE),
     "admin.readmission": ("own", "/admin/people/{suspended}/readmission", NOTE),
+    "admin.shut_out": ("own", "/admin/people/{bob}/shut-out", NOTE),
+    "admin.let_in": ("own", "/admin/people/{shut_out}/letting-in", NOTE),
+    "admin.mail_reset": ("own", "/admin/people/{bob}/reset", {}),
+    "admin.invite_colleague": ("own", "/admin/colleagues", {"email": "colleague@example.com", "role": "viewer"}),
+    "admin.correct": (
+        "pay", "/admin/people/{bob}/correction",
+        {"form_key": "a-one-time-key-of-the-form", "way": "minus", "amount": "5.00", "reason": "Counted twice."},
+    ),
+    "admin.record_order": (
+        "own", "/admin/orders",
+        {"customer_email": "bob@example.com", "customer_external_id": "", "goal": "purchase", "external_id": "B-77",
+         "amount": "64.00", "occurred_at": "2026-09-05T10:00"},
+    ),
+    "admin.record_refund": (
+        "own", "/admin/refunds", {"conversion_external_id": "order-1", "external_id": "R-77", "amount": "1.00"},
+    ),
+    "admin.check_import": (
+        "own", "/admin/imports", {"kind": "customers", "rows": "external_id,email\nC-77,seven@example.com"},
+    ),
+    "admin.confirm_import": ("own", "/admin/imports/{upload}/confirmation", {}),
+    "admin.correct_referrer": (
+        "own", "/admin/referrals/{unpaid}/referrer", {"named": "rita@example.com"} | NOTE,
+    ),
+    "admin.give_referrer": ("own", "/admin/people/{viewer}/referrer", {"named": "rita@example.com"} | NOTE),
+    "joining.joined": ("anyone", "/join/{join}", {"password": "quite another password"}),
     "admin.publish": (
         "own", "/admin/program",
         {"program_name": "Friends", "state": "paused", "goal": "purchase", "touch": "last", "window_days": "30",
@@ -177,7 +212,7 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
 }  # fmt: skip
 """Endpoint -> who may do it, where, and a form that does it."""
 
-WITHOUT_EFFECT = {"public.theme", "sharing.test", "languages.choose", "security.verify"}
+WITHOUT_EFFECT = {"public.theme", "sharing.test", "languages.choose", "security.verify", "admin.check_import"}
 """Actions that leave nothing in the database: a cookie, a fresher session."""
 
 
@@ -232,6 +267,7 @@ def furnish(scene: Scene) -> Things:
     words |= _asked(scene)
     scene.suspend(scene.mallory)
     words["suspended"] = scene.mallory.public_id
+    words |= _at_the_owners(scene)
     words["confirm"] = scene.secret_for(scene.sign_up("Ula"))
     words["rule"] = rules.of_terms(terms.in_force().id)[0].rule_key
     with database.writing():
@@ -245,6 +281,25 @@ def furnish(scene: Scene) -> Things:
     words["in_two_months"] = f"{scene.at + timedelta(days=60):%Y-%m-%d}"
     words["clear_mark"] = queue.tally(Filters(assessment=Assessment.CLEAR), for_id=scene.rita.id, at=scene.at).mark
     return Things(scene.at, words, {who: person.email for who, person in people.items()})
+
+
+def _at_the_owners(scene: Scene) -> dict[str, str]:
+    """What only the owner works on: somebody shut out, a colleague invited, a file sent, a friend of the wrong one."""
+    olivia = scene.olivia
+    number, name = olivia.id, olivia.public_id
+    paul = scene.friend("Paul", of=scene.alice)
+    referral = scene.referral(paul)
+    assert referral is not None
+    unpaid, zed = referral.public_id, scene.person("Zed")
+    scene.do(lambda: program.shut_out(zed, by=number, note="Cheats.", at=scene.at))
+    invited = scene.do(
+        lambda: program.invite_colleague("jo@example.com", Role.VIEWER, name="Jo", by=number, at=scene.at)
+    )
+    sent = io.BytesIO(b"external_id,email\nC-78,eight@example.com\n")
+    return {
+        "shut_out": zed.public_id, "unpaid": unpaid, "join": scene.secret_for(invited, "join"),
+        "upload": uploads.keep(sent, "customers", by=name),
+    }  # fmt: skip
 
 
 def _asked(scene: Scene) -> dict[str, str]:

@@ -129,7 +129,7 @@ def test_bytes_that_are_no_utf_8_are_told_by_their_line_and_the_others_taken(sce
 
 
 HEADINGS = [
-    "", "\n", "external_id\n", "email,external_id,amount\n", "external_id,email,email\n", "external_id;email\nc-1;a@b.de\n",
+    "", "\n", "external_id\n", "email,external_id,amount\n", "external_id,email,email\n", "external_id;mail\nc-1;a@b.de\n",
     "c-1,bob@example.com\n", "externalid,email\n", "external_id,email,role\n", "\x00\n", '"external_id,email\n', "﻿,x\n",
 ]  # fmt: skip
 

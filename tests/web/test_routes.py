@@ -115,6 +115,9 @@ def test_an_action_is_refused_unless_it_comes_from_a_page_of_ours_and_is_then_do
     assert page.status in (200, 302, 303), page
     done = changes(before, contents(), but=frozenset(SEEN))
     assert bool(done) != (endpoint in WITHOUT_EFFECT), (page, done)
+    if endpoint.startswith("admin.") and endpoint not in WITHOUT_EFFECT:
+        lines = done.get("audit_entries", {"new": []})["new"]
+        assert lines, f"{endpoint} leaves no line in the audit list"
 
 
 def actor_of(things, needs):
@@ -190,6 +193,8 @@ def test_admin_pages_of_things_that_are_not_there_are_404(things, tabs, subtests
                         "suspended",
                         "claim",
                         "appeal",
+                        "shut_out",
+                        "unpaid",
                     )
                     if f"{{{word}}}" in address
                 ]

@@ -1,6 +1,23 @@
-"""The admin's desk, a file a part of it: overview, queue, payouts, people, program, records."""
+"""The admin's desk, a file a part of it: overview, queue, payouts, people and what is recorded
+and corrected about them, program, records."""
 
-from portal.web.admin import batch, overview, payouts, people, program, queue, records, referrals
+from portal.web.admin import (
+    batch,
+    corrections,
+    imports,
+    orders,
+    overview,
+    payouts,
+    people,
+    program,
+    queue,
+    records,
+    referrals,
+    referrers,
+)
 from portal.web.admin.room import blueprint
 
-__all__ = ["batch", "blueprint", "overview", "payouts", "people", "program", "queue", "records", "referrals"]
+__all__ = [
+    "batch", "blueprint", "corrections", "imports", "orders", "overview", "payouts", "people", "program", "queue",
+    "records", "referrals", "referrers",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""People at the desk: finding somebody, roles, suspension."""
+"""People at the desk: finding somebody, roles, suspending and shutting out, each with its way back; colleagues."""
 
 from collections.abc import Callable
 
@@ -7,52 +7,72 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
 from portal import program as story
-from portal import terms
 from portal.accounts import users
 from portal.accounts.roles import Role
 from portal.accounts.users import User
-from portal.core import clock
+from portal.core import clock, database
+from portal.core.text import Refusal, one_line
 from portal.referrals import referrals as referrals_
 from portal.reports import desk
+from portal.reports import people as people_
+from portal.reports.people import Show
 from portal.rewards import ledger
-from portal.web import access, inputs
+from portal.web import access, inputs, limits, words
 from portal.web.acting import act
 from portal.web.admin.room import blueprint
-from portal.web.dashboard import page_key
+from portal.web.dashboard import one_of, page_key
 
 
 @blueprint.get("/people")
 @access.needs("read")
 def people() -> ResponseReturnValue:
-    search = request.args.get("q", "")[:100].replace("\x00", "")
-    listed, older = desk.people(search=search, before=page_key("before"))
-    return render_template("admin/people.html", people=listed, older=older, search=search)
+    """C5: everybody, by name, address, customer number or code, role and state."""
+    search, show = one_line(request.args.get("q", ""), 100), one_of(Show, request.args.get("show"), Show.ALL)
+    wanted = request.args.get("role", "")
+    role = Role(wanted) if wanted in set(Role) else None
+    currency = words.in_force().currency
+    rows, older = people_.listed(currency, search=search, role=role, show=show, before=page_key("before"))
+    return render_template(
+        "admin/people.html", rows=rows, older=older, search=search, role=role, roles=list(Role), show=show,
+        shows=list(Show),
+    )  # fmt: skip
 
 
-def _user(wanted: str) -> User:
+def user_of(wanted: str) -> User:
+    """Whoever has this public id; 404 if nobody has."""
     return users.find_by_public_id(wanted) or abort(404)
 
 
 @blueprint.get("/people/<wanted>")
 @access.needs("read")
 def person(wanted: str) -> ResponseReturnValue:
-    found = _user(wanted)
+    """C5: one person: what they brought, earned and did, and what was done about them."""
+    found, currency = user_of(wanted), words.in_force().currency
     return render_template(
         "admin/person.html",
         person=found,
+        about=people_.about(found, currency),
         referral=referrals_.of_referee(found.id),
-        balances=ledger.balances(found.id, terms.in_force().currency),
-        history=desk.history(subjects=[("user", found.public_id)])[0],
+        balances=ledger.balances(found.id, currency),
+        history=desk.history(subjects=[("user", found.public_id)], most=people_.GLANCE)[0],
         role=inputs.Role(formdata=None),
-        note=inputs.Note(formdata=None),
-        only=inputs.Only(),
+        suspending=_why("suspension"),
+        shutting=_why("shut-out"),
+        now=clock.now(),
     )
+
+
+def _why(what: str) -> inputs.Note:
+    """A form for a reason, of several on one page."""
+    form = inputs.Note(formdata=None)
+    form.note.id = f"why-{what}"
+    return form
 
 
 @blueprint.post("/people/<wanted>/roles")
 @access.needs("own")
 def grant(wanted: str) -> ResponseReturnValue:
-    found, form = _user(wanted), inputs.Role()
+    found, form = user_of(wanted), inputs.Role()
     if not form.validate():
         abort(400)
     return act(
@@ -65,7 +85,7 @@ def grant(wanted: str) -> ResponseReturnValue:
 @blueprint.post("/people/<wanted>/roles/<role>/withdrawal")
 @access.needs("own")
 def withdraw(wanted: str, role: str) -> ResponseReturnValue:
-    found = _user(wanted)
+    found = user_of(wanted)
     if role not in set(Role):
         abort(404)
     return act(
@@ -87,8 +107,20 @@ def readmission(wanted: str) -> ResponseReturnValue:
     return _with_reason(wanted, story.readmit, gettext("No longer suspended."))
 
 
+@blueprint.post("/people/<wanted>/shut-out")
+@access.needs("own")
+def shut_out(wanted: str) -> ResponseReturnValue:
+    return _with_reason(wanted, story.shut_out, gettext("Shut out: signed out everywhere, and no signing in."))
+
+
+@blueprint.post("/people/<wanted>/letting-in")
+@access.needs("own")
+def let_in(wanted: str) -> ResponseReturnValue:
+    return _with_reason(wanted, story.let_in, gettext("Let in: signing in works again."))
+
+
 def _with_reason(wanted: str, verb: Callable[..., None], done: str) -> ResponseReturnValue:
-    found, form = _user(wanted), inputs.Note()
+    found, form = user_of(wanted), inputs.Note()
     if not form.validate():
         flash(gettext("Write why."), "bad")
         return redirect(url_for(".person", wanted=wanted))
@@ -97,3 +129,55 @@ def _with_reason(wanted: str, verb: Callable[..., None], done: str) -> ResponseR
         done=done,
         back=url_for(".person", wanted=wanted),
     )
+
+
+@blueprint.post("/people/<wanted>/reset")
+@access.needs("own")
+@limits.own_forms
+def mail_reset(wanted: str) -> ResponseReturnValue:
+    """Has the link for a new password mailed to somebody who asks for help."""
+    found = user_of(wanted)
+    return act(
+        lambda: story.mail_reset(found, by=access.me().id, at=clock.now()),
+        done=gettext("The link for a new password is on its way to %(email)s.", email=found.email),
+        back=url_for(".person", wanted=wanted),
+    )
+
+
+# --- colleagues -----------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/colleagues")
+@access.needs("own")
+def colleagues() -> ResponseReturnValue:
+    """Who works on the program, and the form that invites somebody more."""
+    return _colleagues(inputs.Colleague(formdata=None))
+
+
+def _colleagues(form: inputs.Colleague) -> str:
+    return render_template("admin/colleagues.html", colleagues=people_.colleagues(), form=form)
+
+
+@blueprint.post("/colleagues")
+@access.needs("own")
+@limits.own_forms
+def invite_colleague() -> ResponseReturnValue:
+    form = inputs.Colleague()
+    if not form.validate():
+        return _colleagues(form), 422
+    try:
+        with database.writing():
+            invited = story.invite_colleague(
+                form.email.data, Role(form.role.data), name=form.name.data or "", by=access.me().id, at=clock.now()
+            )
+            at_once = invited.confirmed_at is not None
+    except Refusal as refusal:
+        form.email.errors = [words.say(refusal)]
+        return _colleagues(form), 422
+    flash(
+        gettext("%(email)s has the role and is told by mail.", email=form.email.data)
+        if at_once
+        else gettext("A link is on its way to %(email)s. The role is theirs once they open it.", email=form.email.data),
+        "ok",
+    )
+    return redirect(url_for(".colleagues"))

@@ -1,0 +1,110 @@
+"""What the owner does about people, in a real browser, with script and without."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from portal import sweeps
+from portal.config import Settings
+from portal.delivery.mail import Files
+from tests.browser.conftest import People
+from tests.browser.people import PASSWORD, staff
+
+
+def main(page: Page):
+    return page.get_by_role("main")
+
+
+def test_the_owner_imports_records_corrects_gives_a_friend_and_invites(people: People, settings: Settings) -> None:
+    staff()
+    olivia = people.sign_in("olivia@example.com", PASSWORD)
+
+    # A file is checked; a faulty line is told; nothing is there before it is confirmed.
+    olivia.goto("/admin/people")
+    olivia.get_by_role("link", name="Import a file").click()
+    olivia.get_by_role("radio", name=re.compile("^Customers")).check()
+    rows = b"external_id,email,name\nC-1,bob@example.com,Bob\nC-2,nobody,Nobody\n"
+    olivia.get_by_label("CSV file").set_input_files({"name": "shop.csv", "mimeType": "text/csv", "buffer": rows})
+    olivia.get_by_role("button", name="Check the file").click()
+    expect(main(olivia)).to_contain_text("Enter an e-mail like name@example.com.")
+    expect(main(olivia)).to_contain_text("Nothing is stored so far.")
+    olivia.get_by_role("button", name="Import 1 row").click()
+    expect(olivia.get_by_role("heading", level=1)).to_have_text("Imported")
+
+    # Bob came without a code: he is given to Alice by her code, with a reason.
+    olivia.goto("/admin/people?q=C-1")
+    olivia.get_by_role("link", name="Bob", exact=True).click()
+    olivia.get_by_role("link", name="Correct who brought Bob").click()
+    olivia.get_by_label("Code or e-mail address").fill("alice@example.com")
+    olivia.get_by_label("Reason").fill("Alice told us, and Bob says so too.")
+    olivia.get_by_role("button", name="Correct the referrer").click()
+    expect(main(olivia)).to_contain_text("Alice, code")
+
+    # An order by form: the same number again says what is there; Olivia does not decide what it earned.
+    for said in ("The order is taken.", "is there since"):
+        olivia.goto("/admin/people?q=bob@")
+        olivia.get_by_role("link", name="Bob", exact=True).click()
+        olivia.get_by_role("link", name="Record an order").click()
+        olivia.get_by_label("Number of the order").fill("B-1")
+        olivia.get_by_label("Amount of the order", exact=True).fill("64.00")
+        olivia.get_by_role("button", name="Record the order").click()
+        expect(main(olivia)).to_contain_text(said)
+    expect(main(olivia)).to_contain_text("You recorded this order; a colleague decides it.")
+
+    # A correction: pressed once, seen by Alice with its reason.
+    olivia.goto("/admin/people?q=alice")
+    olivia.get_by_role("link", name="Alice", exact=True).click()
+    olivia.get_by_role("link", name="Correct the balance").click()
+    olivia.get_by_label("Add to the balance").check()
+    olivia.get_by_label("Amount", exact=True).fill("5.00")
+    olivia.get_by_label("Reason").fill("We forgot your bonus.")
+    olivia.get_by_role("button", name="Correct the balance").click()
+    expect(main(olivia)).to_contain_text("Corrected.")
+    alice = people.sign_in("alice@example.com", PASSWORD)
+    alice.goto("/rewards")
+    expect(main(alice)).to_contain_text("Correction: We forgot your bonus.")
+    expect(main(alice)).to_contain_text("£5.00")
+
+    # Shut out, Alice is out at her next click; let in, she signs in again.
+    olivia.locator("summary", has_text="Shut Alice out").click()
+    olivia.locator("form[action$='/shut-out'] textarea").fill("A stolen telephone.")
+    olivia.get_by_role("button", name="Shut Alice out", exact=True).click()
+    expect(main(olivia)).to_contain_text("Shut out since")
+    alice.goto("/rewards")
+    alice.wait_for_url("**/login")
+
+    # A colleague is invited, chooses a password by the mailed link, and sees what the role shows.
+    olivia.goto("/admin/colleagues")
+    main(olivia).get_by_label("E-mail").fill("jo@example.com")
+    olivia.get_by_label("Role").select_option("finance")
+    olivia.get_by_role("button", name="Invite", exact=True).click()
+    expect(main(olivia)).to_contain_text("A link is on its way to jo@example.com")
+    jo = people.page()
+    jo.goto(join_link(settings))
+    jo.get_by_label("Password", exact=False).first.fill("quite a long password")
+    jo.get_by_role("button", name="Set the password").click()
+    jo.wait_for_url("**/login")
+    jo.get_by_label("E-mail").fill("jo@example.com")
+    jo.get_by_label("Password", exact=True).fill("quite a long password")
+    main(jo).get_by_role("button", name="Sign in").click()
+    jo.goto("/admin/payouts")
+    expect(jo.get_by_role("heading", level=1)).to_have_text("Payouts")
+
+    # All of it stands in the audit list, found by its address.
+    olivia.goto("/admin/audit")
+    olivia.get_by_label("Who").select_option(label="Olivia")
+    olivia.get_by_label("What").select_option(label="Person")
+    olivia.get_by_role("button", name="Show").click()
+    assert "what=user" in olivia.url
+    for line in ("Shut out of signing in", "Balance corrected · £5.00", "Colleague invited"):
+        expect(main(olivia)).to_contain_text(line)
+
+
+def join_link(settings: Settings) -> str:
+    """The path in the colleague's mail; the worker's job sends it first."""
+    out = Files(settings.mail_dir)
+    sweeps.send_mail(out, base_url=settings.base_url)
+    for path in out.newest():
+        if found := re.search(r"http://127\.0\.0\.1:\d+(/join/\S+)", path.read_bytes().decode()):
+            return found[1]
+    raise AssertionError("no mail to a colleague")

@@ -1,0 +1,130 @@
+"""Migrations of a database that is in use: every row and trigger stays, and the ledger admits what is new."""
+
+import shutil
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.pool import NullPool
+
+from portal.core import migrate
+from tests.domain.test_migrations import shape_of
+
+THEN = datetime(2026, 9, 1, 12, tzinfo=UTC)
+
+ROWS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("users", {"email": "alice@example.com", "shows_name": True}),
+    ("users", {"email": "bob@example.com", "shows_name": True}),
+    ("notes", {}),
+    ("terms", {"version": 1, "state": "live", "touch": "last"}),
+    ("rules", {"kind": "fixed", "goal": "purchase", "beneficiary": "referrer", "often": "first", "amount_minor": 2000}),
+    ("links", {}),
+    ("referrals", {"referrer_id": 1, "referee_id": 2, "how": "claim"}),
+    ("conversions", {"amount_minor": 6400, "currency": "EUR", "customer_email": "bob@example.com"}),
+    ("rewards", {"beneficiary": "referrer", "amount_minor": 2000, "state": "approved", "released_at": THEN}),
+    ("refunds", {"amount_minor": 100}),
+    ("clawbacks", {"amount_minor": 30}),
+    ("decisions", {"verdict": "reject", "reason": "abuse", "amount_minor": 2000}),
+    ("payout_methods", {"kind": "credit"}),
+    ("payout_batches", {"state": "draft"}),
+    ("payouts", {"state": "preparing", "amount_minor": 1970}),
+    ("payout_lines", {"reward_id": 1, "amount_minor": 2000}),
+    ("payout_lines", {"clawback_id": 1, "amount_minor": -30}),
+    ("accounted_clawbacks", {"line_id": 2}),
+    ("transfers", {"from_bucket": "program", "to_bucket": "pending", "cause_kind": "reward", "amount_minor": 2000}),
+    ("transfers", {"from_bucket": "pending", "to_bucket": "approved", "cause_kind": "decision", "amount_minor": 2000}),
+    ("seals", {}),
+    ("one_time_keys", {"purpose": "reset"}),
+)
+"""A row or two of everything that a version makes anew or changes, as the first version kept them."""
+
+
+@pytest.fixture
+def engine(empty_database_url: str) -> Iterator[Engine]:
+    made = sa.create_engine(empty_database_url, poolclass=NullPool)
+    if made.dialect.name == "sqlite":
+        sa.event.listen(made, "connect", lambda connection, _record: connection.execute("PRAGMA foreign_keys = ON"))
+    yield made
+    made.dispose()
+
+
+def first_version(folder: Path) -> Path:
+    """Our migrations as they were when the first version was released."""
+    scripts = folder / "migrations"
+    shutil.copytree(migrate.SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (scripts / "versions").glob("*.py"):
+        if not path.name.startswith("0001"):
+            path.unlink()
+    return scripts
+
+
+def fill(connection: sa.Connection) -> None:
+    """Rows that point to each other; what a row does not name gets something that fits its column."""
+    known = sa.MetaData()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Skipped unsupported reflection of expression-based index")
+        known.reflect(connection)
+    for number, (name, given) in enumerate(ROWS):
+        table = known.tables[name]
+        values: dict[str, Any] = {}
+        for column in table.columns:
+            if column.nullable or (column.primary_key and column.autoincrement):
+                continue
+            kind = column.type.python_type
+            values[column.name] = (
+                (1 if column.foreign_keys else number + 1) if kind is int
+                else THEN if kind is datetime
+                else True if kind is bool
+                else f"x{number}"[: getattr(column.type, "length", None)]
+            )  # fmt: skip
+        connection.execute(table.insert().values(**values | given))
+
+
+def rows(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every table by its first columns, so that a table with one more compares."""
+    with engine.connect() as connection:
+        tables = sorted(set(sa.inspect(connection).get_table_names()) - {"alembic_version"})
+        return {
+            name: sorted(tuple(row) for row in connection.exec_driver_sql(f'SELECT * FROM "{name}"')) for name in tables
+        }
+
+
+@pytest.mark.both_databases
+def test_a_database_with_rows_keeps_them_and_its_triggers_and_admits_corrections(
+    engine: Engine, tmp_path: Path
+) -> None:
+    migrate.upgrade(engine, scripts=first_version(tmp_path))
+    with engine.begin() as connection:
+        fill(connection)
+    before, shape = rows(engine), shape_of(engine)
+    assert migrate.upgrade(engine)
+    after = rows(engine)
+    for name, kept in before.items():
+        assert [row[: len(kept[0])] for row in after[name]] == kept if kept else not after[name], name
+    triggers = {part: text for part, text in shape.items() if part.startswith("trigger")}
+    assert {part: shape_of(engine)[part] for part in triggers} == triggers
+    correction = (
+        "INSERT INTO transfers (user_id, from_bucket, to_bucket, amount_minor, currency, cause_kind, cause_id, at) "
+        "VALUES (1, 'program', 'payable', 5, 'EUR', '{}', 77, '2026-09-01 12:00:00')"
+    )
+    with engine.begin() as connection:
+        connection.exec_driver_sql(correction.format("correction"))
+    for refused, why in (
+        (correction.format("gift"), IntegrityError),
+        (correction.format("correction"), IntegrityError),
+        ("UPDATE transfers SET amount_minor = 1", DBAPIError),
+        ("DELETE FROM decisions", DBAPIError),
+        ("DELETE FROM payout_lines WHERE id = 2", IntegrityError),  # accounted_clawbacks points to it
+    ):
+        with pytest.raises(why), engine.begin() as connection:
+            connection.exec_driver_sql(refused)
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            assert connection.exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
+            assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []

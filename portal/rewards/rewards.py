@@ -51,6 +51,10 @@ class Reason(StrEnum):
     OTHER = "other"
 
 
+NOT_GENUINE = (Reason.SELF_REFERRAL, Reason.DUPLICATE, Reason.EXISTING_CUSTOMER, Reason.TEST_ORDER, Reason.ABUSE)
+"""The reasons that say that the friend was none, or not a new one: those by which a signal was right."""
+
+
 class DecisionRefused(Refusal):
     """A decision that cannot be taken, or not any more."""
 
@@ -242,6 +246,22 @@ def friends_counted(referrer_id: int, goal: str) -> int:
         sa.select(sa.func.count(sa.distinct(Conversion.referral_id)))
         .join(Referral, Referral.id == Conversion.referral_id)
         .where(Referral.referrer_id == referrer_id, Conversion.goal == goal, Conversion.counted, ~lost)
+    )
+    return session.scalar(query) or 0
+
+
+def found_not_genuine(referrer_id: int) -> int:
+    """How many rewards for a referrer's friends stand rejected for a reason in `NOT_GENUINE`, each friend once."""
+    query = (
+        sa.select(sa.func.count(sa.distinct(Reward.referral_id)))
+        .join(Referral, Referral.id == Reward.referral_id)
+        .join(Decision, Decision.reward_id == Reward.id)
+        .where(
+            Referral.referrer_id == referrer_id,
+            Reward.state == State.REJECTED,
+            Decision.verdict == Verdict.REJECT,
+            Decision.reason.in_(NOT_GENUINE),
+        )
     )
     return session.scalar(query) or 0
 

@@ -75,9 +75,7 @@ def is_suspended(name: str, *, after: str = "1d") -> Step:
 
 def regulars(many: int, *, at: str, device: str) -> tuple[Step, ...]:
     """People who have long been there from a network, with devices of a kind: it is a place where many come and go."""
-    return tuple(joins(f"Regular{n}", on=f"Regular{n}/{device}", at=at, after="3h") for n in range(many)) + (
-        lambda tell: tell.waits("45d"),
-    )
+    return (lambda tell: tell.regulars(many, at=at, device=device),)
 
 
 def honest(name: str, *steps: Step) -> Story:
@@ -252,6 +250,16 @@ CROWDS = (
            joins("Xenia", on="Xenia/iphone", at="*telco1"),
            *(brings("Xenia", f"Singer{n}", on=f"Singer{n}/{kind}", at="*telco1", after="7h") for n, kind in enumerate(["android", "iphone17", "android2", "windows", "ipad"])),
            orders("Singer2")),
+    honest("two who met at a conference, on the wireless of its hotel",
+           joins("Berit", on="Berit/mac", at="hotel"), brings("Berit", "Caspar", on="Caspar/windows", at="hotel", after="3h"), orders("Caspar")),
+    honest("a nurse helps three in a home for the old, on the home's tablets, over a month",
+           joins("Dunja", on="Dunja/android", at="*telco2"),
+           *(brings("Dunja", name, on=f"tablet{n}/ipad", at="home for the old", after="9d", takes="20m") for n, name in enumerate(("Erna", "Friedel", "Gustav"))),
+           orders("Erna", 3900, after="1h"), orders("Gustav")),
+    honest("a theatre group on tour: four on a train's wireless, their own devices",
+           joins("Hedda", on="Hedda/iphone", at="train"),
+           *(brings("Hedda", f"Player{n}", on=f"Player{n}/{kind}", at="train", after="35m") for n, kind in enumerate(["android", "mac", "iphone17", "windows"])),
+           orders("Player0"), orders("Player3")),
     honest("a refugee centre's public terminal, two people in one week",
            joins("Yusuf", on="Yusuf/android", at="*telco3"), brings("Yusuf", "Zara", on="terminal/firefox", at="centre"),
            brings("Yusuf", "Amir", on="terminal/firefox", at="centre", after="4d"), orders("Zara", 3100)),
@@ -260,10 +268,10 @@ CROWDS = (
 # --- honest: on their own way ---------------------------------------------------------------------------------
 
 ON_THEIR_WAY = (
-    honest("a blogger's post: thirty in a day, from everywhere",
+    honest("a blogger's post: fifteen in an afternoon, from everywhere",
            joins("Bea", on="Bea/mac", at="home"),
-           *(brings("Bea", f"Reader{n}", on=f"Reader{n}/{kind}", at=f"place{n}", after="25m", referer="https://bea-bakes.blog/post/7")
-             for n, kind in enumerate(["iphone", "android", "windows", "mac", "edge"] * 6)),
+           *(brings("Bea", f"Reader{n}", on=f"Reader{n}/{kind}", at=f"place{n}", after="14m", referer="https://bea-bakes.blog/post/7")
+             for n, kind in enumerate(["iphone", "android", "windows", "mac", "edge"] * 3)),
            orders("Reader1"), orders("Reader2", 8800), orders("Reader9")),
     honest("a newsletter with a campaign's name in its links",
            joins("Carl", on="Carl/windows", at="home"),
@@ -292,6 +300,10 @@ ON_THEIR_WAY = (
            refunds("Buyer2")),
     honest("the only friend so far gives the order back",
            joins("Rex", on="Rex/mac", at="home"), brings("Rex", "Suse", on="Suse/iphone", at="home2"), orders("Suse"), refunds("Suse")),
+    honest("two friends who change a size: all goes back, and they order again",
+           joins("Lotte", on="Lotte/mac", at="home"),
+           *(step for n in range(2) for step in (
+               brings("Lotte", f"Changer{n}", on=f"Changer{n}/iphone", at=f"home{n}"), orders(f"Changer{n}", 7900), refunds(f"Changer{n}"), orders(f"Changer{n}", 7900, after="1h")))),
     honest("somebody who tags addresses for order in the mailbox",
            joins("Tina", on="Tina/mac", at="home"), brings("Tina", "Udo", on="Udo/android", at="home2", email="udo.lang+friends@gmail.com"), orders("Udo")),
     honest("two who hide their addresses with their phones' maker",

@@ -7,9 +7,10 @@ from portal import program
 from portal.accounts import sign_ins, users
 from portal.accounts.users import Surroundings, User
 from portal.core.database import session
-from portal.rewards import rewards, signals
+from portal.rewards import kinds, rewards, signals
+from portal.rewards.kinds import Kind
 from portal.rewards.rewards import State
-from portal.rewards.signals import Assessed, Assessment, Kind
+from portal.rewards.signals import Assessed, Assessment
 from tests.factories import Scene
 
 VISITOR = "the-visitor-in-testsA"
@@ -121,8 +122,9 @@ def test_many_sign_ups_from_one_network_within_an_hour_are_to_be_checked(scene: 
     assert Kind.MANY_SIGN_UPS not in raised(scene, arrives(6))
 
 
-def test_every_signal_has_a_weight_and_a_sentence() -> None:
-    assert set(signals.WEIGHTS) == set(signals.SENTENCES) == set(Kind)
+def test_every_signal_has_a_weight_and_a_sentence(scene: Scene) -> None:
+    assert set(kinds.ABOUT) == set(kinds.standings()) == set(Kind)
+    assert all(about.sentence and about.name and 0 <= about.weight <= kinds.MOST for about in kinds.ABOUT.values())
     assert [signals.assessed(weight) for weight in (0, 29, 30, 69, 70)] == [
         Assessment.CLEAR, Assessment.CLEAR, Assessment.CHECK, Assessment.CHECK, Assessment.RISKY,
     ]  # fmt: skip

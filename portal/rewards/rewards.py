@@ -250,18 +250,21 @@ def friends_counted(referrer_id: int, goal: str) -> int:
     return session.scalar(query) or 0
 
 
+def stands_as_not_genuine() -> sa.ColumnElement[bool]:
+    """For queries over rewards: whether the decision that stands rejected it for a reason in `NOT_GENUINE`."""
+    later = aliased(Decision)
+    latest = sa.select(sa.func.max(later.number)).where(later.reward_id == Reward.id).scalar_subquery()
+    decision = sa.select(Decision.id).where(
+        Decision.reward_id == Reward.id, Decision.number == latest, Decision.reason.in_(NOT_GENUINE)
+    )
+    return sa.and_(Reward.state == State.REJECTED, decision.exists())
+
+
 def found_not_genuine(referrer_id: int) -> int:
-    """How many rewards for a referrer's friends stand rejected for a reason in `NOT_GENUINE`, each friend once."""
-    query = (
-        sa.select(sa.func.count(sa.distinct(Reward.referral_id)))
-        .join(Referral, Referral.id == Reward.referral_id)
-        .join(Decision, Decision.reward_id == Reward.id)
-        .where(
-            Referral.referrer_id == referrer_id,
-            Reward.state == State.REJECTED,
-            Decision.verdict == Verdict.REJECT,
-            Decision.reason.in_(NOT_GENUINE),
-        )
+    """How many friends of a referrer have a reward that stands rejected as not genuine."""
+    query = sa.select(sa.func.count(sa.distinct(Reward.referral_id))).where(
+        Reward.referral_id.in_(sa.select(Referral.id).where(Referral.referrer_id == referrer_id)),
+        stands_as_not_genuine(),
     )
     return session.scalar(query) or 0
 

@@ -27,7 +27,7 @@ from portal.accounts import users
 from portal.core import clock, money
 from portal.core.language import NAMES
 from portal.payouts.methods import Kind
-from portal.rewards import appeals
+from portal.rewards import appeals, kinds
 from portal.rewards.rewards import Reason
 from portal.sharing import invites
 from portal.web import words
@@ -308,6 +308,27 @@ class Note(Form):
     """A reason for colleagues; needed."""
 
     note = TextAreaField(_l("Reason"), validators=[InputRequired(_l("Write why.")), Length(max=500), without_nul])
+
+
+class SignalWeight(Form):
+    """What the owner makes of a kind of signal; many stand on one page, so each has ids of its own."""
+
+    weight = IntegerField(
+        _l("Weight"),
+        validators=[
+            InputRequired(_l("Write a whole number from 0 to %(most)s.", most=kinds.MOST)),
+            NumberRange(0, kinds.MOST, message=_l("Write a whole number from 0 to %(most)s.", most=kinds.MOST)),
+        ],
+    )
+    is_on = BooleanField(_l("Look for this"))
+
+    @classmethod
+    def of(cls, kind: str, **given: Any) -> "SignalWeight":
+        """The form of a kind."""
+        made = cls(**given)
+        for field in (made.weight, made.is_on):
+            field.id = f"{field.name}-{kind}"
+        return made
 
 
 class Failure(Form):

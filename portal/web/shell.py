@@ -77,7 +77,7 @@ def navigation() -> list[Item]:
             label,
             url_for(endpoint),
             icon,
-            endpoint == WITHIN.get(request.blueprint or "")
+            endpoint in (WITHIN.get(request.blueprint or ""), WITHIN.get(request.endpoint or ""))
             or here == url_for(endpoint)
             or (endpoint != "admin.overview" and here.startswith(url_for(endpoint) + "/")),
             (desk.pending_count() or None) if endpoint == "admin.rewards" else None,

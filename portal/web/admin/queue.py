@@ -8,9 +8,10 @@ from portal import program as story
 from portal.core import clock, database
 from portal.referrals import claims
 from portal.referrals import referrals as referrals_
-from portal.reports import desk, status
+from portal.reports import desk, signal_record, status
 from portal.rewards import appeals as appeals_
 from portal.rewards import rewards as rewards_
+from portal.rewards.kinds import ABOUT, Kind
 from portal.rewards.rewards import Reason, Reward
 from portal.web import access, inputs, words
 from portal.web.acting import act
@@ -115,10 +116,23 @@ def approvals() -> ResponseReturnValue:
 @blueprint.get("/referrals")
 @access.needs("read")
 def referrals() -> ResponseReturnValue:
-    listed, older = desk.referrals_listed(before=page_key("before"))
+    chosen = _chosen_signal()
+    among = signal_record.behind(*chosen, at=clock.now()) if chosen else None
+    listed, older = desk.referrals_listed(before=page_key("before"), among=among)
     return render_template(
-        "admin/referrals.html", referrals=listed, older=older, now=clock.now(), claims=claims.waiting()
-    )
+        "admin/referrals.html", referrals=listed, older=older, now=clock.now(),
+        claims=[] if chosen else claims.waiting(),
+        signal=ABOUT[chosen[0]] if chosen else None, outcome=chosen[1] if chosen else None,
+        filters={"signal": chosen[0], "outcome": chosen[1]} if chosen else {},
+    )  # fmt: skip
+
+
+def _chosen_signal() -> tuple[Kind, signal_record.Outcome] | None:
+    """The filter by a kind of signal and what became of it, as it stands in the address; anything else is none."""
+    kind, outcome = request.args.get("signal", ""), request.args.get("outcome", "raised")
+    if kind not in set(Kind) or outcome not in set(signal_record.Outcome):
+        return None
+    return Kind(kind), signal_record.Outcome(outcome)
 
 
 @blueprint.post("/claims/<wanted>/answer")

@@ -252,12 +252,10 @@ def friends_counted(referrer_id: int, goal: str) -> int:
 
 def stands_as_not_genuine() -> sa.ColumnElement[bool]:
     """For queries over rewards: whether the decision that stands rejected it for a reason in `NOT_GENUINE`."""
-    later = aliased(Decision)
-    latest = sa.select(sa.func.max(later.number)).where(later.reward_id == Reward.id).scalar_subquery()
-    decision = sa.select(Decision.id).where(
-        Decision.reward_id == Reward.id, Decision.number == latest, Decision.reason.in_(NOT_GENUINE)
-    )
-    return sa.and_(Reward.state == State.REJECTED, decision.exists())
+    latest, later = aliased(Decision), aliased(Decision)
+    overruled = sa.select(later.id).where(later.reward_id == latest.reward_id, later.number > latest.number).exists()
+    stands = sa.select(latest.id).where(latest.reward_id == Reward.id, latest.reason.in_(NOT_GENUINE), ~overruled)
+    return sa.and_(Reward.state == State.REJECTED, stands.correlate(Reward).exists())
 
 
 def found_not_genuine(referrer_id: int) -> int:

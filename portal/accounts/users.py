@@ -173,7 +173,7 @@ PUBLIC_DOMAINS = frozenset(
     telenet.be skynet.be ziggo.nl kpnmail.nl planet.nl hetnet.nl bluewin.ch sunrise.ch aon.at chello.at wp.pl o2.pl
     onet.pl interia.pl seznam.cz centrum.cz telia.com btinternet.com sky.com virginmedia.com ntlworld.com talktalk.net
     comcast.net verizon.net att.net sbcglobal.net cox.net bellsouth.net rogers.com shaw.ca bigpond.com optusnet.com.au
-    qq.com 163.com 126.com naver.com duck.com simplelogin.com mozmail.com relay.firefox.com example.com
+    qq.com 163.com 126.com naver.com duck.com simplelogin.com mozmail.com relay.firefox.com
 """.split()
 )
 """Where anybody can have an address, so that one domain says nothing: mail and internet providers, relays."""
@@ -182,7 +182,8 @@ PUBLIC_DOMAINS = frozenset(
 def private_domain(email: str) -> str | None:
     """The domain of an address if it is one's own or a company's; None for public providers."""
     domain = email.lower().rpartition("@")[2]
-    return None if domain in PUBLIC_DOMAINS or domain in blocklist else domain
+    nobodys = re.search(r"(^|\.)example\.(com|net|org)$", domain)  # RFC 2606
+    return None if nobodys or domain in PUBLIC_DOMAINS or domain in blocklist else domain
 
 
 def stem(email: str) -> str:

@@ -11,8 +11,13 @@ from werkzeug.exceptions import HTTPException
 from portal.reports import desk
 from portal.web import words
 
-WITHIN = {"sharing": "dashboard.friends", "poster": "dashboard.home"}
-"""Pages of these blueprints belong to that page of the navigation."""
+WITHIN = {
+    "sharing": "dashboard.friends",
+    "poster": "dashboard.home",
+    "admin.signals": "admin.program",
+    "admin.weigh": "admin.program",
+}
+"""Pages of these blueprints, and these pages, belong to that page of the navigation."""
 
 THEMES = ("light", "dark", "system")
 

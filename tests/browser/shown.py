@@ -71,6 +71,7 @@ def everything() -> Iterator[Shown]:
             yield Shown(endpoint, "empty", path, reader(needs), "empty")
     yield from _friends()
     yield from _errors()
+    yield from _signals()
     yield from _of_the_program()
     yield from _of_the_friend()
     for endpoint, (needs, path) in pages.items():
@@ -110,6 +111,15 @@ def _of_the_friend() -> Iterator[Shown]:
     yield Shown("public.confirm", "link not known", "/confirm/nothing", status=404)
     yield Shown("public.new_password", "link not known", "/reset/nothing", status=404)
     yield Shown("public.check_your_email", "after signing up", "/signup?ref={code}", act=_sign_up)
+
+
+def _signals() -> Iterator[Shown]:
+    yield Shown("admin.signals", "read only", "/admin/signals", "reviewer")
+    yield Shown(
+        "admin.signals", "error", "/admin/signals", "owner", act=_post("/signals/disposable", {"weight": "101"})
+    )
+    yield Shown("admin.referrals", "by a signal", "/admin/referrals?signal=disposable", "owner")
+    yield Shown("admin.referrals", "no such signal", "/admin/referrals?signal=chain", "owner")
 
 
 def _errors() -> Iterator[Shown]:

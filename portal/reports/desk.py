@@ -90,13 +90,9 @@ def pending_count() -> int:
     return session.scalar(sa.select(sa.func.count()).where(Reward.state == State.PENDING)) or 0
 
 
-def referrals_listed(
-    *, before: int | None = None, among: sa.Select[int] | None = None, most: int = PAGE
-) -> tuple[list[Referral], int | None]:
-    """Referrals, the newest first, and the key of the next page if there is one. `among`: only those with these ids."""
+def referrals_listed(*, before: int | None = None, most: int = PAGE) -> tuple[list[Referral], int | None]:
+    """Referrals, the newest first, and the key of the next page if there is one."""
     query = sa.select(Referral).options(joinedload(Referral.referee), joinedload(Referral.referrer))
-    if among is not None:
-        query = query.where(Referral.id.in_(among))
     if before is not None:
         query = query.where(Referral.id < before)
     found = list(session.scalars(query.order_by(Referral.id.desc()).limit(most + 1)).unique())

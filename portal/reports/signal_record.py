@@ -7,18 +7,19 @@ Decided: a reward of the referral was approved, paid or rejected. Right: one of 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import joinedload
 
 from portal.core import clock
 from portal.core.database import session
+from portal.referrals.referrals import Referral
 from portal.rewards import kinds, rewards
 from portal.rewards.kinds import ABOUT, About, Kind, Look, Standing
 from portal.rewards.rewards import Reward, State
 from portal.rewards.signals import Signal
 
-SPAN_DAYS = 365
+SPAN_DAYS, PAGE = 365, 50
 DECIDED = (State.APPROVED, State.PAID, State.REJECTED)
 
 
@@ -42,20 +43,18 @@ class Record:
 
 def records(*, at: datetime) -> dict[Look, list[Record]]:
     """Every kind, by when the portal looks for it; two queries, whatever there is."""
-    each = (
+    decided = sa.select(Reward.referral_id).where(Reward.state.in_(DECIDED)).distinct().subquery()
+    right = sa.select(Reward.referral_id).where(rewards.stands_as_not_genuine()).distinct().subquery()
+    query = (
         sa.select(
-            Signal.kind,
-            sa.func.max(sa.case((Reward.state.in_(DECIDED), 1), else_=0)).label("decided"),
-            sa.func.max(sa.case((rewards.stands_as_not_genuine(), 1), else_=0)).label("right"),
+            Signal.kind, sa.func.count(), sa.func.count(decided.c.referral_id), sa.func.count(right.c.referral_id)
         )
-        .outerjoin(Reward, Reward.referral_id == Signal.referral_id)
+        .outerjoin(decided, decided.c.referral_id == Signal.referral_id)
+        .outerjoin(right, right.c.referral_id == Signal.referral_id)
         .where(Signal.raised_at >= at - clock.days(SPAN_DAYS))
-        .group_by(Signal.kind, Signal.referral_id)
-        .subquery()
+        .group_by(Signal.kind)
     )
-    query = sa.select(each.c.kind, sa.func.count(), sa.func.sum(each.c.decided), sa.func.sum(each.c.right))
-    counted = {kind: (raised, int(decided), int(right)) for kind, raised, decided, right in
-               session.execute(query.group_by(each.c.kind))}  # fmt: skip
+    counted = {kind: numbers for kind, *numbers in session.execute(query)}
     today = kinds.standings()
     found: dict[Look, list[Record]] = {look: [] for look in Look}
     for kind, about in ABOUT.items():
@@ -63,12 +62,19 @@ def records(*, at: datetime) -> dict[Look, list[Record]]:
     return found
 
 
-def behind(kind: Kind, outcome: Outcome, *, at: datetime) -> sa.Select[Any]:
-    """The row numbers of the referrals behind one of these numbers, as a query."""
+def behind(
+    kind: Kind, outcome: Outcome, *, before: int | None = None, most: int = PAGE, at: datetime
+) -> tuple[list[Referral], int | None]:
+    """The referrals behind one of these numbers, the newest first, and the key of the next page if there is one."""
     query = sa.select(Signal.referral_id).where(Signal.kind == kind, Signal.raised_at >= at - clock.days(SPAN_DAYS))
-    decided = sa.select(Reward.id).where(Reward.referral_id == Signal.referral_id)
+    of_it = sa.select(Reward.id).where(Reward.referral_id == Signal.referral_id)
     if outcome == Outcome.DECIDED:
-        return query.where(decided.where(Reward.state.in_(DECIDED)).exists())
+        query = query.where(of_it.where(Reward.state.in_(DECIDED)).exists())
     if outcome == Outcome.RIGHT:
-        return query.where(decided.where(rewards.stands_as_not_genuine()).exists())
-    return query
+        query = query.where(of_it.where(rewards.stands_as_not_genuine()).exists())
+    if before is not None:
+        query = query.where(Signal.referral_id < before)
+    numbers = list(session.scalars(query.order_by(Signal.referral_id.desc()).limit(most + 1)))
+    people = (joinedload(Referral.referee), joinedload(Referral.referrer))
+    found = sa.select(Referral).options(*people).where(Referral.id.in_(numbers[:most])).order_by(Referral.id.desc())
+    return list(session.scalars(found)), numbers[most - 1] if len(numbers) > most else None

@@ -258,13 +258,10 @@ def stands_as_not_genuine() -> sa.ColumnElement[bool]:
     return sa.and_(Reward.state == State.REJECTED, stands.correlate(Reward).exists())
 
 
-def found_not_genuine(referrer_id: int) -> int:
-    """How many friends of a referrer have a reward that stands rejected as not genuine."""
-    query = sa.select(sa.func.count(sa.distinct(Reward.referral_id))).where(
-        Reward.referral_id.in_(sa.select(Referral.id).where(Referral.referrer_id == referrer_id)),
-        stands_as_not_genuine(),
-    )
-    return session.scalar(query) or 0
+def found_not_genuine(referral_ids: list[int]) -> int:
+    """How many of these referrals have a reward that stands rejected as not genuine."""
+    query = sa.select(sa.func.count(sa.distinct(Reward.referral_id)))
+    return session.scalar(query.where(Reward.referral_id.in_(referral_ids), stands_as_not_genuine())) or 0
 
 
 def given_since(person_id: int, currency: str, since: datetime) -> int:

@@ -92,6 +92,8 @@ def a_time_zone(_form: Form, field: Field) -> None:
 class WholeField(IntegerField):
     """A whole number in plain digits; `int` alone would take `1_000` and numbers that no check can compare."""
 
+    data: Any
+
     def process_formdata(self, valuelist: list[str]) -> None:
         if valuelist and not re.fullmatch(r"\s*-?[0-9]{1,18}\s*", valuelist[0], re.ASCII):
             self.data = None

@@ -3,11 +3,9 @@
 from collections.abc import Iterator
 
 from portal.accounts import users
-from portal.accounts.users import User
 from portal.core import clock
-from portal.referrals.referrals import Referral
 from portal.rewards.kinds import Kind
-from portal.rewards.looks.arrivals import Arrival
+from portal.rewards.looks.arrivals import Arrival, Friend
 from portal.rewards.signals import Finding
 
 SHORTEST_NAME, SHORTEST_STEM = 8, 4
@@ -33,7 +31,7 @@ def same_mailbox(arrival: Arrival) -> Iterator[Finding]:
 def twin_mailbox(arrival: Arrival) -> Iterator[Finding]:
     """Two friends of one referrer with one mailbox, spelled in two ways: both are looked at."""
     own = users.folded(arrival.referee.email)
-    twins = [friend for friend in arrival.circle if users.folded(friend.referee.email) == own]
+    twins = [friend for friend in arrival.circle if users.folded(friend.email) == own]
     yield from _both(arrival, twins, Kind.TWIN_MAILBOX)
 
 
@@ -42,17 +40,17 @@ def alike_address(arrival: Arrival) -> Iterator[Finding]:
     own = users.stem(arrival.referee.email)
     if len(own) >= SHORTEST_NAME and own == users.stem(arrival.referrer.email) and own not in OFFICES:
         yield Finding(arrival.referral.id, Kind.ALIKE_ADDRESS)
-    alike = [friend for friend in arrival.circle if _in_one_row(arrival.referee, friend.referee)]
+    alike = [friend for friend in arrival.circle if _in_one_row(arrival.referee.email, friend.email)]
     if len(alike) + 1 >= MANY_ALIKE:
         yield from _both(arrival, alike, Kind.ALIKE_ADDRESS)
 
 
-def _in_one_row(one: User, other: User) -> bool:
-    locals_ = [user.email.rpartition("@")[0] for user in (one, other)]
-    stem = users.stem(one.email)
+def _in_one_row(one: str, other: str) -> bool:
+    locals_ = [email.rpartition("@")[0] for email in (one, other)]
+    stem = users.stem(one)
     return (
         len(stem) >= SHORTEST_STEM
-        and stem == users.stem(other.email)
+        and stem == users.stem(other)
         and all(any(sign.isdigit() for sign in local) for local in locals_)
     )
 
@@ -73,7 +71,7 @@ def one_domain(arrival: Arrival) -> Iterator[Finding]:
     domain = users.private_domain(arrival.referee.email)
     if domain is None:
         return
-    mates = [friend for friend in arrival.since(clock.days(7)) if users.private_domain(friend.referee.email) == domain]
+    mates = [friend for friend in arrival.since(clock.days(7)) if users.private_domain(friend.email) == domain]
     if len(mates) + 1 >= MANY_AT_DOMAIN:
         yield from _both(arrival, mates, Kind.ONE_DOMAIN)
 
@@ -84,8 +82,8 @@ def same_name(arrival: Arrival) -> Iterator[Finding]:
         yield Finding(arrival.referral.id, Kind.SAME_NAME)
 
 
-def _both(arrival: Arrival, others: list[Referral], kind: Kind) -> Iterator[Finding]:
+def _both(arrival: Arrival, others: list[Friend], kind: Kind) -> Iterator[Finding]:
     """What is found about several friends at once is raised for each, with how many they are."""
     if others:
-        for referral in (arrival.referral, *others):
-            yield Finding(referral.id, kind, str(len(others) + 1))
+        for number in arrival.with_mates(others):
+            yield Finding(number, kind, str(len(others) + 1))

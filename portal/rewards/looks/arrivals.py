@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.orm import joinedload
 
 from portal.accounts import neighbours, sign_ins
 from portal.accounts.neighbours import Place
@@ -16,6 +15,19 @@ from portal.referrals.referrals import Referral
 MOST_FRIENDS = 200
 LATELY_DAYS = 90
 """Older than this, a browser may have been passed on, and a network is somebody else's."""
+
+
+@dataclass(frozen=True)
+class Friend:
+    """Another friend of the referrer: the row number of their referral, who they are, whence they came."""
+
+    id: int
+    referee_id: int
+    joined_at: datetime
+    email: str
+    visitor: str | None
+    network: str | None
+    browser: str | None
 
 
 @dataclass(frozen=True)
@@ -32,22 +44,35 @@ class Arrival:
     seen: Surroundings
     place: Place
     shared: frozenset[str]
-    circle: list[Referral]
+    circle: list[Friend]
 
-    def since(self, span: timedelta) -> list[Referral]:
+    def with_mates(self, mates: list[Friend]) -> list[int]:
+        """The row numbers of the referrals of this friend and of others about whom the same was found."""
+        return [self.referral.id, *(mate.id for mate in mates)]
+
+    def since(self, span: timedelta) -> list[Friend]:
         """The other friends who joined within a span before this one."""
         return [friend for friend in self.circle if self.at - span <= friend.joined_at]
 
 
 def of(referral: Referral, referee: User, referrer: User, *, at: datetime) -> Arrival:
     """The arrival of a referral that was made at a moment."""
+    columns = (
+        Referral.id,
+        Referral.referee_id,
+        Referral.joined_at,
+        User.email,
+        User.visitor,
+        User.network,
+        User.browser,
+    )
     query = (
-        sa.select(Referral)
-        .options(joinedload(Referral.referee))
+        sa.select(*columns)
+        .join(User, User.id == Referral.referee_id)
         .where(Referral.referrer_id == referrer.id, Referral.id != referral.id, Referral.joined_at <= at)
         .order_by(Referral.joined_at.desc())
     )
-    circle = list(session.scalars(query.limit(MOST_FRIENDS)))
+    circle = [Friend(*row) for row in session.execute(query.limit(MOST_FRIENDS))]
     seen = Surroundings(visitor=referee.visitor, network=referee.network, browser=referee.browser)
     own = {referee.id, referrer.id, *(friend.referee_id for friend in circle)}
     place, shared = neighbours.place(seen, but=own, at=at), _shared(referrer, seen, since=at - clock.days(LATELY_DAYS))

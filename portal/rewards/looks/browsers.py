@@ -32,10 +32,10 @@ def same_as_referrers(arrival: Arrival) -> Iterator[Finding]:
 def one_browser(arrival: Arrival) -> Iterator[Finding]:
     """Several friends of one referrer in one browser: each of them is looked at."""
     visitor = arrival.seen.visitor
-    mates = [friend for friend in arrival.since(clock.days(7)) if visitor and friend.referee.visitor == visitor]
+    mates = [friend for friend in arrival.since(clock.days(7)) if visitor and friend.visitor == visitor]
     if len(mates) + 1 >= MANY_IN_BROWSER:
-        for referral in (arrival.referral, *mates):
-            yield Finding(referral.id, Kind.ONE_BROWSER, str(len(mates) + 1))
+        for number in arrival.with_mates(mates):
+            yield Finding(number, Kind.ONE_BROWSER, str(len(mates) + 1))
 
 
 def alike_friends(arrival: Arrival) -> Iterator[Finding]:
@@ -46,11 +46,11 @@ def alike_friends(arrival: Arrival) -> Iterator[Finding]:
     mates = [
         friend
         for friend in arrival.since(clock.days(1))
-        if (friend.referee.network, friend.referee.browser) == (seen.network, seen.browser)
+        if (friend.network, friend.browser) == (seen.network, seen.browser)
     ]
     if len(mates) + 1 >= MANY_ALIKE:
-        for referral in (arrival.referral, *mates):
-            yield Finding(referral.id, Kind.ALIKE_FRIENDS, str(len(mates) + 1))
+        for number in arrival.with_mates(mates):
+            yield Finding(number, Kind.ALIKE_FRIENDS, str(len(mates) + 1))
 
 
 def known_browser(arrival: Arrival) -> Iterator[Finding]:

@@ -63,7 +63,7 @@ def paid_search(arrival: Arrival) -> Iterator[Finding]:
 
 
 def rejected_before(arrival: Arrival) -> Iterator[Finding]:
-    rejected = rewards.found_not_genuine(arrival.referrer.id)
+    rejected = rewards.found_not_genuine([friend.id for friend in arrival.circle])
     if rejected >= OFTEN_REJECTED:
         yield Finding(arrival.referral.id, Kind.REJECTED_BEFORE, str(rejected))
 

@@ -117,10 +117,12 @@ def approvals() -> ResponseReturnValue:
 @access.needs("read")
 def referrals() -> ResponseReturnValue:
     chosen = _chosen_signal()
-    among = signal_record.behind(*chosen, at=clock.now()) if chosen else None
-    listed, older = desk.referrals_listed(before=page_key("before"), among=among)
+    before, now = page_key("before"), clock.now()
+    listed, older = (
+        signal_record.behind(*chosen, before=before, at=now) if chosen else desk.referrals_listed(before=before)
+    )
     return render_template(
-        "admin/referrals.html", referrals=listed, older=older, now=clock.now(),
+        "admin/referrals.html", referrals=listed, older=older, now=now,
         claims=[] if chosen else claims.waiting(),
         signal=ABOUT[chosen[0]] if chosen else None, outcome=chosen[1] if chosen else None,
         filters={"signal": chosen[0], "outcome": chosen[1]} if chosen else {},

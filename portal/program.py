@@ -28,7 +28,18 @@ from portal.referrals import attribution, candidates, claims, referrals
 from portal.referrals.attribution import Attribution, How
 from portal.referrals.claims import Claim
 from portal.referrals.referrals import Referral, ReferralRefused
-from portal.rewards import appeals, conversions, corrections, earning, goals, rewards, rules, signals
+from portal.rewards import (
+    appeals,
+    conversions,
+    corrections,
+    earning,
+    goals,
+    kinds,
+    looks,
+    rewards,
+    rules,
+    signals,
+)
 from portal.rewards.appeals import Appeal
 from portal.rewards.conversions import Conversion, Customer, OrderReport, Refund, RefundReport, ReportRefused
 from portal.rewards.corrections import Correction
@@ -78,6 +89,11 @@ def add_goal(name: str, *, label: str, has_amount: bool, by: int, at: datetime) 
         raise goals.GoalRefused(marked("There is a goal of this name already."))
     goals.add(name, label=label, has_amount=has_amount)
     audit.write("goal_added", "goal", name, by=by, at=at)
+
+
+def weigh_signal(kind: kinds.Kind, *, weight: int, is_on: bool, by: int, at: datetime) -> None:
+    """Gives a kind of signal a weight or switches it off, for what is raised from now on. Raises WeightRefused."""
+    kinds.change(kind, weight=weight, is_on=is_on, by=by, at=at)
 
 
 def add_owner(email: str, *, name: str, password: str | None, at: datetime) -> User:
@@ -218,16 +234,20 @@ def change_link(user: User, link: Link, *, label: str, archived: bool, at: datet
 # --- follow ---------------------------------------------------------------------------------------------------
 
 
-def follow(code: str, seen: Surroundings, *, new: bool, on: Quick, at: datetime, by: int | None = None) -> Found | None:
+def follow(
+    code: str, seen: Surroundings, *, new: bool, on: Quick, at: datetime, by: int | None = None,
+    came_from: str | None = None,
+) -> Found | None:  # fmt: skip
     """A person opens a link: the click is recorded, committed when this returns. None for an unknown code.
 
-    `new`: the visitor's id was issued for this visit. Its owner's own visit, and a link that credits nobody, open
-    and are not counted. A click that cannot be stored keeps nobody from being sent on.
+    `new`: the visitor's id was issued for this visit; `came_from`: a word of `origins.came_from`. Its owner's own
+    visit, and a link that credits nobody, open and are not counted. A click that cannot be stored keeps nobody from
+    being sent on.
     """
     found = links.find(code, on=on)
     if found is not None and found.credits and found.owner_id != by:
         try:
-            clicks.record(found.link_id, seen, new=new, at=at, on=on)
+            clicks.record(found.link_id, seen, new=new, at=at, on=on, came_from=came_from)
         except Unavailable:
             log.exception("a click could not be stored")
     return found
@@ -309,7 +329,8 @@ def _refer(referee: User, outcome: Attribution, terms: Terms, *, at: datetime) -
     referral = referrals.make(referee, outcome, terms=terms, at=at)
     if referral is not None:
         referrer = User.by_id(referral.referrer_id)
-        signals.assess(referral, referee, referrer, at=at)
+        looks.at_referral(referral, referee, referrer, at=at)
+        looks.at_details(referee.id, methods.sharing_details_with(referee.id), at=at)
         audit.write("referral_made", "referral", referral.public_id, by=None, at=at, how=referral.how)
         if referee.known:  # else anybody could have the portal write to a referrer in another's name
             notices.friend_joined(referral, referee, referrer, at=at)
@@ -561,7 +582,9 @@ def correct_referrer(referral: Referral, referrer: User, *, note: str, by: int, 
         if reward.person_id == former.id and reward.state in (rewards.State.PENDING, rewards.State.APPROVED):
             _turn_away(reward, note=note, by=by, at=at)
     referrals.reassign(referral, _by_admin(referrer, referral.joined_at))
-    signals.assess_again(referral, referee, referrer, at=at)
+    signals.forget(referral.id)
+    looks.at_referral(referral, referee, referrer, at=at)
+    looks.at_details(referee.id, methods.sharing_details_with(referee.id), at=at)
     audit.write("referrer_corrected", "referral", referral.public_id, by=by, at=at, note_id=why,
                 was=former.public_id, now=referrer.public_id)  # fmt: skip
     for reward in rewards.of_referral(referral.id):
@@ -713,6 +736,7 @@ def _apply(conversion: Conversion, customer: User, *, at: datetime) -> None:
     session.flush()
     for refund in conversions.refunds_for(conversion):
         _take_back(conversion, refund, at=at)
+    looks.at_order(conversion, referral, at=at)
 
 
 def _in_good_standing(referral: Referral) -> bool:
@@ -747,6 +771,9 @@ def refund(report: RefundReport, *, at: datetime) -> Refunded:
         return Refunded(made, Answer.WAITING)
     session.refresh(conversion, with_for_update={"key_share": True})  # as `database.lock`: keys that point to it go in
     _take_back(conversion, made, at=at)
+    if conversion.referral is not None:
+        session.flush()
+        looks.at_refund(conversion, conversion.referral, at=at)
     return Refunded(made, Answer.MADE)
 
 
@@ -1101,6 +1128,7 @@ def choose_method(
     """Sets how somebody is paid, and warns them by mail. Raises MethodRefused with the field's name."""
     users.lock(user.id)
     notices.method_changed(user, methods.choose(user.id, kind, given, keep=keep, at=at), at=at)
+    looks.at_details(user.id, methods.sharing_details_with(user.id), at=at)
 
 
 def add_vouchers(codes: Iterable[str], *, value_minor: int, currency: str, by: int, at: datetime) -> int:

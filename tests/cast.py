@@ -178,11 +178,14 @@ class Cast:
         """The code of the link that this person has from the start."""
         return links.current_code(links.main_link(user.id).id)
 
-    def click(self, link: User | str, visitor: str | None, *, new: bool = False, **seen: Any) -> Any:
+    def click(
+        self, link: User | str, visitor: str | None, *, new: bool = False, came_from: str | None = None, **seen: Any
+    ) -> Any:
         """A visitor follows somebody's link, or a code."""
         code = self.code(link) if isinstance(link, User) else link
         session.rollback()
-        return program.follow(code, Surroundings(visitor=visitor, **seen), new=new, on=database.quick(), at=self.at)
+        around, on = Surroundings(visitor=visitor, **seen), database.quick()
+        return program.follow(code, around, new=new, on=on, at=self.at, came_from=came_from)
 
     def came_by(self, visitor: str, name: str = "Bob") -> tuple[str, str] | None:
         """A visitor signs up: the referrer's name and how that was decided; None if it is nobody."""

@@ -22,7 +22,7 @@ from portal import create_app, notices
 from portal.config import Settings
 from portal.core import database, migrate
 from portal.web import limits
-from tests import cases, invariants, pages
+from tests import cases, figures, invariants, pages
 from tests.factories import Scene
 from tests.postgres import Postgres, open_server
 
@@ -41,6 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(cases.Cases(), "cases")
         config.pluginmanager.register(pages.Pages(), "pages")  # the later one speaks first
+        config.pluginmanager.register(figures.Figures(), "figures")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

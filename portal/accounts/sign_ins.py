@@ -88,9 +88,11 @@ def live(user_id: int, *, at: datetime) -> list[SignIn]:
     return [found for found in session.scalars(query.order_by(SignIn.last_seen_at.desc())) if found.lives(at)]
 
 
-def shared_with(user_id: int, seen: Surroundings) -> set[str]:
-    """What of a browser's surroundings this person has signed in from: of visitor, network, browser."""
-    query = sa.select(SignIn.visitor, SignIn.network, SignIn.browser).where(SignIn.user_id == user_id)
+def shared_with(user_id: int, seen: Surroundings, *, since: datetime) -> set[str]:
+    """What of a browser's surroundings this person was signed in from since a moment: of visitor, network, browser."""
+    query = sa.select(SignIn.visitor, SignIn.network, SignIn.browser).where(
+        SignIn.user_id == user_id, SignIn.last_seen_at >= since
+    )
     shared: set[str] = set()
     for visitor, network, browser in session.execute(query):
         if seen.visitor and visitor == seen.visitor:

@@ -86,7 +86,7 @@ class User(Model, UserMixin):
     erased_at: Mapped[datetime | None]
     language: Mapped[str] = mapped_column(sa.String(8), default="")
     """The language of pages and mails; empty: what the browser asks for."""
-    visitor: Mapped[str | None] = mapped_column(sa.String(32))
+    visitor: Mapped[str | None] = mapped_column(sa.String(32), index=True)
     network: Mapped[str | None] = mapped_column(sa.String(64), index=True)
     browser: Mapped[str | None] = mapped_column(sa.String(16))
 
@@ -160,6 +160,35 @@ def folded(email: str) -> str:
     if domain in FOLDING:
         local, domain = local.replace(".", ""), FOLDING[domain]
     return f"{local}@{domain}"
+
+
+PUBLIC_DOMAINS = frozenset(
+    """
+    gmail.com googlemail.com outlook.com outlook.de hotmail.com hotmail.de hotmail.co.uk hotmail.fr live.com live.de
+    live.co.uk live.nl msn.com yahoo.com yahoo.de yahoo.co.uk yahoo.fr yahoo.it yahoo.es ymail.com rocketmail.com
+    icloud.com me.com mac.com privaterelay.appleid.com aol.com aol.de gmx.de gmx.net gmx.com gmx.at gmx.ch web.de
+    t-online.de freenet.de arcor.de vodafone.de posteo.de posteo.net mailbox.org online.de email.de 1und1.de proton.me
+    protonmail.com pm.me tutanota.com tutanota.de tuta.io fastmail.com hey.com zoho.com mail.com mail.de mail.ru
+    yandex.com yandex.ru orange.fr wanadoo.fr free.fr laposte.net sfr.fr libero.it virgilio.it alice.it tiscali.it
+    telenet.be skynet.be ziggo.nl kpnmail.nl planet.nl hetnet.nl bluewin.ch sunrise.ch aon.at chello.at wp.pl o2.pl
+    onet.pl interia.pl seznam.cz centrum.cz telia.com btinternet.com sky.com virginmedia.com ntlworld.com talktalk.net
+    comcast.net verizon.net att.net sbcglobal.net cox.net bellsouth.net rogers.com shaw.ca bigpond.com optusnet.com.au
+    qq.com 163.com 126.com naver.com duck.com simplelogin.com mozmail.com relay.firefox.com
+""".split()
+)
+"""Where anybody can have an address, so that one domain says nothing: mail and internet providers, relays."""
+
+
+def private_domain(email: str) -> str | None:
+    """The domain of an address if it is one's own or a company's; None for public providers."""
+    domain = email.lower().rpartition("@")[2]
+    nobodys = re.search(r"(^|\.)example\.(com|net|org)$", domain)  # RFC 2606
+    return None if nobodys or domain in PUBLIC_DOMAINS or domain in blocklist else domain
+
+
+def stem(email: str) -> str:
+    """The letters of an address's local part: `jo.moll84+x@` and `jomoll@` have one stem."""
+    return re.sub(r"[^a-z]", "", email.lower().rpartition("@")[0].split("+")[0])
 
 
 def masked(email: str) -> str:

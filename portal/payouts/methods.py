@@ -5,19 +5,20 @@ change hold the next payout for three days (the first details too: a stolen sess
 owner's mail).
 """
 
+import hashlib
 import json
 import re
 from datetime import datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.accounts import audit, users
 from portal.core import clock, database
 from portal.core.database import Model, session
-from portal.core.text import Refusal, marked, one_line, public_id
+from portal.core.text import Refusal, keyed_hash, marked, one_line, public_id
 
 HOLD_DAYS = 3
 
@@ -59,6 +60,8 @@ class Method(Model):
     set_at: Mapped[datetime]
     usable_at: Mapped[datetime]
     replaced_at: Mapped[datetime | None]
+    mark: Mapped[str | None] = mapped_column(sa.String(64), index=True)
+    """A keyed hash by which the same account is known again; empty: no details; None: not marked yet."""
 
 
 class Details:
@@ -66,6 +69,7 @@ class Details:
 
     def __init__(self, key: str) -> None:
         self._fernet = Fernet(key.encode())
+        self._mark_key = hashlib.sha256(b"mark\0" + key.encode()).digest()
         self.key_id = "k1"
 
     def seal(self, details: dict[str, str]) -> str:
@@ -77,6 +81,14 @@ class Details:
             return {}
         opened: dict[str, str] = json.loads(self._fernet.decrypt(method.details.encode()))
         return opened
+
+    def mark(self, kind: str, details: dict[str, str]) -> str:
+        """What tells whether two accounts are the same without keeping either: a mailbox is one however it is spelled,
+        an IBAN is one whoever is written as its holder. A new key needs the marks to be made anew, as the details.
+        """
+        if not details:
+            return ""
+        return keyed_hash(self._mark_key, f"{kind} {details.get('iban') or users.folded(details['email'])}")
 
 
 def in_force(user_id: int) -> Method | None:
@@ -90,6 +102,9 @@ def choose(user_id: int, kind: Kind, given: dict[str, str], *, keep: Details, at
     Raises MethodRefused with the field's name.
     """
     details, shown = _checked(kind, given)
+    mark = keep.mark(kind, details)
+    database.lock_names(f"payout details {mark}")  # of two who give the same at once, the second sees the first
+    _mark_older(keep)
     before = in_force(user_id)
     if before is not None:
         before.replaced_at = at
@@ -99,6 +114,7 @@ def choose(user_id: int, kind: Kind, given: dict[str, str], *, keep: Details, at
         kind=kind,
         details=keep.seal(details) if details else "",
         key_id=keep.key_id if details else "",
+        mark=mark,
         shown=shown,
         set_at=at,
         usable_at=at if before is None and kind in WITHOUT_DETAILS else at + clock.days(HOLD_DAYS),
@@ -107,6 +123,26 @@ def choose(user_id: int, kind: Kind, given: dict[str, str], *, keep: Details, at
     session.flush()
     audit.write("payout_method_set", "method", method.public_id, by=user_id, at=at, kind=kind, shown=shown)
     return method
+
+
+def _mark_older(keep: Details, *, most: int = 200) -> None:
+    """Marks some of the details that were set before there were marks, until none is left.
+
+    What no key opens is like nobody's.
+    """
+    older = sa.select(Method).where(Method.mark.is_(None)).order_by(Method.id).limit(most)
+    for method in session.scalars(older.with_for_update(skip_locked=True)):
+        try:
+            method.mark = keep.mark(method.kind, keep.open(method))
+        except InvalidToken:
+            method.mark = ""
+
+
+def sharing_details_with(user_id: int, *, most: int = 100) -> list[int]:
+    """The other people who have or had the bank account or PayPal address that somebody has or had."""
+    own = sa.select(Method.mark).where(Method.user_id == user_id, Method.mark != "")
+    query = sa.select(Method.user_id).where(Method.mark.in_(own), Method.user_id != user_id).distinct()
+    return list(session.scalars(query.order_by(Method.user_id).limit(most)))
 
 
 def _checked(kind: Kind, given: dict[str, str]) -> tuple[dict[str, str], str]:

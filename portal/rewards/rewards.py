@@ -58,6 +58,10 @@ TOLD_OF_OTHER_REFERRER = marked("We looked again: this friend was brought by som
 """What the wrong referrer reads about a reward that is taken back."""
 
 
+NOT_GENUINE = (Reason.SELF_REFERRAL, Reason.DUPLICATE, Reason.EXISTING_CUSTOMER, Reason.TEST_ORDER, Reason.ABUSE)
+"""The reasons that say that the friend was none, or not a new one: those by which a signal was right."""
+
+
 class DecisionRefused(Refusal):
     """A decision that cannot be taken, or not any more."""
 
@@ -267,6 +271,20 @@ def friends_counted(referrer_id: int, goal: str) -> int:
         .where(Referral.referrer_id == referrer_id, Conversion.goal == goal, Conversion.counted, ~lost)
     )
     return session.scalar(query) or 0
+
+
+def stands_as_not_genuine() -> sa.ColumnElement[bool]:
+    """For queries over rewards: whether the decision that stands rejected it for a reason in `NOT_GENUINE`."""
+    latest, later = aliased(Decision), aliased(Decision)
+    overruled = sa.select(later.id).where(later.reward_id == latest.reward_id, later.number > latest.number).exists()
+    stands = sa.select(latest.id).where(latest.reward_id == Reward.id, latest.reason.in_(NOT_GENUINE), ~overruled)
+    return sa.and_(Reward.state == State.REJECTED, stands.correlate(Reward).exists())
+
+
+def found_not_genuine(referral_ids: list[int]) -> int:
+    """How many of these referrals have a reward that stands rejected as not genuine."""
+    query = sa.select(sa.func.count(sa.distinct(Reward.referral_id)))
+    return session.scalar(query.where(Reward.referral_id.in_(referral_ids), stands_as_not_genuine())) or 0
 
 
 def given_since(person_id: int, currency: str, since: datetime) -> int:

@@ -1,21 +1,22 @@
 """Signals: reasons to look twice, each with a weight and a sentence; their sum says Clear, Check or Risky.
 
-Invariants: a signal only ever raises a flag and holds; nothing is rejected by the machine; what was never assessed
-is Check, not Clear.
+Invariants: a signal only ever raises a flag and holds; nothing is rejected by the machine; one of a kind per referral,
+with the weight that its kind had when it was raised; none is ever lowered or taken away; what was never assessed is
+Check, not Clear. Which kinds there are stands in `kinds`, what raises them in `looks`.
 """
 
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 
-from portal.accounts import sign_ins, users
-from portal.accounts.users import Surroundings, User
 from portal.core import database
 from portal.core.database import Model, session
-from portal.core.text import marked
-from portal.referrals.referrals import Referral
+from portal.rewards import kinds
+from portal.rewards.kinds import ABOUT, Kind
 
 
 class Assessment(StrEnum):
@@ -24,43 +25,19 @@ class Assessment(StrEnum):
     RISKY = "risky"
 
 
-class Kind(StrEnum):
-    SAME_MAILBOX = "same_mailbox"
-    SAME_VISITOR = "same_visitor"
-    SAME_BROWSER = "same_browser"
-    SAME_NETWORK = "same_network"
-    DISPOSABLE = "disposable"
-    MANY_SIGN_UPS = "many_sign_ups"
-
-
-WEIGHTS = {
-    Kind.SAME_MAILBOX: 80,
-    Kind.SAME_VISITOR: 60,
-    Kind.SAME_BROWSER: 40,
-    Kind.DISPOSABLE: 40,
-    Kind.MANY_SIGN_UPS: 40,
-    Kind.SAME_NETWORK: 0,
-}
-"""A shared network alone weighs nothing: households and offices are no fraud. It is a note beside the others."""
-
-SENTENCES = {
-    Kind.SAME_MAILBOX: marked("Both addresses reach the same mailbox."),
-    Kind.SAME_VISITOR: marked("The same browser as the referrer's."),
-    Kind.SAME_BROWSER: marked("The same network and the same kind of browser as the referrer's."),
-    Kind.DISPOSABLE: marked("The address is from a throw-away provider."),
-    Kind.MANY_SIGN_UPS: marked("%(value)s sign-ups from this network within an hour."),
-    Kind.SAME_NETWORK: marked("The same network as the referrer's."),
-}
-
 CHECK_FROM, RISKY_FROM = 30, 70
-MANY = 4
 
 
 class Signal(Model):
     """One reason to look twice at a referral, with its weight when it was raised."""
 
     __tablename__ = "signals"
-    __table_args__ = (database.once("referral_id", "kind"), database.one_of("kind", Kind), database.whole("weight"))
+    __table_args__ = (
+        database.once("referral_id", "kind"),
+        database.one_of("kind", Kind),
+        database.whole("weight"),
+        sa.Index("ix_signals_kind", "kind", "referral_id"),
+    )
 
     id: Mapped[int] = database.key()
     referral_id: Mapped[int] = database.refers_to("referrals.id", index=False)
@@ -72,7 +49,7 @@ class Signal(Model):
     @property
     def sentence(self) -> str:
         """The sentence to be translated; `value` fills its place."""
-        return SENTENCES[Kind(self.kind)]
+        return ABOUT[Kind(self.kind)].sentence
 
 
 class Assessed(Model):
@@ -85,58 +62,41 @@ class Assessed(Model):
     at: Mapped[datetime]
 
 
-def assess(referral: Referral, referee: User, referrer: User, *, at: datetime) -> None:
-    """Looks at a new referral and raises what there is to see."""
-    seen = Surroundings(visitor=referee.visitor, network=referee.network, browser=referee.browser)
-    shared = sign_ins.shared_with(referrer.id, seen) | _same_at_sign_up(referrer, seen)
-    if users.folded(referee.email) == users.folded(referrer.email):
-        _raise(referral, Kind.SAME_MAILBOX, at=at)
-    if "visitor" in shared:
-        _raise(referral, Kind.SAME_VISITOR, at=at)
-    if "browser" in shared:
-        _raise(referral, Kind.SAME_BROWSER, at=at)
-    elif "network" in shared:
-        _raise(referral, Kind.SAME_NETWORK, at=at)
-    if users.is_disposable(referee.email):
-        _raise(referral, Kind.DISPOSABLE, at=at)
-    near = _sign_ups_near(referee, at=at)
-    if near >= MANY:
-        _raise(referral, Kind.MANY_SIGN_UPS, value=str(near), at=at)
-    database.insert_once(Assessed, referral_id=referral.id, at=at)
+@dataclass(frozen=True)
+class Finding:
+    """What a look has found about a referral; `value` fills the place in the kind's sentence."""
+
+    referral_id: int
+    kind: Kind
+    value: str = ""
 
 
-def assess_again(referral: Referral, referee: User, referrer: User, *, at: datetime) -> None:
-    """Looks at a referral anew that has another referrer now: what was raised about the former one goes."""
-    session.execute(sa.delete(Signal).where(Signal.referral_id == referral.id))
-    assess(referral, referee, referrer, at=at)
+def keep(findings: Iterable[Finding], *, at: datetime) -> None:
+    """Raises a signal for each finding, with today's weight; one that is there stays as it was."""
+    found = sorted(set(findings), key=lambda one: (one.referral_id, one.kind))
+    if not found:
+        return
+    today = kinds.standings()
+    for one in found:
+        if today[one.kind].is_on:
+            weight = today[one.kind].weight
+            database.insert_once(
+                Signal, referral_id=one.referral_id, kind=one.kind, weight=weight, value=one.value, raised_at=at
+            )
 
 
-def _same_at_sign_up(referrer: User, seen: Surroundings) -> set[str]:
-    shared = set()
-    if seen.visitor and referrer.visitor == seen.visitor:
-        shared.add("visitor")
-    if seen.network and referrer.network == seen.network:
-        shared.add("network")
-        if seen.browser and referrer.browser == seen.browser:
-            shared.add("browser")
-    return shared
+def forget(referral_id: int) -> None:
+    """Takes away what was raised about a friend and somebody who is the referrer no more."""
+    session.execute(sa.delete(Signal).where(Signal.referral_id == referral_id))
 
 
-def _sign_ups_near(referee: User, *, at: datetime) -> int:
-    if referee.network is None:
-        return 0
-    query = sa.select(sa.func.count()).where(
-        User.network == referee.network, User.created_at > at - timedelta(hours=1), User.created_at <= at
-    )
-    return session.scalar(query) or 0
-
-
-def _raise(referral: Referral, kind: Kind, *, at: datetime, value: str = "") -> None:
-    database.insert_once(Signal, referral_id=referral.id, kind=kind, weight=WEIGHTS[kind], value=value, raised_at=at)
+def note_assessed(referral_id: int, *, at: datetime) -> None:
+    """Notes that a referral was looked at; the first time stands."""
+    database.insert_once(Assessed, referral_id=referral_id, at=at)
 
 
 def of_referral(referral_id: int) -> list[Signal]:
-    """The signals of a referral, the heaviest first."""
+    """The signals of a referral, the heaviest first: kind, value, weight, sentence, raised_at."""
     query = sa.select(Signal).where(Signal.referral_id == referral_id)
     return list(session.scalars(query.order_by(Signal.weight.desc(), Signal.id)))
 

@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from crawlerdetect import CrawlerDetect
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from portal.accounts.users import Surroundings
 from portal.core import database
 from portal.core.database import Model, Quick, Statement, session
+from portal.sharing import origins
 
 HOUR = timedelta(hours=1)
 
@@ -40,11 +41,17 @@ class Click(Model):
     last_at: Mapped[datetime]
     network: Mapped[str | None] = mapped_column(sa.String(64))
     browser: Mapped[str | None] = mapped_column(sa.String(16))
+    came_from: Mapped[str | None] = mapped_column(sa.String(origins.LONGEST))
+    """Where the visit came from, see `origins`. A later one within the hour adds only that it was an advertisement."""
 
 
-_AGAIN = Statement("UPDATE clicks SET last_at = ? WHERE link_id = ? AND visitor = ? AND at > ? RETURNING id")
+_AGAIN = Statement(
+    "UPDATE clicks SET last_at = ?, came_from = COALESCE(?, came_from)"
+    " WHERE link_id = ? AND visitor = ? AND at > ? RETURNING id"
+)
 _FIRST = Statement(
-    "INSERT INTO clicks (link_id, visitor, hour, at, last_at, network, browser) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO clicks (link_id, visitor, hour, at, last_at, network, browser, came_from)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (link_id, visitor, hour) DO UPDATE SET last_at = excluded.last_at"
 )
 
@@ -55,16 +62,20 @@ SAME_VISIT = timedelta(seconds=30)
 _crawlers = CrawlerDetect()
 
 
-def record(link_id: int, seen: Surroundings, *, new: bool, at: datetime, on: Quick) -> None:
+def record(
+    link_id: int, seen: Surroundings, *, new: bool, at: datetime, on: Quick, came_from: str | None = None
+) -> None:
     """Records a visit, committed when this returns: a new click, or a later moment of the one within the hour.
 
     `seen.visitor` is needed; `new` says that this visitor was made just now, so there is no earlier click.
+    `came_from` is a word of `origins.came_from`.
     """
     moment = on.moment(at)
-    if not new and on.rows(_AGAIN, (moment, link_id, seen.visitor, on.moment(at - HOUR))):
+    ad = came_from if came_from == origins.AD else None
+    if not new and on.rows(_AGAIN, (moment, ad, link_id, seen.visitor, on.moment(at - HOUR))):
         return
     hour = int(at.timestamp()) // 3600
-    on.rows(_FIRST, (link_id, seen.visitor, hour, moment, moment, seen.network, seen.browser))
+    on.rows(_FIRST, (link_id, seen.visitor, hour, moment, moment, seen.network, seen.browser, came_from))
 
 
 def just_counted(link_id: int, seen: Surroundings, *, at: datetime, on: Quick) -> bool:
@@ -113,6 +124,17 @@ def touches(visitor: str | None, *, until: datetime) -> list[Click]:
         return []
     query = sa.select(Click).where(Click.visitor == visitor, Click.last_at <= until)
     return list(session.scalars(query.order_by(Click.last_at.desc(), Click.id.desc()).limit(100)))
+
+
+def first_visit(click_id: int | None) -> datetime | None:
+    """When the visitor of a click was first on its link; None if there is no such click."""
+    this, first = aliased(Click), aliased(Click)
+    query = (
+        sa.select(sa.func.min(first.at))
+        .join(this, sa.and_(this.visitor == first.visitor, this.link_id == first.link_id))
+        .where(this.id == click_id)
+    )
+    return session.scalar(query) if click_id is not None else None
 
 
 def forget(visitor: str | None, *, links: set[int] | None = None) -> None:

@@ -14,7 +14,7 @@ from portal.accounts.users import Surroundings
 from portal.config import Settings
 from portal.core import clock
 from portal.core.database import Quick
-from portal.sharing import clicks, links, visitors
+from portal.sharing import clicks, links, origins, visitors
 from portal.sharing.links import Found
 from portal.sharing.visitors import Visitors
 from portal.web import headers
@@ -56,7 +56,9 @@ class Door:
             return None
         seen, new = self.browsers.seen(environ)
         try:
-            found = program.follow(code, seen, new=new, on=self.quick, at=clock.now())
+            found = program.follow(
+                code, seen, new=new, on=self.quick, at=clock.now(), came_from=came_from(environ, self.hosts)
+            )
         except Exception:
             # Whatever is wrong with the database, the friend is still sent on; the code travels in the address.
             log.exception("a link could not be looked up")
@@ -106,6 +108,11 @@ class Browsers:
         """The Set-Cookie header by which this browser is known again."""
         assert seen.visitor is not None
         return f"{self.cookie_name}={self.visitors.signed(seen.visitor)}; {self._attributes}"
+
+
+def came_from(environ: dict[str, Any], own: Iterable[str]) -> str | None:
+    """Where a visit came from, in one word; `own` are our hosts, from which nobody comes."""
+    return origins.came_from(environ.get("QUERY_STRING", ""), environ.get("HTTP_REFERER", ""), own=own)
 
 
 def destination(found: Found) -> str:

@@ -28,7 +28,7 @@ from portal.accounts import users
 from portal.core import clock, money
 from portal.core.language import NAMES
 from portal.payouts.methods import Kind
-from portal.rewards import appeals, corrections
+from portal.rewards import appeals, corrections, kinds
 from portal.rewards.rewards import Reason
 from portal.sharing import invites
 from portal.web import words
@@ -94,6 +94,18 @@ def hosts(_form: Form, field: Field) -> None:
 def a_time_zone(_form: Form, field: Field) -> None:
     if not clock.is_zone(field.data or ""):
         raise ValidationError(_l("Write a time zone such as Europe/Berlin."))
+
+
+class WholeField(IntegerField):
+    """A whole number in plain digits; `int` alone would take `1_000` and numbers that no check can compare."""
+
+    data: Any
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        if valuelist and not re.fullmatch(r"\s*-?[0-9]{1,18}\s*", valuelist[0], re.ASCII):
+            self.data = None
+            raise ValueError(gettext("Write a whole number."))
+        super().process_formdata(valuelist)
 
 
 class AmountField(StringField):
@@ -174,7 +186,7 @@ class SetUp(Form):
     referee_amount = AmountField(_l("A friend gets"), default="10", validators=[Optional(), Length(max=20)])
     referrer_amount = AmountField(_l("The referrer gets"), default="10", validators=[Optional(), Length(max=20)])
     minimum_order = AmountField(_l("For a first order of at least"), validators=[Optional(), Length(max=20)])
-    hold_days = IntegerField(
+    hold_days = WholeField(
         _l("Days on hold after the order"), default=30, validators=[InputRequired(), NumberRange(0, 365)]
     )
 
@@ -188,8 +200,8 @@ class Program(Form):
     touch = RadioField(
         _l("Which click earns the friend"), choices=_of({"last": _l("The last one"), "first": _l("The first one")})
     )
-    window_days = IntegerField(_l("Days that a click counts"), validators=[InputRequired(), NumberRange(1, 365)])
-    goal_days = IntegerField(
+    window_days = WholeField(_l("Days that a click counts"), validators=[InputRequired(), NumberRange(1, 365)])
+    goal_days = WholeField(
         _l("Days a friend has to reach the goal"), validators=[InputRequired(), NumberRange(1, 3650)]
     )
     minimum_payout = AmountField(_l("Smallest payout"), validators=[InputRequired(), Length(max=20)])
@@ -226,12 +238,10 @@ class OfferedRule(Form):
     most = AmountField(_l("A share gives at most"), validators=[Optional(), Length(max=20)])
     minimum_order = AmountField(_l("For an order of at least"), validators=[Optional(), Length(max=20)])
     often = SelectField(_l("How often"), choices=_of({"first": _l("For the first one"), "every": _l("For every one")}))
-    months = IntegerField(_l("Every one, for so many months"), validators=[Optional(), NumberRange(1, 120)])
-    hold_days = IntegerField(_l("Days on hold"), default=30, validators=[InputRequired(), NumberRange(0, 365)])
+    months = WholeField(_l("Every one, for so many months"), validators=[Optional(), NumberRange(1, 120)])
+    hold_days = WholeField(_l("Days on hold"), default=30, validators=[InputRequired(), NumberRange(0, 365)])
     tiers = TextAreaField(_l("Steps"), validators=[Optional(), Length(max=500), without_nul])
-    threshold = IntegerField(
-        _l("Only once, when so many friends count"), validators=[Optional(), NumberRange(1, 100000)]
-    )
+    threshold = WholeField(_l("Only once, when so many friends count"), validators=[Optional(), NumberRange(1, 100000)])
     starts_on = DateField(_l("From"), validators=[Optional()])
     ends_on = DateField(_l("Until, with this day"), validators=[Optional()])
 
@@ -374,6 +384,27 @@ class Note(Form):
     """A reason for colleagues; needed."""
 
     note = TextAreaField(_l("Reason"), validators=[InputRequired(_l("Write why.")), Length(max=500), without_nul])
+
+
+class SignalWeight(Form):
+    """What the owner makes of a kind of signal; many stand on one page, so each has ids of its own."""
+
+    weight = WholeField(
+        _l("Weight"),
+        validators=[
+            InputRequired(_l("Write a whole number from 0 to %(most)s.", most=kinds.MOST)),
+            NumberRange(0, kinds.MOST, message=_l("Write a whole number from 0 to %(most)s.", most=kinds.MOST)),
+        ],
+    )
+    is_on = BooleanField(_l("Look for this"))
+
+    @classmethod
+    def of(cls, kind: str, **given: Any) -> "SignalWeight":
+        """The form of a kind."""
+        made = cls(**given)
+        for field in (made.weight, made.is_on):
+            field.id = f"{field.name}-{kind}"
+        return made
 
 
 class Failure(Form):

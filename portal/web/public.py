@@ -36,7 +36,7 @@ from portal.sharing import clicks, invites, links
 from portal.sharing.invites import Invite
 from portal.terms import Terms
 from portal.web import access, assets, inputs, languages, limits, shell, words
-from portal.web.door import destination
+from portal.web.door import came_from, destination
 
 blueprint = Blueprint("public", __name__)
 
@@ -85,8 +85,9 @@ def follow(code: str) -> ResponseReturnValue:
     by = access.me().id if current_user.is_authenticated else None
     if person:
         found = program.follow(
-            code, access.seen(), new=access.visitor_is_new(), on=database.quick(), at=clock.now(), by=by
-        )
+            code, access.seen(), new=access.visitor_is_new(), on=database.quick(), at=clock.now(), by=by,
+            came_from=_came_from(),
+        )  # fmt: skip
     else:
         found = links.find(code, on=database.quick())
     if found is None:
@@ -100,6 +101,11 @@ def follow(code: str) -> ResponseReturnValue:
     response = redirect(destination(found))
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _came_from() -> str | None:
+    settings: Settings = current_app.extensions["settings"]
+    return came_from(request.environ, settings.hosts)
 
 
 def _preview(code: str, owner_id: int) -> ResponseReturnValue:
@@ -209,7 +215,7 @@ def _count_direct_visit(code: str) -> None:
         return
     by = access.me().id if current_user.is_authenticated else None
     try:
-        program.follow(code, access.seen(), new=new, on=quick, at=at, by=by)
+        program.follow(code, access.seen(), new=new, on=quick, at=at, by=by, came_from=_came_from())
     except Exception:
         current_app.logger.exception("a click could not be stored")
     if found.owner_id != by:

@@ -11,8 +11,13 @@ from werkzeug.exceptions import HTTPException
 from portal.reports import queue
 from portal.web import words
 
-WITHIN = {"sharing": "dashboard.friends", "poster": "dashboard.home"}
-"""Pages of these blueprints belong to that page of the navigation."""
+WITHIN = {
+    "sharing": "dashboard.friends",
+    "poster": "dashboard.home",
+    "admin.signals": "admin.program",
+    "admin.weigh": "admin.program",
+}
+"""Pages of these blueprints, and these pages, belong to that page of the navigation."""
 
 THEMES = ("light", "dark", "system")
 
@@ -77,7 +82,7 @@ def navigation() -> list[Item]:
             label,
             url_for(endpoint),
             icon,
-            endpoint == WITHIN.get(request.blueprint or "")
+            endpoint in (WITHIN.get(request.blueprint or ""), WITHIN.get(request.endpoint or ""))
             or here == url_for(endpoint)
             or (endpoint != "admin.overview" and here.startswith(url_for(endpoint) + "/")),
             (queue.pending_count() or None) if endpoint == "admin.rewards" else None,

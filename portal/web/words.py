@@ -12,7 +12,7 @@ from markupsafe import Markup
 from portal import terms
 from portal.core import clock, language, money
 from portal.core.text import Refusal, marked
-from portal.rewards import goals, rewards
+from portal.rewards import goals, kinds, rewards
 from portal.rewards.rewards import Reason
 
 REASONS = {
@@ -223,4 +223,4 @@ def install(app: Flask) -> None:
         plain=money.plain,
         ready=ready,
     )
-    app.jinja_env.globals.update(mail_link=mail_link, reason_words=REASONS)
+    app.jinja_env.globals.update(mail_link=mail_link, reason_words=REASONS, signal_kinds=kinds.ABOUT)

@@ -71,6 +71,7 @@ def everything() -> Iterator[Shown]:
             yield Shown(endpoint, "empty", path, reader(needs), "empty")
     yield from _friends()
     yield from _errors()
+    yield from _signals()
     yield from _of_the_program()
     yield from _of_the_friend()
     yield from _at_the_owners()
@@ -137,6 +138,15 @@ def _check_a_file(page: Page) -> None:
     page.get_by_label("Or paste the rows").fill("external_id,email\nC-79,nine@example.com\nC-80,nobody\n")
     page.get_by_role("button", name="Check the file").click()
     page.get_by_role("button", name="Import 1 row").wait_for()
+
+
+def _signals() -> Iterator[Shown]:
+    yield Shown("admin.signals", "read only", "/admin/signals", "reviewer")
+    yield Shown(
+        "admin.signals", "error", "/admin/signals", "owner", act=_post("/signals/disposable", {"weight": "101"})
+    )
+    yield Shown("admin.referrals", "by a signal", "/admin/referrals?signal=disposable", "owner")
+    yield Shown("admin.referrals", "no such signal", "/admin/referrals?signal=chain", "owner")
 
 
 def _errors() -> Iterator[Shown]:

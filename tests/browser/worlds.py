@@ -156,6 +156,9 @@ def _more(scene: Scene, things: Things) -> None:
     batch = scene.export(scene.approve_batch(scene.batch()))
     scene.fail(batch.payouts[0])
     things.words["failed_payout"] = batch.payouts[0].public_id
+    flagged = scene.friend("Mal", of=scene.carol, email="mal@mailinator.com")
+    scene.order(flagged)
+    scene.reject(scene.rewards(scene.carol)[-1])
     scene.order(friend("rejected", "Rolf"))
     scene.reject(scene.rewards(alice)[-1])
     refunded = scene.order(friend("refunded", "Ron"))

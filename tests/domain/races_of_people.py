@@ -8,9 +8,12 @@ import sqlalchemy as sa
 from portal import program, terms
 from portal.accounts.users import NOWHERE, User
 from portal.core.database import session
+from portal.payouts.methods import Kind
 from portal.referrals.claims import Claim
 from portal.referrals.referrals import Referral
 from portal.rewards.conversions import Conversion, Customer, OrderReport
+from portal.rewards.kinds import Kind as SignalKind
+from portal.rewards.signals import Signal
 from portal.sharing import links
 from portal.sharing.invites import Answer, Invite
 from tests.domain.racing import (
@@ -194,7 +197,26 @@ def a_claim_granted_against_refused(scene: Scene, clients: int) -> tuple[Acts, Q
     return [lambda yes=yes: act(yes) for yes in [True, False] * (clients // 2)], question
 
 
+def the_same_details(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    """A referrer and a friend name one PayPal address at the same moment: one of the two sees the other."""
+    referrer = newcomer(scene, "referrer")
+    friend = newcomer(scene, "friend", code=scene.code(referrer))
+    referral = scene.referral(friend)
+    assert referral is not None
+    number, given = referral.id, {"email": f"account{next(scene._numbers)}@example.com"}
+
+    def act(user_id: int) -> None:
+        program.choose_method(User.by_id(user_id), Kind.PAYPAL, given, keep=scene.keep, at=scene.at)
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        raised = count(Signal, Signal.referral_id == number, Signal.kind == SignalKind.SAME_PAYOUT)
+        yield from expect("signals", raised, 1)
+
+    return [lambda who=who: act(who) for who in (referrer.id, friend.id)], question
+
+
 RACES = [
+    Race(the_same_details, clients=2, locks=(NAMES,)),
     Race(the_same_invite, locks=(PEOPLE,)),
     Race(invites_beyond_the_limit, locks=(PEOPLE,)),
     Race(the_same_claim, locks=(PEOPLE,), drop=("DROP INDEX uq_claims_open",)),

@@ -17,8 +17,9 @@ from portal.core.database import session
 from portal.payouts import payouts
 from portal.payouts.methods import Details
 from portal.payouts.payouts import Batch, Payout, Why
-from portal.reports import desk, referrer
+from portal.reports import desk, queue, referrer
 from portal.reports import sharing as shared
+from portal.reports.queue import Filters
 from portal.reports.status import Word
 from portal.rewards import appeals
 from portal.sharing.clicks import Click
@@ -101,7 +102,7 @@ def test_alice_has_friends_and_invites_in_every_state(shown: Flask) -> None:
 
 
 def test_the_queue_holds_rewards_in_all_three_assessments(shown: Flask) -> None:
-    cases, _ = desk.queue()
+    cases, _ = queue.page(Filters(), at=MOMENT)
     assert len(cases) >= 8
     assert {case.assessment for case in cases} == {"clear", "check", "risky"}
     raised = {signal.kind for case in cases for signal in case.signals}

@@ -32,7 +32,7 @@ from portal.core.text import Refusal
 from portal.payouts.methods import Kind
 from portal.payouts.payouts import Batch, Payout
 from portal.reports import books
-from portal.rewards import ledger, rules
+from portal.rewards import kinds, ledger, rules
 from portal.rewards.conversions import Customer, OrderReport, RefundReport
 from portal.rewards.rewards import Reason
 from portal.rewards.rules import Often, Rule
@@ -127,6 +127,8 @@ class World:
         assert list(self.ids) == list(AT_FIRST)
         for user in (scene.olivia, scene.rita, scene.finn, scene.alice, scene.bob):
             scene.method(user, Kind.BANK if user is scene.alice else Kind.CREDIT)
+        for kind in kinds.ABOUT:  # the plain model knows no signals: all it approves by itself is Clear
+            scene.do(lambda kind=kind: kinds.change(kind, weight=0, is_on=False, by=scene.olivia.id, at=scene.at))
         close(app)
         self.here = str(engine.url.database)
         self.beginning = f"{self.here}_beginning" if postgres else str(folder / "beginning.db")

@@ -1,16 +1,23 @@
 """Signals: reasons to look twice. They raise a flag and hold; nothing is rejected by the machine."""
 
+from datetime import datetime, timedelta
+
 import pytest
 import sqlalchemy as sa
 
 from portal import program
-from portal.accounts import sign_ins, users
+from portal.accounts import audit, sign_ins, users
 from portal.accounts.users import Surroundings, User
 from portal.core.database import session
-from portal.rewards import rewards, signals
+from portal.payouts import methods
+from portal.reports import signal_record
+from portal.rewards import kinds, rewards, signals
+from portal.rewards.kinds import Kind, Look
 from portal.rewards.rewards import State
-from portal.rewards.signals import Assessed, Assessment, Kind
-from tests.factories import Scene
+from portal.rewards.signals import Assessed, Assessment
+from portal.sharing import origins
+from portal.sharing.clicks import Click
+from tests.factories import IBAN, NOON, Scene
 
 VISITOR = "the-visitor-in-testsA"
 HOME = Surroundings(VISITOR, "203.0.113.0/24", "firefoxfirefox00")
@@ -121,11 +128,136 @@ def test_many_sign_ups_from_one_network_within_an_hour_are_to_be_checked(scene: 
     assert Kind.MANY_SIGN_UPS not in raised(scene, arrives(6))
 
 
-def test_every_signal_has_a_weight_and_a_sentence() -> None:
-    assert set(signals.WEIGHTS) == set(signals.SENTENCES) == set(Kind)
+def test_every_signal_has_a_weight_and_a_sentence(scene: Scene) -> None:
+    assert set(kinds.ABOUT) == set(kinds.standings()) == set(Kind)
+    assert all(about.sentence and about.name and 0 <= about.weight <= kinds.MOST for about in kinds.ABOUT.values())
     assert [signals.assessed(weight) for weight in (0, 29, 30, 69, 70)] == [
         Assessment.CLEAR, Assessment.CLEAR, Assessment.CHECK, Assessment.CHECK, Assessment.RISKY,
     ]  # fmt: skip
+
+
+@pytest.mark.both_databases
+def test_a_weight_that_the_owner_changes_counts_from_then_on(scene: Scene) -> None:
+    def weigh(weight: int, *, is_on: bool = True) -> None:
+        owner = scene.olivia.id
+        scene.do(lambda: program.weigh_signal(Kind.DISPOSABLE, weight=weight, is_on=is_on, by=owner, at=scene.at))
+
+    def arrives(name: str) -> dict[str, int]:
+        return raised(scene, scene.friend(name, of=scene.alice, email=f"{name.lower()}@mailinator.com"))
+
+    before = scene.friend("Ada", of=scene.alice, email="ada@mailinator.com")
+    weigh(75)
+    assert raised(scene, before) == {Kind.DISPOSABLE: 40} and arrives("Ben") == {Kind.DISPOSABLE: 75}
+    weigh(75, is_on=False)
+    assert arrives("Cid") == {}, "switched off"
+    weigh(0)
+    assert arrives("Dan") == {Kind.DISPOSABLE: 0}, "a note"
+    for wrong in (-1, 101):
+        with pytest.raises(kinds.WeightRefused):
+            weigh(wrong)
+    weigh(0)
+    told = [
+        (entry.details["before"], entry.details["now"], entry.actor_id) for entry in audit.about("signal", "disposable")
+    ]
+    by = scene.olivia.id
+    assert told == [(40, 75, by), (75, None, by), (None, 0, by)], "one line a change, none where nothing changed"
+
+
+def test_a_signal_that_is_raised_is_never_lowered_or_raised_twice(scene: Scene) -> None:
+    friend = scene.friend("Bob", of=scene.alice, email="bob@mailinator.com")
+    number = scene.referral(friend).id  # type: ignore[union-attr]
+    finding = signals.Finding(number, Kind.DISPOSABLE, "another")
+    owner = scene.olivia.id
+    scene.do(lambda: program.weigh_signal(Kind.DISPOSABLE, weight=1, is_on=True, by=owner, at=scene.at))
+    scene.do(lambda: signals.keep([finding, finding], at=scene.at))
+    (kept,) = signals.of_referral(number)
+    assert (kept.weight, kept.value, kept.raised_at) == (40, "", NOON)
+
+
+@pytest.mark.both_databases
+def test_how_often_a_signal_was_raised_decided_and_right(scene: Scene) -> None:
+    """Right is what stands rejected as not genuine; what was approved, given back or is pending is not."""
+    for name in ("Ada", "Ben", "Cid", "Dan", "Eve"):
+        scene.order(scene.friend(name, of=scene.alice, email=f"{name.lower()}@mailinator.com"))
+        scene.later(hours=2)
+    ada, ben, cid, dan, _eve = scene.rewards(scene.alice)
+    scene.approve(ada)
+    scene.reject(ben)
+    scene.undo(scene.reject(cid))
+    scene.refund(dan.conversion.external_id)
+
+    def numbers(at: datetime) -> tuple[int, int, int]:
+        (found,) = (one for one in signal_record.records(at=at)[Look.JOINED] if one.kind == Kind.DISPOSABLE)
+        return found.raised, found.decided, found.right
+
+    assert numbers(scene.at) == (5, 2, 1)
+    for outcome, friends in (("raised", 5), ("decided", 2), ("right", 1)):
+        wanted = (Kind.DISPOSABLE, signal_record.Outcome(outcome))
+        page, key = signal_record.behind(*wanted, most=friends - 1, at=scene.at)
+        last, end = signal_record.behind(*wanted, before=key, at=scene.at)
+        assert (len(page), len(last), end) == (friends - 1, 1, None) or friends == 1, outcome
+    assert numbers(scene.at + timedelta(days=366)) == (0, 0, 0), "of the last 365 days"
+
+
+@pytest.mark.both_databases
+def test_one_account_for_two_is_seen_whoever_names_it_first_and_however_it_is_spelled(scene: Scene) -> None:
+    """Also where it was named before there were marks, and where the friend belongs to the referrer only later."""
+
+    def names(person: User, kind: methods.Kind, **given: str) -> None:
+        scene.do(lambda: program.choose_method(person, kind, given, keep=scene.keep, at=scene.at))
+
+    names(scene.bob, methods.Kind.PAYPAL, email="al.ice@gmail.com")
+    scene.do(lambda: session.execute(sa.update(methods.Method).values(mark=None)))
+    names(scene.alice, methods.Kind.PAYPAL, email="Alice+cash@googlemail.com")
+    assert raised(scene, scene.bob) == {Kind.SAME_PAYOUT: 60}
+    names(scene.alice, methods.Kind.CREDIT)
+    names(scene.carol, methods.Kind.CREDIT)
+    names(scene.carol, methods.Kind.BANK, holder="Carol", iban=IBAN)
+    names(scene.alice, methods.Kind.BANK, holder="Somebody Else", iban="DE89 3704 0044 0532 0130 00")
+    claim = scene.do(lambda: program.claim(scene.carol, scene.code(scene.alice), at=scene.at))
+    scene.do(lambda: program.answer_claim(claim, granted=True, by=scene.alice.id, at=scene.at))
+    assert raised(scene, scene.carol) == {Kind.SAME_PAYOUT: 60}
+    marks = set(session.scalars(sa.select(methods.Method.mark)))
+    assert "" in marks and None not in marks and not any("alice" in str(mark) or IBAN in str(mark) for mark in marks)
+
+
+def test_details_that_no_key_opens_stop_nobody_from_naming_others(scene: Scene) -> None:
+    scene.method(scene.bob)
+    scene.do(lambda: session.execute(sa.update(methods.Method).values(mark=None, details="of another key")))
+    scene.method(scene.alice)
+    assert raised(scene, scene.bob) == {}
+
+
+@pytest.mark.both_databases
+def test_a_click_keeps_where_it_came_from_and_a_later_advertisement_is_added(scene: Scene) -> None:
+    steps = [(None, None), ("news", None), ("ad", "ad"), ("news", "ad")]
+    for came_from, kept in steps:
+        scene.click(scene.alice, VISITOR, came_from=came_from, network=HOME.network)
+        scene.later(minutes=5)
+        assert session.scalars(sa.select(Click.came_from)).all() == [kept], came_from
+    friend = scene.person("Bob", visitor=VISITOR)
+    assert raised(scene, friend) == {Kind.PAID_SEARCH: 40}
+
+
+@pytest.mark.parametrize(
+    ("query", "referer", "word"),
+    [
+        ("", "", None),
+        ("gclid=x", "https://www.google.com/", "ad"),
+        ("utm_medium=CPC&utm_source=bing", "", "ad"),
+        ("", "https://a.example/land?msclkid=1", "ad"),
+        ("fbclid=x", "https://l.facebook.com/l.php?u=secret", "l.facebook.com"),
+        ("utm_source=Carl%27s%20Letter&utm_medium=email", "https://mail.example/inbox/17", "carl-s-letter"),
+        ("utm_source=ad", "https://www.blog.example/post?q=search+terms", "blog.example"),
+        ("ref=1", "http://localhost:8000/welcome", None),
+        ("utm_source=" + "x" * 500, "", "x" * 40),
+        ("utm_source=%00%ff", "http://[broken", None),
+        ("utm_source=\ud800", "https://bücher.example/", "b-cher.example"),
+        ("&".join(f"a{n}=1" for n in range(100)) + "&gclid=1", "", None),
+    ],
+)
+def test_where_a_visit_came_from_is_one_short_word(query: str, referer: str, word: str | None) -> None:
+    assert origins.came_from(query, referer, own=["localhost"]) == word
 
 
 def test_what_was_never_assessed_is_check_and_not_clear(scene: Scene) -> None:

@@ -9,8 +9,9 @@ from portal.core import clock
 from portal.referrals import claims
 from portal.referrals import referrals as referrals_
 from portal.referrals.referrals import Referral
-from portal.reports import desk, evidence, status
+from portal.reports import desk, evidence, signal_record, status
 from portal.rewards import appeals as appeals_
+from portal.rewards.kinds import ABOUT, Kind
 from portal.web import access, inputs, words
 from portal.web.acting import act
 from portal.web.admin.room import blueprint, name_of
@@ -20,10 +21,25 @@ from portal.web.dashboard import page_key
 @blueprint.get("/referrals")
 @access.needs("read")
 def referrals() -> ResponseReturnValue:
-    listed, older = desk.referrals_listed(before=page_key("before"))
-    return render_template(
-        "admin/referrals.html", referrals=listed, older=older, now=clock.now(), claims=claims.waiting()
+    chosen = _chosen_signal()
+    before, now = page_key("before"), clock.now()
+    listed, older = (
+        signal_record.behind(*chosen, before=before, at=now) if chosen else desk.referrals_listed(before=before)
     )
+    return render_template(
+        "admin/referrals.html", referrals=listed, older=older, now=now,
+        claims=[] if chosen else claims.waiting(),
+        signal=ABOUT[chosen[0]] if chosen else None, outcome=chosen[1] if chosen else None,
+        filters={"signal": chosen[0], "outcome": chosen[1]} if chosen else {},
+    )  # fmt: skip
+
+
+def _chosen_signal() -> tuple[Kind, signal_record.Outcome] | None:
+    """The filter by a kind of signal and what became of it, as it stands in the address; anything else is none."""
+    kind, outcome = request.args.get("signal", ""), request.args.get("outcome", "raised")
+    if kind not in set(Kind) or outcome not in set(signal_record.Outcome):
+        return None
+    return Kind(kind), signal_record.Outcome(outcome)
 
 
 def _referral(wanted: str) -> Referral:

@@ -78,7 +78,7 @@ class _Declared(DeclarativeBase):
 @event.listens_for(Table, "after_parent_attach")
 def _never_reuse_row_numbers(table: Table, _parent: Any) -> None:
     # SQLite alone would give the number of a deleted row to the next one; PostgreSQL's sequences never do.
-    table.dialect_options["sqlite"]["autoincrement"] = True
+    table.dialect_options["sqlite"]["autoincrement"] = table.dialect_options["sqlite"]["with_rowid"]
 
 
 db = SQLAlchemy(model_class=_Declared)

@@ -8,7 +8,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -232,6 +232,31 @@ def insert_once(model: type[Any], **values: Any) -> Any:
     insert = sqlite.insert if is_sqlite() else postgresql.insert
     statement = insert(model).values(**values).on_conflict_do_nothing().returning(model)
     return session.scalars(statement).one_or_none()
+
+
+def given(name: str, rows: Iterable[Sequence[Any]], **columns: Any) -> sa.CTE:
+    """A table of given rows, for joining in a query: (column=type, …), each row in their order.
+
+    One parameter, however many rows: a VALUES would be compiled anew each time, which takes longer than the query.
+    """
+    types = {column: sa.types.to_instance(kind) for column, kind in columns.items()}
+    told = json.dumps([[_told(value) for value in row] for row in rows])
+    if is_sqlite():
+        read = ", ".join(f"json_extract(value, '$[{n}]') AS {column}" for n, column in enumerate(types))
+        text = f"SELECT {read} FROM json_each(:{name}_rows)"
+    else:
+        kinds = {column: kind.compile(dialect=postgresql.dialect()) for column, kind in types.items()}
+        read = ", ".join(f"CAST(value->>{n} AS {kinds[column]}) AS {column}" for n, column in enumerate(types))
+        text = f"SELECT {read} FROM jsonb_array_elements(CAST(:{name}_rows AS jsonb))"
+    return sa.text(text).bindparams(**{f"{name}_rows": told}).columns(**types).cte(name)
+
+
+def _told(value: Any) -> Any:
+    """A value as `given` hands it over: moments as both databases read and compare them."""
+    if isinstance(value, datetime):
+        plain = value.astimezone(UTC)
+        return plain.replace(tzinfo=None).isoformat(" ", "microseconds") if is_sqlite() else plain.isoformat()
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def lock(model: type[Any], ids: Iterable[int | None]) -> None:

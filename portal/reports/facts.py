@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from portal.core import database
 from portal.core.database import Moment
 from portal.referrals.referrals import Referral
 from portal.rewards.conversions import Conversion
@@ -82,25 +83,21 @@ class Spans:
 
 def spans(days: Iterable[date], zone: str) -> Spans:
     """Whole days; there must be one at least."""
-    return Spans(_values([_bounds(day, zone) for day in days], "spans"), narrow=False)
+    return Spans(database.given("spans", [_bounds(day, zone) for day in days], **_BOUNDS), narrow=False)
 
 
 def cells(wanted: Iterable[tuple[date, int]], zone: str) -> Spans:
     """Days of one link each; there must be one at least."""
-    return Spans(_values([(*_bounds(day, zone), link) for day, link in wanted], "cells"), narrow=True)
+    rows = [(*_bounds(day, zone), link) for day, link in wanted]
+    return Spans(database.given("cells", rows, **_BOUNDS, link_id=sa.BigInteger), narrow=True)
+
+
+_BOUNDS: dict[str, Any] = {"day": sa.Date, "since": Moment, "until": Moment, "edge": Moment}
 
 
 def _bounds(day: date, zone: str) -> tuple[date, datetime, datetime, datetime]:
     since = start_of(day, zone)
     return day, since, start_of(day + timedelta(days=1), zone), since + HOUR
-
-
-def _values(rows: list[Any], name: str) -> sa.CTE:
-    columns: list[sa.ColumnClause[Any]] = [
-        sa.column("day", sa.Date), sa.column("since", Moment()), sa.column("until", Moment()),
-        sa.column("edge", Moment()), sa.column("link_id", sa.BigInteger),
-    ]  # fmt: skip
-    return sa.values(*columns[: len(rows[0])], name=name).data(rows).cte(name)
 
 
 def counted(within: Spans) -> sa.Subquery:

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from portal.accounts.users import User
-from portal.core import clock
+from portal.core import clock, database
 from portal.core.database import session
 from portal.reports import facts, rollups
 from portal.reports.facts import IN_BUCKET, Measure
@@ -193,9 +193,7 @@ def totals(seen: View, within: Range) -> Numbers:
 
 def _add_rolled(seen: View, found: dict[Range, Numbers]) -> None:
     rows = [(piece.first, piece.until) for piece in found]
-    table = (
-        sa.values(sa.column("first", sa.Date), sa.column("until", sa.Date), name="pieces").data(rows).cte("pieces")
-    )
+    table = database.given("pieces", rows, first=sa.Date, until=sa.Date)
     query = (
         sa.select(table.c.first, table.c.until, DayFigure.measure, _sum(DayFigure.many), _sum(DayFigure.minor))
         .join(DayFigure, sa.and_(DayFigure.day >= table.c.first, DayFigure.day < table.c.until))

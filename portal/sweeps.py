@@ -1,4 +1,4 @@
-"""Sweeps: the jobs the worker runs: send what is due, approve what the terms allow, release holds, expire, seal, roll up.
+"""Sweeps: the jobs the worker runs: send what is due, approve what the terms allow, release holds, expire, seal, count.
 
 Each may run in many processes at once: what it works on is locked or claimed. They need the context of an app.
 """

@@ -111,6 +111,7 @@ def upgrade() -> None:
         sa.Column("id", KEY, nullable=False),
         sa.Column("name", sa.String(10), nullable=False),
         sa.Column("time_zone", sa.String(64), nullable=False),
+        sa.Column("began", sa.Date(), nullable=False),
         sa.Column("until", sa.Date(), nullable=False),
         sa.Column("clicks_seen", sa.BigInteger(), nullable=False),
         sa.Column("transfers_seen", sa.BigInteger(), nullable=False),

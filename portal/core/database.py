@@ -234,13 +234,13 @@ def insert_once(model: type[Any], **values: Any) -> Any:
     return session.scalars(statement).one_or_none()
 
 
-def given(name: str, rows: Iterable[Sequence[Any]], **columns: Any) -> sa.CTE:
-    """A table of given rows, for joining in a query: (column=type, …), each row in their order.
+def given(name: str, **columns: Any) -> sa.CTE:
+    """A table of rows that are handed over with the query, as its parameter `<name>_rows` (see `told`): column=type.
 
-    One parameter, however many rows: a VALUES would be compiled anew each time, which takes longer than the query.
+    One parameter, however many rows, so that a statement is built and compiled once; a VALUES would be each time,
+    which takes longer than the query. Materialized, or SQLite would read the document anew for every row joined.
     """
     types = {column: sa.types.to_instance(kind) for column, kind in columns.items()}
-    told = json.dumps([[_told(value) for value in row] for row in rows])
     if is_sqlite():
         read = ", ".join(f"json_extract(value, '$[{n}]') AS {column}" for n, column in enumerate(types))
         text = f"SELECT {read} FROM json_each(:{name}_rows)"
@@ -248,15 +248,24 @@ def given(name: str, rows: Iterable[Sequence[Any]], **columns: Any) -> sa.CTE:
         kinds = {column: kind.compile(dialect=postgresql.dialect()) for column, kind in types.items()}
         read = ", ".join(f"CAST(value->>{n} AS {kinds[column]}) AS {column}" for n, column in enumerate(types))
         text = f"SELECT {read} FROM jsonb_array_elements(CAST(:{name}_rows AS jsonb))"
-    return sa.text(text).bindparams(**{f"{name}_rows": told}).columns(**types).cte(name)
+    return sa.text(text).columns(**types).cte(name).prefix_with("MATERIALIZED")
+
+
+def told(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as `given` takes them: moments as both databases read and compare them."""
+    return json.dumps([[_told(value) for value in row] for row in rows])
 
 
 def _told(value: Any) -> Any:
-    """A value as `given` hands it over: moments as both databases read and compare them."""
     if isinstance(value, datetime):
         plain = value.astimezone(UTC)
         return plain.replace(tzinfo=None).isoformat(" ", "microseconds") if is_sqlite() else plain.isoformat()
     return value.isoformat() if isinstance(value, date) else value
+
+
+def unindexed(column: Any) -> Any:
+    """A column that no index is asked for: where another condition finds the few rows, and planners guess wrongly."""
+    return sa.func.coalesce(column, column, type_=column.type)
 
 
 def lock(model: type[Any], ids: Iterable[int | None]) -> None:

@@ -4,11 +4,12 @@ A figure belongs to a day of the terms' time zone, a referrer and a link; `many`
 minor units. What changes later (a state, a refund) changes the figure of the day to which the row belongs.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -22,6 +23,8 @@ from portal.rewards.rewards import Clawback, Reward, State
 from portal.sharing.clicks import HOUR, Click
 from portal.sharing.invites import Invite
 from portal.sharing.links import Link
+
+Built = TypeVar("Built")
 
 
 class Measure(StrEnum):
@@ -70,7 +73,10 @@ def days_between(first: date, until: date) -> list[date]:
 
 @dataclass(frozen=True)
 class Spans:
-    """Days with the moments between which they lie, as a table for queries; perhaps each for one link alone."""
+    """Days with the moments between which they lie, as a table for queries; narrow: each for one link alone.
+
+    The rows come with the query: `Params`, as `of_days` or `of_cells` gives them.
+    """
 
     table: sa.CTE
     narrow: bool
@@ -81,18 +87,30 @@ class Spans:
         return sa.and_(inside, link_id == self.table.c.link_id) if self.narrow else inside
 
 
-def spans(days: Iterable[date], zone: str) -> Spans:
-    """Whole days; there must be one at least."""
-    return Spans(database.given("spans", [_bounds(day, zone) for day in days], **_BOUNDS), narrow=False)
+Params = dict[str, Any]
 
 
-def cells(wanted: Iterable[tuple[date, int]], zone: str) -> Spans:
-    """Days of one link each; there must be one at least."""
-    rows = [(*_bounds(day, zone), link) for day, link in wanted]
-    return Spans(database.given("cells", rows, **_BOUNDS, link_id=sa.BigInteger), narrow=True)
+def wide() -> Spans:
+    """Whole days."""
+    return Spans(database.given("spans", **_BOUNDS), narrow=False)
+
+
+def narrow() -> Spans:
+    """Days of one link each."""
+    return Spans(database.given("spans", **_BOUNDS, link_id=sa.BigInteger), narrow=True)
 
 
 _BOUNDS: dict[str, Any] = {"day": sa.Date, "since": Moment, "until": Moment, "edge": Moment}
+
+
+def of_days(days: Iterable[date], zone: str) -> Params:
+    """These days, for a query over `wide()`."""
+    return {"spans_rows": database.told(_bounds(day, zone) for day in days)}
+
+
+def of_cells(wanted: Iterable[tuple[date, int]], zone: str) -> Params:
+    """These days of links, for a query over `narrow()`."""
+    return {"spans_rows": database.told((*_bounds(day, zone), link) for day, link in wanted)}
 
 
 def _bounds(day: date, zone: str) -> tuple[date, datetime, datetime, datetime]:
@@ -100,34 +118,37 @@ def _bounds(day: date, zone: str) -> tuple[date, datetime, datetime, datetime]:
     return day, since, start_of(day + timedelta(days=1), zone), since + HOUR
 
 
-def counted(within: Spans) -> sa.Subquery:
-    """Every figure of these spans: (day, measure, referrer_id, link_id, many, minor)."""
-    parts = [
-        _clicks(within),
-        _invites(within),
-        _friends(within, Measure.JOINED),
-        _friends(within, Measure.REACHED, Referral.counted_at.is_not(None)),
-        _friends(within, Measure.REWARDED, _was_rewarded()),
-        _customers(within),
-        _orders(within),
-        _by_state(within),
-        _cost(within),
-    ]
-    return sa.union_all(*parts).subquery("counted")
+def once_for_each_database(build: Callable[..., Built]) -> Callable[..., Built]:
+    """Builds a statement once for each kind of database and keeps it: to build one takes longer than to run it."""
+    kept: dict[Any, Built] = {}
+
+    @wraps(build)
+    def again(*given: Any) -> Built:
+        key = (database.is_sqlite(), *given)
+        if key not in kept:
+            kept[key] = build(*given)
+        return kept[key]
+
+    return again
 
 
-def of_measure(within: Spans, measure: Measure) -> sa.Subquery:
-    """One figure of these spans, in the same columns."""
-    one = {
-        Measure.CLICKS: lambda: _clicks(within),
-        Measure.INVITES: lambda: _invites(within),
-        Measure.JOINED: lambda: _friends(within, Measure.JOINED),
-        Measure.REACHED: lambda: _friends(within, Measure.REACHED, Referral.counted_at.is_not(None)),
-        Measure.CUSTOMERS: lambda: _customers(within),
-        Measure.ORDERS: lambda: _orders(within),
-        Measure.COST: lambda: _cost(within),
-    }[measure]()
-    return one.subquery("counted")
+@once_for_each_database
+def counted(measure: Measure | None = None, by_cell: bool = False) -> sa.Subquery:
+    """Every figure, or one, of the spans handed over: (day, measure, referrer_id, link_id, many, minor)."""
+    within = narrow() if by_cell else wide()
+    parts = {
+        Measure.CLICKS: _clicks(within),
+        Measure.INVITES: _invites(within),
+        Measure.JOINED: _friends(within, Measure.JOINED),
+        Measure.REACHED: _friends(within, Measure.REACHED, Referral.counted_at.is_not(None)),
+        Measure.REWARDED: _friends(within, Measure.REWARDED, _was_rewarded()),
+        Measure.CUSTOMERS: _customers(within),
+        Measure.ORDERS: _orders(within),
+        Measure.COST: _cost(within),
+        Measure.PENDING: _by_state(within),  # and all the other states
+    }
+    wanted = [part for name, part in parts.items() if measure in (None, name)]
+    return sa.union_all(*wanted).subquery("counted")
 
 
 Figures = sa.Select[Any]
@@ -196,7 +217,7 @@ def _cost(within: Spans) -> Figures:
 
 
 def _through_referral(part: Figures, within: Spans, model: type[Any], at: Any) -> Figures:
-    """Rows that know their referral, of whose link they are. A narrow span begins at the link, a wide one at the day."""
+    """Rows that know their referral and so their link. A narrow span is sought by its link, a wide one by its day."""
     if within.narrow:
         part = part.join(Referral, Referral.link_id == within.table.c.link_id)
         return part.join(model, sa.and_(model.referral_id == Referral.id, within.hold(at, Referral.link_id)))
@@ -206,14 +227,18 @@ def _through_referral(part: Figures, within: Spans, model: type[Any], at: Any) -
 # --- visitors and the ledger, which belong to no link ------------------------------------------------------------
 
 
-def visitors(within: Spans) -> sa.Subquery:
-    """Who came on each of these days: (day, since, edge, visitor), each once a day; `edge`: an hour after its start."""
+def visitors() -> sa.Subquery:
+    """Who came on each of the days handed over: (day, since, edge, visitor), each once a day.
+
+    `edge`: an hour after the day's start.
+    """
+    within = wide()
     table = within.table
     query = sa.select(table.c.day, table.c.since, table.c.edge, Click.visitor).select_from(table)
     return query.join(Click, within.hold(Click.at, Click.link_id)).distinct().subquery("came")
 
 
-def earlier_click(came: sa.Subquery, *, since: datetime | None = None) -> sa.Select[Any]:
+def earlier_click(came: sa.Subquery, *, since: Any = None) -> sa.Select[Any]:
     """The moments of a visitor's clicks before the day on which `came` has them, perhaps from a moment on.
 
     By the index on a click's latest moment, which lies less than an hour after its first.
@@ -226,8 +251,12 @@ def earlier_click(came: sa.Subquery, *, since: datetime | None = None) -> sa.Sel
     return query.correlate(came)
 
 
-def moved(within: Spans) -> sa.Subquery:
-    """What moved between the ledger's buckets on these days: (day, measure, minor); the program's own side is left out."""
+def moved() -> sa.Subquery:
+    """What moved between the ledger's buckets on the days handed over: (day, measure, minor).
+
+    The program's own side is left out.
+    """
+    within = wide()
     sides = []
     for bucket, sign in ((Transfer.to_bucket, 1), (Transfer.from_bucket, -1)):
         minor = sa.cast(sa.func.sum(Transfer.amount_minor) * sign, sa.BigInteger).label("minor")

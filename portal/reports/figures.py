@@ -4,7 +4,6 @@ Invariant: what is read here equals `facts` to the row at every moment: days tha
 today and every day of which something changed since come from the rows themselves.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -16,7 +15,7 @@ from portal.accounts.users import User
 from portal.core import clock, database
 from portal.core.database import session
 from portal.reports import facts, rollups
-from portal.reports.facts import IN_BUCKET, Measure
+from portal.reports.facts import IN_BUCKET, Measure, once_for_each_database
 from portal.reports.rollups import DAY, MONTH, NEVER, DayFigure, DayVisitors, Figure, Standing
 from portal.rewards import ledger
 from portal.rewards.ledger import Bucket
@@ -133,13 +132,14 @@ class View:
     zone: str
     today: date
     standing: Standing
-    began: date | None
-    """The day of the first thing that is counted."""
+
+    @property
+    def began(self) -> date:
+        """The day of the first thing that is counted; today, as long as nothing is."""
+        return self.standing.began if self.standing.began != NEVER else self.today
 
     def fresh(self, within: Range) -> list[date]:
         """The days of a range that are read from the rows."""
-        if self.began is None:
-            return []
         first, until = max(within.first, self.began), min(within.last, self.today) + timedelta(days=1)
         rolled = self.standing.until
         late = [day for day in sorted(self.standing.stale) if first <= day < min(until, rolled)]
@@ -149,7 +149,7 @@ class View:
 def view(current: Terms, *, at: datetime) -> View:
     """How the figures are seen now."""
     zone = current.time_zone
-    return View(zone, current.day(at), rollups.standing(zone), rollups.first_day(zone))
+    return View(zone, current.day(at), rollups.standing(zone))
 
 
 # --- the program ----------------------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ class Series:
 
 
 def series(seen: View, *wanted: tuple[Range, Step]) -> list[Series]:
-    """The program's numbers in each of these ranges, cut by its step. Two queries for all, and two for visitors each."""
+    """The program's numbers in each of these ranges, cut by its step: two queries, and two each for visitors."""
     cut = [whole.cut(step) for whole, step in wanted]
     found = {piece: Numbers() for pieces in cut for piece in pieces}
     if found:
@@ -192,34 +192,42 @@ def totals(seen: View, within: Range) -> Numbers:
 
 
 def _add_rolled(seen: View, found: dict[Range, Numbers]) -> None:
-    rows = [(piece.first, piece.until) for piece in found]
-    table = database.given("pieces", rows, first=sa.Date, until=sa.Date)
-    query = (
+    rows = [(piece.first, min(piece.until, seen.standing.until)) for piece in found]
+    params = {"pieces_rows": database.told(rows), "stale": list(seen.standing.stale)}
+    by_first = {piece.first: [one for one in found if one.first == piece.first] for piece in found}
+    for first, until, measure, many, minor in session.execute(_rolled_sums(), params):
+        for piece in by_first[first]:
+            if min(piece.until, seen.standing.until) == until:
+                found[piece].add(measure, many, minor)
+
+
+@once_for_each_database
+def _rolled_sums() -> sa.Select[Any]:
+    table = database.given("pieces", first=sa.Date, until=sa.Date)
+    inside = sa.and_(DayFigure.day >= table.c.first, DayFigure.day < table.c.until)
+    return (
         sa.select(table.c.first, table.c.until, DayFigure.measure, _sum(DayFigure.many), _sum(DayFigure.minor))
-        .join(DayFigure, sa.and_(DayFigure.day >= table.c.first, DayFigure.day < table.c.until))
-        .where(*_relied_on(seen, DayFigure.day), sa.not_(DayFigure.measure.startswith(IN_BUCKET)))
+        .join(DayFigure, inside)
+        .where(DayFigure.measure.in_(list(Measure)), DayFigure.day.not_in(sa.bindparam("stale", expanding=True)))
         .group_by(table.c.first, table.c.until, DayFigure.measure)
     )
-    for first, until, measure, many, minor in session.execute(query):
-        found[Range(first, until - timedelta(days=1))].add(measure, many, minor)
 
 
 def _add_fresh(seen: View, found: dict[Range, Numbers]) -> None:
     days = sorted({day for piece in found for day in seen.fresh(piece)})
     if not days:
         return
-    rows = facts.counted(facts.spans(days, seen.zone))
-    query = sa.select(rows.c.day, rows.c.measure, _sum(rows.c.many), _sum(rows.c.minor))
-    for day, measure, many, minor in session.execute(query.group_by(rows.c.day, rows.c.measure)):
+    for day, measure, many, minor in session.execute(_fresh_sums(), facts.of_days(days, seen.zone)):
         for piece, numbers in found.items():
             if piece.first <= day <= piece.last:
                 numbers.add(measure, many, minor)
 
 
-def _relied_on(seen: View, day: Any) -> list[sa.ColumnElement[bool]]:
-    """The days that are rolled up and still right."""
-    here = [day < seen.standing.until]
-    return [*here, day.not_in(seen.standing.stale)] if seen.standing.stale else here
+@once_for_each_database
+def _fresh_sums() -> sa.Select[Any]:
+    rows = facts.counted()
+    query = sa.select(rows.c.day, rows.c.measure, _sum(rows.c.many), _sum(rows.c.minor))
+    return query.group_by(rows.c.day, rows.c.measure)
 
 
 def _sum(number: Any) -> Any:
@@ -229,16 +237,22 @@ def _sum(number: Any) -> Any:
 def visitors(seen: View, within: Range) -> int:
     """How many different visitors came in a range: on each day those who had not come before in it."""
     rolled = sa.select(_sum(DayVisitors.many)).where(
-        DayVisitors.day >= within.first, DayVisitors.day <= within.last, DayVisitors.previous < within.first,
-        *_relied_on(seen, DayVisitors.day),
+        DayVisitors.day >= within.first, DayVisitors.day <= within.last, DayVisitors.day < seen.standing.until,
+        DayVisitors.previous < within.first, DayVisitors.day.not_in(list(seen.standing.stale)),
     )  # fmt: skip
     found = session.scalar(rolled) or 0
     days = seen.fresh(within)
     if days:
-        came = facts.visitors(facts.spans(days, seen.zone))
-        before = facts.earlier_click(came, since=facts.start_of(within.first, seen.zone))
-        found += session.scalar(sa.select(sa.func.count()).select_from(came).where(~before.exists())) or 0
+        since = {"range_since": facts.start_of(within.first, seen.zone)}
+        found += session.scalar(_fresh_visitors(), facts.of_days(days, seen.zone) | since) or 0
     return int(found)
+
+
+@once_for_each_database
+def _fresh_visitors() -> sa.Select[Any]:
+    came = facts.visitors()
+    before = facts.earlier_click(came, since=sa.bindparam("range_since", type_=database.Moment()))
+    return sa.select(sa.func.count()).select_from(came).where(~before.exists())
 
 
 # --- by referrer and by link ----------------------------------------------------------------------------------
@@ -265,91 +279,91 @@ class Standee:
 
 
 def ranked(
-    seen: View, within: Range, by: By, measure: Measure, *, most: int, after: tuple[int, int] | None = None,
-    of: int | None = None,
-) -> tuple[list[Standee], tuple[int, int] | None]:  # fmt: skip
+    seen: View, within: Range, by: By, measure: Measure, *, most: int, after: tuple[int, int] | None = None
+) -> tuple[list[Standee], tuple[int, int] | None]:
     """Referrers or links by a figure in a range, the highest first, and the key of the next page if there is one.
 
-    Who has nothing of it is not listed. `of`: only the links of this referrer, by row number.
+    Who has nothing of it is not listed.
     """
-    rows = _parts(seen, within, measure=measure, of=of)
-    if rows is None:
-        return [], None
-    number = rows.c.referrer_id if by == By.REFERRER else rows.c.link_id
-    rank = _sum(rows.c.minor if measure == Measure.COST else rows.c.many).label("rank")
-    grouped = sa.select(number.label("number"), rank).group_by(number).subquery("grouped")
-    query = sa.select(grouped.c.number, grouped.c.rank).where(grouped.c.rank > 0)
-    if after is not None:
-        lower = sa.and_(grouped.c.rank == after[0], grouped.c.number > after[1])
-        query = query.where(sa.or_(grouped.c.rank < after[0], lower))
-    query = query.order_by(grouped.c.rank.desc(), grouped.c.number).limit(most + 1)
-    found = [(int(one), int(value)) for one, value in session.execute(query)]
+    rank, number = after or (2**62, 0)
+    params = _range(seen, within) | {"after_rank": rank, "after_number": number, "most": most + 1}
+    found = [(int(one), int(value)) for one, value in session.execute(_ranking(by, measure), params)]
     shown = found[:most]
     numbers = _numbers_of(seen, within, by, [one for one, _ in shown])
     listed = [Standee(one, value, numbers[one]) for one, value in shown]
     return listed, (shown[-1][1], shown[-1][0]) if len(found) > most else None
 
 
+@once_for_each_database
+def _ranking(by: By, measure: Measure) -> sa.Select[Any]:
+    rows = _parts(measure).subquery("parts")
+    number = rows.c.referrer_id if by == By.REFERRER else rows.c.link_id
+    rank = _sum(rows.c.minor if measure == Measure.COST else rows.c.many).label("rank")
+    grouped = sa.select(number.label("number"), rank).group_by(number).subquery("grouped")
+    last = sa.bindparam("after_rank", type_=sa.BigInteger)
+    lower = sa.and_(grouped.c.rank == last, grouped.c.number > sa.bindparam("after_number", type_=sa.BigInteger))
+    query = sa.select(grouped.c.number, grouped.c.rank).where(grouped.c.rank > 0)
+    query = query.where(sa.or_(grouped.c.rank < last, lower))
+    return query.order_by(grouped.c.rank.desc(), grouped.c.number).limit(sa.bindparam("most", type_=sa.Integer))
+
+
 def _numbers_of(seen: View, within: Range, by: By, wanted: list[int]) -> dict[int, Numbers]:
     """All figures of some referrers or links."""
     numbers = {one: Numbers() for one in wanted}
-    rows = _parts(seen, within, by=by, wanted=wanted) if wanted else None
-    if rows is not None:
-        number = rows.c.referrer_id if by == By.REFERRER else rows.c.link_id
-        query = sa.select(number, rows.c.measure, _sum(rows.c.many), _sum(rows.c.minor))
-        for one, measure, many, minor in session.execute(query.group_by(number, rows.c.measure)):
+    if wanted:
+        for one, measure, many, minor in session.execute(_all_of(by), _range(seen, within) | {"ids": wanted}):
             numbers[one].add(measure, many, minor)
     return numbers
 
 
+@once_for_each_database
+def _all_of(by: By) -> sa.Select[Any]:
+    rows = _parts(None, by).subquery("parts")
+    number = rows.c.referrer_id if by == By.REFERRER else rows.c.link_id
+    query = sa.select(number, rows.c.measure, _sum(rows.c.many), _sum(rows.c.minor))
+    return query.group_by(number, rows.c.measure)
+
+
 def active_referrers(seen: View, within: Range) -> int:
     """How many people's links were opened in a range."""
-    rows = _parts(seen, within, measure=Measure.CLICKS)
-    if rows is None:
-        return 0
-    return session.scalar(sa.select(sa.func.count(sa.distinct(rows.c.referrer_id)))) or 0
+    return session.scalar(_active(), _range(seen, within)) or 0
 
 
-def _parts(
-    seen: View, within: Range, *, measure: Measure | None = None, by: By = By.REFERRER, wanted: Iterable[int] = (),
-    of: int | None = None,
-) -> sa.Subquery | None:  # fmt: skip
-    """Rows that together are a range: whole months, the days at their sides, and the days read afresh.
+@once_for_each_database
+def _active() -> sa.Select[Any]:
+    rows = _parts(Measure.CLICKS).subquery("parts")
+    return sa.select(sa.func.count(sa.distinct(rows.c.referrer_id)))
 
-    Of one measure, or all measures of some referrers or links. None: there are no days at all.
-    """
+
+def _range(seen: View, within: Range) -> dict[str, Any]:
+    """The parts of a range: whole months, the days at their sides, and the days read afresh."""
     months, days = _months_and_days(seen, within)
-    fresh = seen.fresh(within)
+    return {"months": months, "days": days} | facts.of_days(seen.fresh(within), seen.zone)
+
+
+def _parts(measure: Measure | None, by: By | None = None) -> sa.CompoundSelect[Any]:
+    """Rows that together are a range (see `_range`): of one measure, or all of the referrers or links in `ids`."""
     parts: list[Any] = []
     columns = (Figure.measure, Figure.referrer_id, Figure.link_id, Figure.many, Figure.minor)
-    ids = list(wanted)
-    for span, listed in ((MONTH, months), (DAY, days)):
-        if listed:
-            query = sa.select(*columns).where(Figure.span == span, Figure.day.in_(listed))
-            parts.append(_narrowed(query, Figure, measure, by, ids, of))
-    if fresh:
-        whole = facts.spans(fresh, seen.zone)
-        rows = facts.of_measure(whole, measure) if measure else facts.counted(whole)
-        query = sa.select(rows.c.measure, rows.c.referrer_id, rows.c.link_id, rows.c.many, rows.c.minor)
-        parts.append(_narrowed(query, rows.c, None, by, ids, of))
-    return sa.union_all(*parts).subquery("parts") if parts else None
+    for span, listed in ((MONTH, "months"), (DAY, "days")):
+        query = sa.select(*columns).where(Figure.span == span, Figure.day.in_(sa.bindparam(listed, expanding=True)))
+        if measure is not None:
+            query = query.where(Figure.measure == measure)
+        parts.append(_only(query, by, Figure.referrer_id, Figure.link_id))
+    rows = facts.counted(measure)
+    fresh = sa.select(rows.c.measure, rows.c.referrer_id, rows.c.link_id, rows.c.many, rows.c.minor)
+    return sa.union_all(*parts, _only(fresh, by, rows.c.referrer_id, rows.c.link_id))
 
 
-def _narrowed(query: Any, of_rows: Any, measure: Measure | None, by: By, ids: list[int], of: int | None) -> Any:
-    if measure is not None:
-        query = query.where(of_rows.measure == measure)
-    if ids:
-        query = query.where((of_rows.referrer_id if by == By.REFERRER else of_rows.link_id).in_(ids))
-    return query if of is None else query.where(of_rows.referrer_id == of)
+def _only(query: Any, by: By | None, referrer: Any, link: Any) -> Any:
+    if by is None:
+        return query
+    return query.where((referrer if by == By.REFERRER else link).in_(sa.bindparam("ids", expanding=True)))
 
 
 def _months_and_days(seen: View, within: Range) -> tuple[list[date], list[date]]:
     """The rolled-up months that lie in a range and are right, by their first days; and the other rolled-up days."""
-    if seen.began is None or seen.standing.until == NEVER:
-        return [], []
     first, until = max(within.first, seen.began), min(within.until, seen.standing.until)
-    if first > until:
-        return [], []
     spoilt = {rollups.month_of(day) for day in seen.standing.stale}
     months, days, day = [], [], first
     while day < until:
@@ -403,14 +417,14 @@ def owed(seen: View, currency: str, *, on: date | None = None) -> ledger.Balance
         rolled.append(DayFigure.day.not_in(seen.standing.stale_books))
     query = sa.select(DayFigure.measure, _sum(DayFigure.minor)).where(*rolled).group_by(DayFigure.measure)
     rows = list(session.execute(query))
-    first = max(seen.standing.until, seen.began) if seen.began else last
+    first = max(seen.standing.until, seen.began)
     days = [day for day in seen.standing.stale_books if day <= last] + facts.days_between(
         first, last + timedelta(days=1)
     )
     if days:
-        moved = facts.moved(facts.spans(days, seen.zone))
+        moved = facts.moved()
         fresh = sa.select(moved.c.measure, _sum(moved.c.minor)).group_by(moved.c.measure)
-        rows += list(session.execute(fresh))
+        rows += list(session.execute(fresh, facts.of_days(days, seen.zone)))
     for measure, minor in rows:
         found[Bucket(measure.removeprefix(IN_BUCKET))] += int(minor)
     found[Bucket.PROGRAM] = -sum(found.values())

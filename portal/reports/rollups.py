@@ -94,6 +94,8 @@ class Rollup(Model):
     id: Mapped[int] = database.key()
     name: Mapped[str] = mapped_column(sa.String(10), default="figures")
     time_zone: Mapped[str] = mapped_column(sa.String(64))
+    began: Mapped[date]
+    """The first day on which anything is counted; the same as `until` as long as nothing is."""
     until: Mapped[date]
     clicks_seen: Mapped[int]
     """Clicks up to this number are in the roll-ups, or are of days that are not."""
@@ -102,8 +104,9 @@ class Rollup(Model):
 
 @dataclass(frozen=True)
 class Standing:
-    """What a page needs to know of the roll-ups: the first day that is not in them, and what is no longer right."""
+    """What a page needs to know: the first day there is, the first that is not rolled up, and what is not right."""
 
+    began: date
     until: date
     stale: frozenset[date]
     stale_books: frozenset[date]
@@ -116,16 +119,13 @@ def standing(zone: str) -> Standing:
     """How far one can rely on the roll-ups. Nothing rolled up yet, or by another time zone: not at all."""
     kept = _kept()
     if kept is None or kept.time_zone != zone:
-        return Standing(NEVER, frozenset(), frozenset())
+        return Standing(first_day(zone) or NEVER, NEVER, frozenset(), frozenset())
     found = Changes()
     if session.scalar(sa.select(Touched.id).limit(1)) is not None:
         found = touched.changes(zone)
     _add_late_clicks(found, kept)
-    return Standing(
-        kept.until,
-        frozenset(day for day in found.days if day < kept.until),
-        frozenset(_late_transfers(kept)),
-    )
+    stale, books = frozenset(day for day in found.days if day < kept.until), frozenset(_late_transfers(kept))
+    return Standing(min([kept.began, *stale, *books]), kept.until, stale, books)
 
 
 def _kept() -> Rollup | None:
@@ -139,7 +139,7 @@ def _add_late_clicks(found: Changes, kept: Rollup) -> None:
         later.visitor == late.visitor, later.last_at >= late.at, later.at > late.at
     )
     query = sa.select(late.at, late.link_id, following.correlate(late).scalar_subquery()).where(
-        late.id > kept.clicks_seen, late.at < facts.start_of(kept.until, kept.time_zone)
+        late.id > kept.clicks_seen, database.unindexed(late.at) < facts.start_of(kept.until, kept.time_zone)
     )
     for at, link, after in session.execute(query):
         day = clock.local_date(at, kept.time_zone)
@@ -158,7 +158,8 @@ def _moment(value: Any) -> datetime:
 
 def _late_transfers(kept: Rollup) -> set[date]:
     query = sa.select(Transfer.at).where(
-        Transfer.id > kept.transfers_seen, Transfer.at < facts.start_of(kept.until, kept.time_zone)
+        Transfer.id > kept.transfers_seen,
+        database.unindexed(Transfer.at) < facts.start_of(kept.until, kept.time_zone),
     )
     return {clock.local_date(at, kept.time_zone) for at in session.scalars(query)}
 
@@ -213,10 +214,10 @@ def _begin(zone: str, kept: Rollup | None, *, at: datetime) -> None:
     for table in (Figure, DayFigure, DayVisitors, Touched):
         _drop(table)
     if kept is None:
-        kept = Rollup(time_zone=zone, until=NEVER, clicks_seen=0, transfers_seen=0)
+        kept = Rollup(time_zone=zone, began=NEVER, until=NEVER, clicks_seen=0, transfers_seen=0)
         session.add(kept)
     kept.time_zone = zone
-    kept.until = min(first_day(zone) or date.max, _settled_until(zone, at=at))
+    kept.began = kept.until = min(first_day(zone) or date.max, _settled_until(zone, at=at))
     _have_seen(kept, at=at)
 
 
@@ -234,15 +235,14 @@ def _have_seen(kept: Rollup, *, at: datetime) -> None:
     """
     before = max(at - SETTLED, facts.start_of(kept.until, kept.time_zone))
     for model, name in ((Click, "clicks_seen"), (Transfer, "transfers_seen")):
-        settled = sa.select(model.id).where(model.at < before).order_by(model.id.desc()).limit(1)  # type: ignore[attr-defined]
+        settled = sa.select(model.id).where(database.unindexed(model.at) < before).order_by(model.id.desc()).limit(1)  # type: ignore[attr-defined]
         setattr(kept, name, max(getattr(kept, name), session.scalar(settled) or 0))
     session.flush()
 
 
 def _roll(days: list[date], kept: Rollup) -> None:
     """Whole days that are over, and the months that end with one of them."""
-    whole = facts.counted(facts.spans(days, kept.time_zone))
-    _insert_cells(whole)
+    _insert_cells(facts.counted(), facts.of_days(days, kept.time_zone))
     _sum_days(days)
     _roll_visitors(days, kept)
     _roll_books(days, kept)
@@ -256,13 +256,14 @@ def _roll(days: list[date], kept: Rollup) -> None:
 def _mend(found: Changes, kept: Rollup) -> None:
     """Makes anew what changed on days that are rolled up: cells, their days' sums and months, and visitors."""
     cells = {(day, link) for day, link in found.cells if day < kept.until}
+    kept.began = min([kept.began, *(day for day, _ in cells)])
     by_day: dict[date, set[int]] = {}
     for day, link in cells:
         by_day.setdefault(day, set()).add(link)
     for day, links in by_day.items():
         _drop(Figure, Figure.span == DAY, Figure.day == day, Figure.link_id.in_(links))
     if cells:
-        _insert_cells(facts.counted(facts.cells(sorted(cells), kept.time_zone)))
+        _insert_cells(facts.counted(None, True), facts.of_cells(sorted(cells), kept.time_zone))
         _sum_days(sorted(by_day))
     by_month: dict[date, set[int]] = {}
     for day, link in cells:
@@ -278,12 +279,12 @@ def _drop(model: type[Any], *where: sa.ColumnElement[bool]) -> None:
     session.execute(sa.delete(model).where(*where), execution_options={"synchronize_session": False})
 
 
-def _insert_cells(rows: sa.Subquery) -> None:
+def _insert_cells(rows: sa.Subquery, params: facts.Params) -> None:
     """A state is counted by each of its rewards, and a cell may be named twice: so the parts are summed."""
     keys = (rows.c.measure, rows.c.day, rows.c.referrer_id, rows.c.link_id)
     query = sa.select(*keys, sa.literal(DAY), _sum(rows.c.many), _sum(rows.c.minor)).group_by(*keys)
     names = ["measure", "day", "referrer_id", "link_id", "span", "many", "minor"]
-    session.execute(sa.insert(Figure).from_select(names, query))
+    session.execute(sa.insert(Figure).from_select(names, query.params(params)))
 
 
 def _sum(number: Any) -> Any:
@@ -321,10 +322,10 @@ def _sum_month(first: date, links: Iterable[int] | None = None) -> None:
 def _roll_visitors(days: list[date], kept: Rollup) -> None:
     if not days:
         return
-    came = facts.visitors(facts.spans(days, kept.time_zone))
+    came = facts.visitors()
     before = facts.earlier_click(came).with_only_columns(sa.func.max(Click.at)).scalar_subquery()
     found: dict[tuple[date, date], int] = {}
-    for day, at in session.execute(sa.select(came.c.day, before)):
+    for day, at in session.execute(sa.select(came.c.day, before), facts.of_days(days, kept.time_zone)):
         key = (day, clock.local_date(_moment(at), kept.time_zone) if at is not None else NEVER)
         found[key] = found.get(key, 0) + 1
     _drop(DayVisitors, DayVisitors.day.in_(days))
@@ -340,9 +341,11 @@ def _roll_books(days: Iterable[date], kept: Rollup) -> None:
         return
     of_books = DayFigure.measure.startswith(IN_BUCKET)
     _drop(DayFigure, DayFigure.day.in_(wanted), of_books)
-    moved = facts.moved(facts.spans(wanted, kept.time_zone))
+    moved = facts.moved()
     query = sa.select(moved.c.day, moved.c.measure, sa.literal(0, sa.BigInteger), moved.c.minor)
-    session.execute(sa.insert(DayFigure).from_select(["day", "measure", "many", "minor"], query))
+    names = ["day", "measure", "many", "minor"]
+    query = query.params(facts.of_days(wanted, kept.time_zone))
+    session.execute(sa.insert(DayFigure).from_select(names, query))
 
 
 def month_of(day: date) -> date:

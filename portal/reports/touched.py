@@ -42,7 +42,8 @@ _NEW_AT = "INSERT INTO touched (referral_id, at) SELECT NEW.referral_id, "
 _OLD_AT = "INSERT INTO touched (referral_id, at) SELECT OLD.referral_id, "
 _OF_ANOTHER = " WHERE OLD.referral_id <> NEW.referral_id"
 _NEXT = (
-    "INSERT INTO touched (at) SELECT min(at) FROM clicks WHERE visitor = OLD.visitor AND last_at >= OLD.at AND at > OLD.at"
+    "INSERT INTO touched (at) SELECT min(at) FROM clicks"
+    " WHERE visitor = OLD.visitor AND last_at >= OLD.at AND at > OLD.at"
 )
 
 TRIGGERS: dict[str, tuple[type[Any], str, str, tuple[str, ...]]] = {
@@ -85,10 +86,10 @@ def _declare() -> None:
     for name, (model, after, when, notes) in TRIGGERS.items():
         body = "; ".join(notes)
         head = f"CREATE TRIGGER {name} AFTER {after} ON {model.__tablename__} FOR EACH ROW {when}"
-        function = f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN NULL; END $$"
+        function = f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$"
         for dialect, statement in (
             ("sqlite", f"{head} BEGIN {body}; END"),
-            ("postgresql", function),
+            ("postgresql", f"{function} BEGIN {body}; RETURN NULL; END $$"),
             ("postgresql", f"{head} EXECUTE FUNCTION {name}()"),
         ):
             event.listen(model.__table__, "after_create", DDL(statement).execute_if(dialect=dialect))

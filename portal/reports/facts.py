@@ -141,7 +141,7 @@ def counted(measure: Measure | None = None, by_cell: bool = False) -> sa.Subquer
         Measure.INVITES: _invites(within),
         Measure.JOINED: _friends(within, Measure.JOINED),
         Measure.REACHED: _friends(within, Measure.REACHED, Referral.counted_at.is_not(None)),
-        Measure.REWARDED: _friends(within, Measure.REWARDED, _was_rewarded()),
+        Measure.REWARDED: _friends(within, Measure.REWARDED, was_rewarded()),
         Measure.CUSTOMERS: _customers(within),
         Measure.ORDERS: _orders(within),
         Measure.COST: _cost(within),
@@ -184,7 +184,8 @@ def _friends(within: Spans, measure: Measure, *where: sa.ColumnElement[bool]) ->
     return part.join(Referral, within.hold(Referral.joined_at, Referral.link_id)).where(*where)
 
 
-def _was_rewarded() -> sa.ColumnElement[bool]:
+def was_rewarded() -> sa.ColumnElement[bool]:
+    """Whether a reward for a referral, of either side, has been paid."""
     return sa.select(Reward.id).where(Reward.referral_id == Referral.id, Reward.state == State.PAID).exists()
 
 

@@ -235,7 +235,7 @@ def _have_seen(kept: Rollup, *, at: datetime) -> None:
     """
     before = max(at - SETTLED, facts.start_of(kept.until, kept.time_zone))
     for model, name in ((Click, "clicks_seen"), (Transfer, "transfers_seen")):
-        settled = sa.select(model.id).where(database.unindexed(model.at) < before).order_by(model.id.desc()).limit(1)  # type: ignore[attr-defined]
+        settled = sa.select(model.id).where(database.unindexed(model.at) < before).order_by(model.id.desc()).limit(1)
         setattr(kept, name, max(getattr(kept, name), session.scalar(settled) or 0))
     session.flush()
 

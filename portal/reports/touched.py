@@ -128,9 +128,8 @@ def changes(zone: str, *, ids: list[int] | None = None) -> Changes:
     """What these notes say (all, if none are named), by the days of a time zone."""
     here = sa.true() if ids is None else Touched.id.in_(ids)
     found = Changes()
-    for at, link in session.execute(
-        sa.select(Touched.at, Touched.link_id).where(here, Touched.at.is_not(None), Touched.referral_id.is_(None))
-    ):
+    moments: sa.Select[Any] = sa.select(Touched.at, Touched.link_id)
+    for at, link in session.execute(moments.where(here, Touched.at.is_not(None), Touched.referral_id.is_(None))):
         if link is None:
             found.visitor_days.add(clock.local_date(at, zone))
         else:

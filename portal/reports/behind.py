@@ -98,7 +98,7 @@ Asked = tuple[sa.Select[Any], Any, Any, Callable[[list[Any]], list[Line]]]
 
 
 def _clicks(of: Filter, _since: datetime) -> Asked:
-    query: sa.Select[Any] = sa.select(Click, User, Code.text)
+    query: Any = sa.select(Click, User, Code.text)
     query = query.join(Link, Link.id == Click.link_id).join(User, User.id == Link.owner_id)
     query = _with_code(query, Click.link_id)
     if of.referrer is not None:
@@ -124,7 +124,7 @@ def _visitors(of: Filter, since: datetime) -> Asked:
 
 
 def _invites(of: Filter, _since: datetime) -> Asked:
-    query: sa.Select[Any] = sa.select(Invite, User, Code.text)
+    query: Any = sa.select(Invite, User, Code.text)
     query = query.join(User, User.id == Invite.owner_id)
     query = _with_code(query, Invite.link_id)
     if of.referrer is not None:

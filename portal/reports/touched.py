@@ -128,7 +128,7 @@ def changes(zone: str, *, ids: list[int] | None = None) -> Changes:
     """What these notes say (all, if none are named), by the days of a time zone."""
     here = sa.true() if ids is None else Touched.id.in_(ids)
     found = Changes()
-    moments: sa.Select[Any] = sa.select(Touched.at, Touched.link_id)
+    moments: Any = sa.select(Touched.at, Touched.link_id)
     for at, link in session.execute(moments.where(here, Touched.at.is_not(None), Touched.referral_id.is_(None))):
         if link is None:
             found.visitor_days.add(clock.local_date(at, zone))

@@ -236,7 +236,9 @@ def measure_on(kind: str, url: str, folder: Path, size: Size, repeats: int) -> N
         made = time.perf_counter() - begun
         begun = time.perf_counter()
         steps = sweeps.roll_up()
-        print(f"{kind}: rows made in {made:.0f} s, rolled up from nothing in {time.perf_counter() - begun:.0f} s ({steps} steps)")
+        print(
+            f"{kind}: rows made in {made:.0f} s, rolled up from nothing in {time.perf_counter() - begun:.0f} s ({steps} steps)"
+        )
         for name, ask in questions().items():
             taken = median_ms(ask, repeats)
             print(f"  {taken:7.1f} ms  {name}{'' if taken <= GOAL_MS else '  MISSED'}")

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 from flask import Flask
 
-from portal import create_app, imports, program, terms
+from portal import create_app, imports, program, sweeps, terms
 from portal import demo as demo_
 from portal.accounts import one_time, roles, users
 from portal.accounts.one_time import Purpose
@@ -77,6 +77,7 @@ def migrate_() -> None:
     app = _app()
     with app.app_context():
         migrate.upgrade(database.db.engine)
+        sweeps.roll_up()
         click.echo(migrate.state(database.db.engine).sentence)
 
 
@@ -120,7 +121,7 @@ def _serve(app: Flask, settings: Settings) -> None:
 
 @portal.command()
 def worker() -> None:
-    """Run the worker alone: mails, releases, expiry, seals. Many may run."""
+    """Run the worker alone: mails, releases, expiry, seals, figures. Many may run."""
     settings = Settings.from_env()
     app = create_app(settings)
     with app.app_context():

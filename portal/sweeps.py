@@ -1,4 +1,4 @@
-"""Sweeps: the jobs the worker runs: send what is due, approve what the terms allow, release holds, expire, seal.
+"""Sweeps: the jobs the worker runs: send what is due, approve what the terms allow, release holds, expire, seal, count.
 
 Each may run in many processes at once: what it works on is locked or claimed. They need the context of an app.
 """
@@ -10,6 +10,7 @@ from portal.core import clock, database
 from portal.delivery import mail, outbox, worker
 from portal.delivery.mail import Files, Undeliverable
 from portal.referrals import referrals
+from portal.reports import rollups
 from portal.rewards import ledger
 
 
@@ -60,6 +61,18 @@ def seal() -> int:
     """Seals the transfers that have no seal yet; gives how many."""
     with database.writing():
         return ledger.seal()
+
+
+def roll_up() -> int:
+    """Brings the daily figures up to date, a short write at a time; gives how many it took."""
+    current, at = terms.current(), clock.now()
+    if current is None:
+        return 0
+    zone, steps = current.time_zone, 0
+    while rollups.due(zone, at=at):
+        with database.writing():
+            steps += rollups.step(zone, at=at)
+    return steps
 
 
 def keep_time() -> None:

@@ -49,10 +49,10 @@ class Referral(Model):
     """The candidates that did not win, see `Attribution.weighed`."""
     terms_id: Mapped[int] = database.refers_to("terms.id")
     touched_at: Mapped[datetime]
-    joined_at: Mapped[datetime]
+    joined_at: Mapped[datetime] = mapped_column(index=True)
     expires_at: Mapped[datetime] = mapped_column(index=True)
     """Up to and including this moment the goal can be reached."""
-    counted_at: Mapped[datetime | None]
+    counted_at: Mapped[datetime | None] = mapped_column(index=True)
     """When the terms' goal was reached."""
     expired_at: Mapped[datetime | None]
 

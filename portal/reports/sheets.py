@@ -6,10 +6,13 @@ in XLSX, and plain (`12.50`, `2026-12-03`) in CSV.
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+import itertools
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import xlsxwriter
 
@@ -29,20 +32,34 @@ class Amount:
         return money.plain(self.minor, self.currency)
 
 
-Cell = str | date | Amount | None
+Cell = str | date | Amount | int | None
 """What stands in a cell; None leaves it empty."""
 
-LONGEST_CELL = 32_767
-"""Characters that a cell of XLSX holds (ECMA-376 as Excel keeps it)."""
+LONGEST_CELL, MOST_ROWS = 32_767, 1_048_576
+"""Characters that a cell of XLSX holds, and rows that a sheet does (ECMA-376 as Excel keeps it)."""
+
+
+AT_ONCE = 64 * 1024
+"""Bytes, about, that a file is handed on by."""
 
 
 def as_csv(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
     """The rows under their headings, in UTF-8, by RFC 4180."""
+    return b"".join(csv_pieces(headings, rows))
+
+
+def csv_pieces(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[bytes]:
+    """The same piece by piece, so that any number of rows needs the memory of a few."""
     file = io.StringIO()
     lines = csv.writer(file, lineterminator="\r\n")
     lines.writerow(headings)
-    lines.writerows([_text(cell) for cell in row] for row in rows)
-    return file.getvalue().encode()
+    for row in rows:
+        lines.writerow([_text(cell) for cell in row])
+        if file.tell() > AT_ONCE:
+            yield file.getvalue().encode()
+            file.seek(0)
+            file.truncate()
+    yield file.getvalue().encode()
 
 
 def _text(cell: Cell) -> str:
@@ -50,6 +67,8 @@ def _text(cell: Cell) -> str:
         return ""
     if isinstance(cell, Amount):
         return cell.plain
+    if isinstance(cell, int):
+        return str(cell)
     return cell.isoformat() if isinstance(cell, date) else defused(cell)
 
 
@@ -57,21 +76,34 @@ def as_xlsx(name: str, headings: Sequence[str], rows: Iterable[Sequence[Cell]]) 
     """The same as a workbook with one sheet of this name; the headings stay in sight while one scrolls."""
     file = io.BytesIO()
     with xlsxwriter.Workbook(file, {"in_memory": True}) as book:
-        sheet = book.add_worksheet(name[:31])
-        days = book.add_format({"num_format": "yyyy-mm-dd"})
-        numbers = {
-            places: book.add_format({"num_format": "0." + "0" * places if places else "0"}) for places in range(5)
-        }
-        sheet.write_row(0, 0, headings, book.add_format({"bold": True}))
-        sheet.freeze_panes(1, 0)
-        for line, row in enumerate(rows, start=1):
-            for column, cell in enumerate(row):
-                if isinstance(cell, Amount):
-                    places = money.digits(cell.currency)
-                    sheet.write_number(line, column, Decimal(cell.plain), numbers[places])
-                elif isinstance(cell, date):
-                    sheet.write_datetime(line, column, cell, days)
-                elif cell is not None:
-                    sheet.write_string(line, column, cell[:LONGEST_CELL])
-        sheet.autofit()
+        _write_sheet(book, name, headings, rows).autofit()
     return file.getvalue()
+
+
+def xlsx_pieces(name: str, headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[bytes]:
+    """The same by way of a temporary file, row after row, so that memory holds one of them. Columns are not fitted."""
+    with tempfile.TemporaryFile() as file:
+        with xlsxwriter.Workbook(file, {"constant_memory": True}) as book:
+            _write_sheet(book, name, headings, itertools.islice(rows, MOST_ROWS - 1))
+        file.seek(0)
+        yield from iter(lambda: file.read(AT_ONCE), b"")
+
+
+def _write_sheet(book: Any, name: str, headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Any:
+    sheet = book.add_worksheet(name[:31])
+    days = book.add_format({"num_format": "yyyy-mm-dd"})
+    numbers = {places: book.add_format({"num_format": "0." + "0" * places if places else "0"}) for places in range(5)}
+    sheet.write_row(0, 0, headings, book.add_format({"bold": True}))
+    sheet.freeze_panes(1, 0)
+    for line, row in enumerate(rows, start=1):
+        for column, cell in enumerate(row):
+            if isinstance(cell, Amount):
+                places = money.digits(cell.currency)
+                sheet.write_number(line, column, Decimal(cell.plain), numbers[places])
+            elif isinstance(cell, int):
+                sheet.write_number(line, column, cell)
+            elif isinstance(cell, date):
+                sheet.write_datetime(line, column, cell, days)
+            elif cell is not None:
+                sheet.write_string(line, column, cell[:LONGEST_CELL])
+    return sheet

@@ -90,7 +90,7 @@ class Conversion(Model):
     customer_email: Mapped[str | None] = mapped_column(sa.String(320), index=True)
     amount_minor: Mapped[int | None]
     currency: Mapped[str | None] = mapped_column(sa.String(3))
-    occurred_at: Mapped[datetime]
+    occurred_at: Mapped[datetime] = mapped_column(index=True)
     received_at: Mapped[datetime] = mapped_column(index=True)
     recorded_by_id: Mapped[int | None] = database.refers_to("users.id", index=False)
     customer_id: Mapped[int | None] = database.refers_to("users.id")

@@ -66,7 +66,7 @@ class Transfer(Model):
     cause_id: Mapped[int] = mapped_column(database.Key)
     reward_id: Mapped[int | None] = database.refers_to("rewards.id")
     """The reward whose money this is; empty for a correction's."""
-    at: Mapped[datetime]
+    at: Mapped[datetime] = mapped_column(index=True)
 
 
 class Seal(Model):

@@ -103,7 +103,7 @@ class Reward(Model):
     currency: Mapped[str] = mapped_column(sa.String(3))
     computation: Mapped[Any] = mapped_column(Json)
     """The steps by which the amount came about, see `rules.work_out`; said in words by the pages."""
-    made_at: Mapped[datetime]
+    made_at: Mapped[datetime] = mapped_column(index=True)
     hold_until: Mapped[datetime]
     state: Mapped[str] = mapped_column(sa.String(10), default=State.PENDING)
     released_at: Mapped[datetime | None]

@@ -37,7 +37,7 @@ class Click(Model):
     link_id: Mapped[int] = database.refers_to("links.id", index=False)
     visitor: Mapped[str] = mapped_column(sa.String(32))
     hour: Mapped[int]
-    at: Mapped[datetime]
+    at: Mapped[datetime] = mapped_column(index=True)
     last_at: Mapped[datetime]
     network: Mapped[str | None] = mapped_column(sa.String(64))
     browser: Mapped[str | None] = mapped_column(sa.String(16))

@@ -119,6 +119,10 @@ def find(code: str, *, on: Quick) -> Found | None:
     return Found(rows[0][0], rows[0][1], rows[0][2], rows[0][3], bool(rows[0][4])) if rows else None
 
 
+def find_by_public_id(wanted: str) -> Link | None:
+    return session.scalar(sa.select(Link).where(Link.public_id == wanted))
+
+
 def by_code(code: str) -> Link | None:
     """The link that a code leads to, in this session."""
     wanted = folded(code)

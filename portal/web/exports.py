@@ -1,10 +1,11 @@
 """Exports: one's own friends, rewards and payouts as files, in the words of the pages."""
 
-from collections.abc import Iterable, Sequence
+import contextvars
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from itertools import chain
 
-from flask import Blueprint, Response, get_template_attribute
+from flask import Blueprint, Response, current_app, get_template_attribute
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
@@ -121,6 +122,31 @@ def _said(macro: str, *given: object) -> str:
 
 def _day(at: datetime | None) -> date | None:
     return clock.local_date(at, words.zone()) if at else None
+
+
+def streamed(pieces: Iterator[bytes], *, kind: str, name: str) -> Response:
+    """A file whose rows are read while it is sent, in a context (and so a session) of its own.
+
+    Flask's `stream_with_context` would begin inside the request and end after it, where its context is gone.
+    """
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    own = contextvars.Context()
+
+    def sent() -> Generator[bytes]:
+        with app.app_context():
+            yield from pieces
+
+    def handed_on() -> Iterator[bytes]:
+        rows = sent()
+        try:
+            while (piece := own.run(next, rows, None)) is not None:
+                yield piece
+        finally:
+            own.run(rows.close)
+
+    response = Response(handed_on(), mimetype=TYPES[kind])
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}.{kind}"'
+    return response
 
 
 def _file(

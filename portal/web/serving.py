@@ -35,6 +35,7 @@ def jobs(app: Flask, settings: Settings) -> list[Job]:
         Job("approve and release", 20, _in(app, sweeps.approve_and_release)),
         Job("expire", 60, _in(app, sweeps.expire)),
         Job("seal", 5, _in(app, sweeps.seal)),
+        Job("roll up", 5, _in(app, sweeps.roll_up)),
         Job("keep time", 10, _in(app, sweeps.keep_time)),
     ]
 

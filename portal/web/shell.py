@@ -64,6 +64,7 @@ def navigation() -> list[Item]:
             ("admin.payout_list", gettext("Payouts"), "payouts", "read"),
             ("admin.people", gettext("People"), "people", "read"),
             ("admin.program", gettext("Program"), "program", "read"),
+            ("admin.reports", gettext("Reports"), "reports", "read"),
             ("admin.developers", gettext("Developers"), "developers", "own"),
             ("admin.outbox_list", gettext("Outbox"), "outbox", "read"),
             ("admin.audit_list", gettext("Audit"), "audit", "read"),

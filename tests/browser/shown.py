@@ -18,7 +18,7 @@ WIDTHS = (1200, 390)
 
 NO_PAGES = {
     "public.robots", "public.favicon", "public.healthz", "public.readyz", "assets.show", "dashboard.picture",
-    "public.start", "public.follow",
+    "public.start", "public.follow", "admin.report_file", "admin.report_list_file",
 }  # fmt: skip
 """Routes that answer with something else than a page, or lead on to one."""
 

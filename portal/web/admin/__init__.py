@@ -1,5 +1,5 @@
 """The admin's desk, a file a part of it: overview, queue, payouts, people and what is recorded
-and corrected about them, program, signals, records."""
+and corrected about them, program, signals, records, reports."""
 
 from portal.web.admin import (
     batch,
@@ -14,11 +14,12 @@ from portal.web.admin import (
     records,
     referrals,
     referrers,
+    reports,
     signals,
 )
 from portal.web.admin.room import blueprint
 
 __all__ = [
     "batch", "blueprint", "corrections", "imports", "orders", "overview", "payouts", "people", "program", "queue",
-    "records", "referrals", "referrers", "signals",
+    "records", "referrals", "referrers", "reports", "signals",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The overview: what needs attention, what is owed, what happened last."""
+"""The overview: what needs attention, the numbers of a range, what is owed, what happened last."""
 
 from flask import current_app, render_template
 from flask.typing import ResponseReturnValue
@@ -7,9 +7,11 @@ from portal import terms
 from portal.config import Settings
 from portal.core import clock
 from portal.payouts import payouts
-from portal.reports import desk
-from portal.rewards import ledger
+from portal.reports import desk, figures
+from portal.reports.facts import Measure
+from portal.reports.figures import By
 from portal.web import access
+from portal.web.admin import reports
 from portal.web.admin.room import blueprint
 
 
@@ -17,14 +19,24 @@ from portal.web.admin.room import blueprint
 @access.needs("read")
 def overview() -> ResponseReturnValue:
     current = terms.in_force()
+    seen = figures.view(current, at=clock.now())
+    asked = reports.asked_range(seen.today)
+    top, _ = figures.ranked(seen, asked.within, By.REFERRER, Measure.CUSTOMERS, most=10)
     standings = payouts.standings(current, at=clock.now(), by=access.me().id)
     settings: Settings = current_app.extensions["settings"]
     return render_template(
         "admin/overview.html",
         attention=desk.attention(),
         ready=[standing for standing in standings if standing.why is None],
-        totals=ledger.totals(current.currency),
+        totals=figures.owed(seen, current.currency),
         history=desk.history(most=10)[0],
+        asked=asked,
+        seen=seen,
+        args=reports.days_of(asked.within),
+        performance=reports.performance_in(seen, asked.within, asked.within.usual_step),
+        top=top,
+        about=figures.people(top),
+        month=figures.totals(seen, figures.this_month(seen)),
         mail_to_files=not settings.mail_url.startswith("smtp"),
         plain_address=not settings.secure,
     )

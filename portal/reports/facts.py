@@ -1,0 +1,270 @@
+"""Facts: how each figure is counted, straight from the rows. The one definition behind roll-ups, pages and tests.
+
+A figure belongs to a day of the terms' time zone, a referrer and a link; `many` counts rows, `minor` sums amounts in
+minor units. What changes later (a state, a refund) changes the figure of the day to which the row belongs.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from functools import wraps
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from portal.core import database
+from portal.core.database import Moment
+from portal.referrals.referrals import Referral
+from portal.rewards.conversions import Conversion
+from portal.rewards.ledger import Bucket, Transfer
+from portal.rewards.rewards import Clawback, Reward, State
+from portal.sharing.clicks import HOUR, Click
+from portal.sharing.invites import Invite
+from portal.sharing.links import Link
+
+Built = TypeVar("Built")
+
+
+class Measure(StrEnum):
+    """What is counted, and to which day it belongs. The states of rewards are measures by their own words."""
+
+    CLICKS = "clicks"
+    """Visits, by their first moment."""
+    INVITES = "invites"
+    """Invites, by when they were made."""
+    JOINED = "joined"
+    """Referrals, by when the friend joined."""
+    REACHED = "reached"
+    """Of these, the ones whose friend has reached the goal by now."""
+    REWARDED = "rewarded"
+    """Of these, the ones for which a reward has been paid by now."""
+    CUSTOMERS = "customers"
+    """Referrals by when the portal learned that their goal was reached: new customers."""
+    ORDERS = "orders"
+    """Orders with an amount by referred friends, by when they happened."""
+    PENDING = State.PENDING.value
+    """Rewards of both sides that are pending by now, by when they were made; so each of the states below."""
+    APPROVED = State.APPROVED.value
+    REJECTED = State.REJECTED.value
+    PAID = State.PAID.value
+    REVERSED = State.REVERSED.value
+    COST = "cost"
+    """Rewards that were not rejected, by when they were made; their amounts less what refunds took back by now."""
+
+
+STATES = tuple(Measure(state.value) for state in State)
+"""The measures that are states of rewards."""
+
+IN_BUCKET = "bucket "
+"""Measures of the ledger: this and a bucket's name. What came into the bucket less what left it, by when it moved."""
+
+
+def start_of(day: date, zone: str) -> datetime:
+    """The moment at which a day begins in a time zone, in UTC."""
+    return datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)
+
+
+def days_between(first: date, until: date) -> list[date]:
+    """The days from the first one up to `until`, which is left out."""
+    return [first + timedelta(days=number) for number in range((until - first).days)]
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Days with the moments between which they lie, as a table for queries; narrow: each for one link alone.
+
+    The rows come with the query: `Params`, as `of_days` or `of_cells` gives them.
+    """
+
+    table: sa.CTE
+    narrow: bool
+
+    def hold(self, at: Any, link_id: Any) -> sa.ColumnElement[bool]:
+        """Whether a moment lies in a span, and a row belongs to its link where the span is for one."""
+        inside = sa.and_(at >= self.table.c.since, at < self.table.c.until)
+        return sa.and_(inside, link_id == self.table.c.link_id) if self.narrow else inside
+
+
+Params = dict[str, Any]
+
+
+def wide() -> Spans:
+    """Whole days."""
+    return Spans(database.given("spans", **_BOUNDS), narrow=False)
+
+
+def narrow() -> Spans:
+    """Days of one link each."""
+    return Spans(database.given("spans", **_BOUNDS, link_id=sa.BigInteger), narrow=True)
+
+
+_BOUNDS: dict[str, Any] = {"day": sa.Date, "since": Moment, "until": Moment, "edge": Moment}
+
+
+def of_days(days: Iterable[date], zone: str) -> Params:
+    """These days, for a query over `wide()`."""
+    return {"spans_rows": database.told(_bounds(day, zone) for day in days)}
+
+
+def of_cells(wanted: Iterable[tuple[date, int]], zone: str) -> Params:
+    """These days of links, for a query over `narrow()`."""
+    return {"spans_rows": database.told((*_bounds(day, zone), link) for day, link in wanted)}
+
+
+def _bounds(day: date, zone: str) -> tuple[date, datetime, datetime, datetime]:
+    since = start_of(day, zone)
+    return day, since, start_of(day + timedelta(days=1), zone), since + HOUR
+
+
+def once_for_each_database(build: Callable[..., Built]) -> Callable[..., Built]:
+    """Builds a statement once for each kind of database and keeps it: to build one takes longer than to run it."""
+    kept: dict[Any, Built] = {}
+
+    @wraps(build)
+    def again(*given: Any) -> Built:
+        key = (database.is_sqlite(), *given)
+        if key not in kept:
+            kept[key] = build(*given)
+        return kept[key]
+
+    return again
+
+
+@once_for_each_database
+def counted(measure: Measure | None = None, by_cell: bool = False) -> sa.Subquery:
+    """Every figure, or one, of the spans handed over: (day, measure, referrer_id, link_id, many, minor)."""
+    within = narrow() if by_cell else wide()
+    parts = {
+        Measure.CLICKS: _clicks(within),
+        Measure.INVITES: _invites(within),
+        Measure.JOINED: _friends(within, Measure.JOINED),
+        Measure.REACHED: _friends(within, Measure.REACHED, Referral.counted_at.is_not(None)),
+        Measure.REWARDED: _friends(within, Measure.REWARDED, was_rewarded()),
+        Measure.CUSTOMERS: _customers(within),
+        Measure.ORDERS: _orders(within),
+        Measure.COST: _cost(within),
+        Measure.PENDING: _by_state(within),  # and all the other states
+    }
+    wanted = [part for name, part in parts.items() if measure in (None, name)]
+    return sa.union_all(*wanted).subquery("counted")
+
+
+Figures = sa.Select[Any]
+_none = sa.literal(0, sa.BigInteger)
+
+
+def _of(within: Spans, measure: Any, referrer: Any, link: Any, many: Any, minor: Any = _none) -> Figures:
+    """The columns of one part, grouped by everything but the numbers."""
+    keys = [within.table.c.day, measure, referrer, link]
+    names = ("day", "measure", "referrer_id", "link_id")
+    named = [key.label(name) for key, name in zip(keys, names, strict=True)]
+    numbers = [sa.cast(many, sa.BigInteger).label("many"), sa.cast(minor, sa.BigInteger).label("minor")]
+    grouped = [key for key in keys if not isinstance(key, sa.BindParameter)]
+    return sa.select(*named, *numbers).select_from(within.table).group_by(*grouped)
+
+
+def _word(measure: Measure) -> Any:
+    return sa.literal(str(measure), sa.String)
+
+
+def _clicks(within: Spans) -> Figures:
+    part = _of(within, _word(Measure.CLICKS), Link.owner_id, Click.link_id, sa.func.count())
+    return part.join(Click, within.hold(Click.at, Click.link_id)).join(Link, Link.id == Click.link_id)
+
+
+def _invites(within: Spans) -> Figures:
+    part = _of(within, _word(Measure.INVITES), Invite.owner_id, Invite.link_id, sa.func.count())
+    return part.join(Invite, within.hold(Invite.made_at, Invite.link_id))
+
+
+def _friends(within: Spans, measure: Measure, *where: sa.ColumnElement[bool]) -> Figures:
+    part = _of(within, _word(measure), Referral.referrer_id, Referral.link_id, sa.func.count())
+    return part.join(Referral, within.hold(Referral.joined_at, Referral.link_id)).where(*where)
+
+
+def was_rewarded() -> sa.ColumnElement[bool]:
+    """Whether a reward for a referral, of either side, has been paid."""
+    return sa.select(Reward.id).where(Reward.referral_id == Referral.id, Reward.state == State.PAID).exists()
+
+
+def _customers(within: Spans) -> Figures:
+    part = _of(within, _word(Measure.CUSTOMERS), Referral.referrer_id, Referral.link_id, sa.func.count())
+    return part.join(Referral, within.hold(Referral.counted_at, Referral.link_id))
+
+
+def _orders(within: Spans) -> Figures:
+    amount = sa.func.sum(Conversion.amount_minor)
+    part = _of(within, _word(Measure.ORDERS), Referral.referrer_id, Referral.link_id, sa.func.count(), amount)
+    return _through_referral(part, within, Conversion, Conversion.occurred_at).where(
+        Conversion.amount_minor.is_not(None)
+    )
+
+
+def _by_state(within: Spans) -> Figures:
+    amount = sa.func.sum(Reward.amount_minor)
+    part = _of(within, Reward.state, Referral.referrer_id, Referral.link_id, sa.func.count(), amount)
+    return _through_referral(part, within, Reward, Reward.made_at)
+
+
+def _cost(within: Spans) -> Figures:
+    taken = (
+        sa.select(sa.func.sum(Clawback.amount_minor)).where(Clawback.reward_id == Reward.id).correlate(Reward)
+    ).scalar_subquery()
+    left = sa.func.sum(Reward.amount_minor - sa.func.coalesce(taken, 0))
+    part = _of(within, _word(Measure.COST), Referral.referrer_id, Referral.link_id, sa.func.count(), left)
+    return _through_referral(part, within, Reward, Reward.made_at).where(Reward.state != State.REJECTED)
+
+
+def _through_referral(part: Figures, within: Spans, model: type[Any], at: Any) -> Figures:
+    """Rows that know their referral and so their link. A narrow span is sought by its link, a wide one by its day."""
+    if within.narrow:
+        part = part.join(Referral, Referral.link_id == within.table.c.link_id)
+        return part.join(model, sa.and_(model.referral_id == Referral.id, within.hold(at, Referral.link_id)))
+    return part.join(model, within.hold(at, Referral.link_id)).join(Referral, Referral.id == model.referral_id)
+
+
+# --- visitors and the ledger, which belong to no link ------------------------------------------------------------
+
+
+def visitors() -> sa.Subquery:
+    """Who came on each of the days handed over: (day, since, edge, visitor), each once a day.
+
+    `edge`: an hour after the day's start.
+    """
+    within = wide()
+    table = within.table
+    query = sa.select(table.c.day, table.c.since, table.c.edge, Click.visitor).select_from(table)
+    return query.join(Click, within.hold(Click.at, Click.link_id)).distinct().subquery("came")
+
+
+def earlier_click(came: sa.Subquery, *, since: Any = None) -> sa.Select[Any]:
+    """The moments of a visitor's clicks before the day on which `came` has them, perhaps from a moment on.
+
+    By the index on a click's latest moment, which lies less than an hour after its first.
+    """
+    query = sa.select(Click.at).where(
+        Click.visitor == came.c.visitor, Click.last_at < came.c.edge, Click.at < came.c.since
+    )
+    if since is not None:
+        query = query.where(Click.last_at >= since, Click.at >= since)
+    return query.correlate(came)
+
+
+def moved() -> sa.Subquery:
+    """What moved between the ledger's buckets on the days handed over: (day, measure, minor).
+
+    The program's own side is left out.
+    """
+    within = wide()
+    sides = []
+    for bucket, sign in ((Transfer.to_bucket, 1), (Transfer.from_bucket, -1)):
+        minor = sa.cast(sa.func.sum(Transfer.amount_minor) * sign, sa.BigInteger).label("minor")
+        measure = (sa.literal(IN_BUCKET, sa.String) + bucket).label("measure")
+        query = sa.select(within.table.c.day, measure, minor).select_from(within.table)
+        query = query.join(Transfer, within.hold(Transfer.at, Transfer.id)).where(bucket != Bucket.PROGRAM)
+        sides.append(query.group_by(within.table.c.day, bucket))
+    both = sa.union_all(*sides).subquery("sides")
+    summed = sa.cast(sa.func.sum(both.c.minor), sa.BigInteger).label("minor")
+    return sa.select(both.c.day, both.c.measure, summed).group_by(both.c.day, both.c.measure).subquery("moved")

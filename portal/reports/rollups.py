@@ -1,0 +1,358 @@
+"""Roll-ups: the figures of days that are over, by referrer and link, made from the facts and kept right.
+
+Invariants: a day before `until` holds exactly what `facts` counts, but for what `touched` and the numbers of late
+clicks and transfers name; a month that is over is the sum of its days; each step is one short write under one lock,
+and the same step again changes nothing. Another time zone: everything is made anew.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, aliased, mapped_column
+
+from portal.core import clock, database
+from portal.core.database import Key, Model, session
+from portal.referrals.referrals import Referral
+from portal.reports import facts, touched
+from portal.reports.facts import IN_BUCKET
+from portal.reports.touched import Changes, Touched
+from portal.rewards.conversions import Conversion
+from portal.rewards.ledger import Transfer
+from portal.rewards.rewards import Reward
+from portal.sharing.clicks import Click
+from portal.sharing.invites import Invite
+
+SETTLED = timedelta(minutes=15)
+"""After this long a click or transfer is committed: what they take is ended by the database before."""
+
+NOTES_AT_ONCE, DAYS_AT_ONCE = 500, 7
+
+DAY, MONTH = "day", "month"
+
+NEVER = date(1, 1, 1)
+
+
+class Figure(Model):
+    """One figure of a link on a day, or in the month that begins with it. No foreign keys: it is made anew at will."""
+
+    __tablename__ = "figures"
+    __table_args__ = (
+        database.one_of("span", (DAY, MONTH)),
+        database.whole("many", "minor"),
+        sa.Index("ix_figures_link", "link_id", "span", "day"),
+        sa.Index("ix_figures_referrer", "referrer_id", "span", "day"),
+        {"sqlite_with_rowid": False},
+    )
+
+    measure: Mapped[str] = mapped_column(sa.String(20), primary_key=True)
+    span: Mapped[str] = mapped_column(sa.String(5), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    referrer_id: Mapped[int] = mapped_column(Key, primary_key=True)
+    link_id: Mapped[int] = mapped_column(Key, primary_key=True)
+    many: Mapped[int]
+    minor: Mapped[int]
+
+
+class DayFigure(Model):
+    """The sum of a figure over all links on a day, and what moved in the ledger."""
+
+    __tablename__ = "day_figures"
+    __table_args__ = (database.whole("many", "minor"), {"sqlite_with_rowid": False})
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    measure: Mapped[str] = mapped_column(sa.String(20), primary_key=True)
+    many: Mapped[int]
+    minor: Mapped[int]
+
+
+class DayVisitors(Model):
+    """How many visitors of a day had been here last on an earlier one (`NEVER` for those who had not).
+
+    So the different visitors of any range are a sum: on each day, those whose day before lies before the range.
+    """
+
+    __tablename__ = "day_visitors"
+    __table_args__ = (database.whole("many"), {"sqlite_with_rowid": False})
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    previous: Mapped[date] = mapped_column(primary_key=True)
+    many: Mapped[int]
+
+
+class Rollup(Model):
+    """How far the roll-ups are: one row. Days before `until` by `time_zone` are in them."""
+
+    __tablename__ = "rollups"
+    __table_args__ = (
+        database.once("name"),
+        database.whole("clicks_seen", "transfers_seen"),
+    )
+
+    id: Mapped[int] = database.key()
+    name: Mapped[str] = mapped_column(sa.String(10), default="figures")
+    time_zone: Mapped[str] = mapped_column(sa.String(64))
+    began: Mapped[date]
+    """The first day on which anything is counted; the same as `until` as long as nothing is."""
+    until: Mapped[date]
+    clicks_seen: Mapped[int]
+    """Clicks up to this number are in the roll-ups, or are of days that are not."""
+    transfers_seen: Mapped[int]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a page needs to know: the first day there is, the first that is not rolled up, and what is not right."""
+
+    began: date
+    until: date
+    stale: frozenset[date]
+    stale_books: frozenset[date]
+
+
+# --- asked ----------------------------------------------------------------------------------------------------
+
+
+def standing(zone: str) -> Standing:
+    """How far one can rely on the roll-ups. Nothing rolled up yet, or by another time zone: not at all."""
+    kept = _kept()
+    if kept is None or kept.time_zone != zone:
+        return Standing(first_day(zone) or NEVER, NEVER, frozenset(), frozenset())
+    found = Changes()
+    if session.scalar(sa.select(Touched.id).limit(1)) is not None:
+        found = touched.changes(zone)
+    _add_late_clicks(found, kept)
+    stale, books = frozenset(day for day in found.days if day < kept.until), frozenset(_late_transfers(kept))
+    return Standing(min([kept.began, *stale, *books]), kept.until, stale, books)
+
+
+def _kept() -> Rollup | None:
+    return session.scalar(sa.select(Rollup).execution_options(populate_existing=True))
+
+
+def _add_late_clicks(found: Changes, kept: Rollup) -> None:
+    """Clicks that came after their day was rolled up: their cells, and the next days on which their visitors came."""
+    late, later = aliased(Click), aliased(Click)
+    following = sa.select(sa.func.min(later.at)).where(
+        later.visitor == late.visitor, later.last_at >= late.at, later.at > late.at
+    )
+    query = sa.select(late.at, late.link_id, following.correlate(late).scalar_subquery()).where(
+        late.id > kept.clicks_seen, database.unindexed(late.at) < facts.start_of(kept.until, kept.time_zone)
+    )
+    for at, link, after in session.execute(query):
+        day = clock.local_date(at, kept.time_zone)
+        found.cells.add((day, link))
+        found.visitor_days.add(day)
+        if after is not None:
+            found.visitor_days.add(clock.local_date(_moment(after), kept.time_zone))
+
+
+def _moment(value: Any) -> datetime:
+    """A moment that came through an aggregate in a subquery, whose type SQLite's driver leaves as text."""
+    if isinstance(value, datetime):
+        return value
+    return clock.parse(str(value) + "+00:00")
+
+
+def _late_transfers(kept: Rollup) -> set[date]:
+    query = sa.select(Transfer.at).where(
+        Transfer.id > kept.transfers_seen,
+        database.unindexed(Transfer.at) < facts.start_of(kept.until, kept.time_zone),
+    )
+    return {clock.local_date(at, kept.time_zone) for at in session.scalars(query)}
+
+
+def due(zone: str, *, at: datetime) -> bool:
+    """Whether a step would change anything; asked before taking the lock."""
+    kept = _kept()
+    if kept is None or kept.time_zone != zone or kept.until < _settled_until(zone, at=at):
+        return True
+    if session.scalar(sa.select(Touched.id).limit(1)) is not None or _late_transfers(kept):
+        return True
+    found = Changes()
+    _add_late_clicks(found, kept)
+    return bool(found.days)
+
+
+def _settled_until(zone: str, *, at: datetime) -> date:
+    return clock.local_date(at - SETTLED, zone)
+
+
+# --- made -----------------------------------------------------------------------------------------------------
+
+
+def step(zone: str, *, at: datetime) -> bool:
+    """One step of rolling up, in the caller's write: what changed first, then the next days. Whether it did any."""
+    database.lock_names("rollups")
+    kept = _kept()
+    if kept is None or kept.time_zone != zone:
+        _begin(zone, kept, at=at)
+        return True
+    ids = touched.notes(most=NOTES_AT_ONCE)
+    found = touched.changes(zone, ids=ids) if ids else Changes()
+    _add_late_clicks(found, kept)
+    late_books = _late_transfers(kept)
+    if ids or found.days or late_books:
+        _mend(found, kept)
+        _roll_books(late_books, kept)
+        touched.forget(ids)
+        _have_seen(kept, at=at)
+        return True
+    today = _settled_until(zone, at=at)
+    if kept.until >= today:
+        return False
+    days = facts.days_between(kept.until, min(today, kept.until + timedelta(days=DAYS_AT_ONCE)))
+    _roll(days, kept)
+    _have_seen(kept, at=at)
+    return True
+
+
+def _begin(zone: str, kept: Rollup | None, *, at: datetime) -> None:
+    """From nothing: the days are counted from the first on which anything happened."""
+    for table in (Figure, DayFigure, DayVisitors, Touched):
+        _drop(table)
+    if kept is None:
+        kept = Rollup(time_zone=zone, began=NEVER, until=NEVER, clicks_seen=0, transfers_seen=0)
+        session.add(kept)
+    kept.time_zone = zone
+    kept.began = kept.until = min(first_day(zone) or date.max, _settled_until(zone, at=at))
+    _have_seen(kept, at=at)
+
+
+def first_day(zone: str) -> date | None:
+    """The day of the first thing that is counted."""
+    moments = (Click.at, Invite.made_at, Referral.joined_at, Conversion.occurred_at, Reward.made_at, Transfer.at)
+    found = [session.scalar(sa.select(sa.func.min(moment))) for moment in moments]
+    return min((clock.local_date(at, zone) for at in found if at is not None), default=None)
+
+
+def _have_seen(kept: Rollup, *, at: datetime) -> None:
+    """Notes up to which number everything is surely committed and counted.
+
+    Of rows of the last minutes a lower number may still be on its way; they are looked at again.
+    """
+    before = max(at - SETTLED, facts.start_of(kept.until, kept.time_zone))
+    for model, name in ((Click, "clicks_seen"), (Transfer, "transfers_seen")):
+        settled = sa.select(model.id).where(database.unindexed(model.at) < before).order_by(model.id.desc()).limit(1)
+        setattr(kept, name, max(getattr(kept, name), session.scalar(settled) or 0))
+    session.flush()
+
+
+def _roll(days: list[date], kept: Rollup) -> None:
+    """Whole days that are over, and the months that end with one of them."""
+    _insert_cells(facts.counted(), facts.of_days(days, kept.time_zone))
+    _sum_days(days)
+    _roll_visitors(days, kept)
+    _roll_books(days, kept)
+    kept.until = days[-1] + timedelta(days=1)
+    session.flush()
+    for first in {month_of(day) for day in days}:
+        if next_month(first) <= kept.until:
+            _sum_month(first)
+
+
+def _mend(found: Changes, kept: Rollup) -> None:
+    """Makes anew what changed on days that are rolled up: cells, their days' sums and months, and visitors."""
+    cells = {(day, link) for day, link in found.cells if day < kept.until}
+    kept.began = min([kept.began, *(day for day, _ in cells)])
+    by_day: dict[date, set[int]] = {}
+    for day, link in cells:
+        by_day.setdefault(day, set()).add(link)
+    for day, links in by_day.items():
+        _drop(Figure, Figure.span == DAY, Figure.day == day, Figure.link_id.in_(links))
+    if cells:
+        _insert_cells(facts.counted(None, True), facts.of_cells(sorted(cells), kept.time_zone))
+        _sum_days(sorted(by_day))
+    by_month: dict[date, set[int]] = {}
+    for day, link in cells:
+        by_month.setdefault(month_of(day), set()).add(link)
+    for first, links in by_month.items():
+        if next_month(first) <= kept.until:
+            _sum_month(first, links)
+    _roll_visitors(sorted(day for day in found.visitor_days if day < kept.until), kept)
+
+
+def _drop(model: type[Any], *where: sa.ColumnElement[bool]) -> None:
+    """Deletes rows of which no object is loaded."""
+    session.execute(sa.delete(model).where(*where), execution_options={"synchronize_session": False})
+
+
+def _insert_cells(rows: sa.Subquery, params: facts.Params) -> None:
+    """A state is counted by each of its rewards, and a cell may be named twice: so the parts are summed."""
+    keys = (rows.c.measure, rows.c.day, rows.c.referrer_id, rows.c.link_id)
+    query = sa.select(*keys, sa.literal(DAY), _sum(rows.c.many), _sum(rows.c.minor)).group_by(*keys)
+    names = ["measure", "day", "referrer_id", "link_id", "span", "many", "minor"]
+    session.execute(sa.insert(Figure).from_select(names, query.params(params)))
+
+
+def _sum(number: Any) -> Any:
+    return sa.cast(sa.func.sum(number), sa.BigInteger)
+
+
+def _sum_days(days: list[date]) -> None:
+    """The days' sums over all links."""
+    of_links = sa.not_(DayFigure.measure.startswith(IN_BUCKET))
+    _drop(DayFigure, DayFigure.day.in_(days), of_links)
+    query = (
+        sa.select(Figure.day, Figure.measure, _sum(Figure.many), _sum(Figure.minor))
+        .where(Figure.measure.in_(list(facts.Measure)), Figure.span == DAY, Figure.day.in_(days))
+        .group_by(Figure.day, Figure.measure)
+    )
+    session.execute(sa.insert(DayFigure).from_select(["day", "measure", "many", "minor"], query))
+
+
+def _sum_month(first: date, links: Iterable[int] | None = None) -> None:
+    """A month's sums by link, from its days; of some links alone, if they are named."""
+    here = sa.true() if links is None else Figure.link_id.in_(list(links))
+    _drop(Figure, Figure.span == MONTH, Figure.day == first, here)
+    keys = (Figure.measure, Figure.referrer_id, Figure.link_id)
+    query = (
+        sa.select(*keys, sa.literal(first, sa.Date), sa.literal(MONTH), _sum(Figure.many), _sum(Figure.minor))
+        .where(Figure.span == DAY, Figure.day >= first, Figure.day < next_month(first), here)
+        .group_by(*keys)
+    )
+    if links is None:
+        query = query.where(Figure.measure.in_(list(facts.Measure)))
+    names = ["measure", "referrer_id", "link_id", "day", "span", "many", "minor"]
+    session.execute(sa.insert(Figure).from_select(names, query))
+
+
+def _roll_visitors(days: list[date], kept: Rollup) -> None:
+    if not days:
+        return
+    came = facts.visitors()
+    before = facts.earlier_click(came).with_only_columns(sa.func.max(Click.at)).scalar_subquery()
+    found: dict[tuple[date, date], int] = {}
+    for day, at in session.execute(sa.select(came.c.day, before), facts.of_days(days, kept.time_zone)):
+        key = (day, clock.local_date(_moment(at), kept.time_zone) if at is not None else NEVER)
+        found[key] = found.get(key, 0) + 1
+    _drop(DayVisitors, DayVisitors.day.in_(days))
+    rows = [{"day": day, "previous": previous, "many": many} for (day, previous), many in found.items()]
+    if rows:
+        session.execute(sa.insert(DayVisitors), rows)
+
+
+def _roll_books(days: Iterable[date], kept: Rollup) -> None:
+    """What moved between the ledger's buckets."""
+    wanted = sorted(days)
+    if not wanted:
+        return
+    of_books = DayFigure.measure.startswith(IN_BUCKET)
+    _drop(DayFigure, DayFigure.day.in_(wanted), of_books)
+    moved = facts.moved()
+    query = sa.select(moved.c.day, moved.c.measure, sa.literal(0, sa.BigInteger), moved.c.minor)
+    names = ["day", "measure", "many", "minor"]
+    query = query.params(facts.of_days(wanted, kept.time_zone))
+    session.execute(sa.insert(DayFigure).from_select(names, query))
+
+
+def month_of(day: date) -> date:
+    """The first day of a day's month."""
+    return day.replace(day=1)
+
+
+def next_month(first: date) -> date:
+    """The first day of the month after."""
+    return (first + timedelta(days=32)).replace(day=1)

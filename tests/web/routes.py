@@ -93,7 +93,6 @@ READ: dict[str, tuple[str, str]] = {
     "admin.signals": ("read", "/admin/signals"),
     "admin.outbox_list": ("read", "/admin/outbox"),
     "admin.audit_list": ("read", "/admin/audit?who=portal&what=user&about=bob@example.com"),
-    "admin.audit_list": ("read", "/admin/audit"),
     "admin.reports": ("read", "/admin/reports"),
     "admin.report_referrers": ("read", "/admin/reports/referrers"),
     "admin.report_links": ("read", "/admin/reports/links?by=clicks"),

@@ -18,7 +18,7 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 WITHOUT_TOKEN = ("/api/",)
 """The one list of what may be posted without a CSRF token: these bring a key of their own instead of a cookie."""
 
-LARGER = {"admin.check_import": 4 * 1024 * 1024}
+LARGER = {"admin.check_import": 2 * 1024 * 1024}
 """What takes a file: endpoint -> bytes. Said here, since the token is read from the body before any view."""
 
 

@@ -296,7 +296,7 @@ def _at_the_owners(scene: Scene) -> dict[str, str]:
     """What only the owner works on: somebody shut out, a colleague invited, a file sent, a friend of the wrong one."""
     olivia = scene.olivia
     number, name = olivia.id, olivia.public_id
-    paul = scene.friend("Paul", of=scene.alice)
+    paul = scene.friend("Paul", of=scene.finn)
     referral = scene.referral(paul)
     assert referral is not None
     unpaid, zed = referral.public_id, scene.person("Zed")

@@ -331,7 +331,7 @@ def test_the_audit_list_is_filtered_by_its_address(scene, olivia):
     assert all("Finn" in line for line in shown(f"who={finn}")) and len(shown(f"who={owner}&about={alice}")) == 0
     assert any("Suspended" in line for line in shown(f"who={owner}&what=user&about=bob@example.com"))
     assert all("Batch" in line for line in shown("what=batch")) and shown("who=portal")
-    assert shown("what=nonsense") == shown("") and shown("who=nobody") == []
+    assert len(shown("what=nonsense")) == len(shown("")) > 0 and shown("who=nobody") == []
 
 
 def test_every_verb_of_the_audit_list_has_words():

@@ -72,6 +72,7 @@ def everything() -> Iterator[Shown]:
     yield from _friends()
     yield from _errors()
     yield from _signals()
+    yield from _of_the_payouts()
     yield from _of_the_program()
     yield from _of_the_friend()
     yield from _at_the_owners()
@@ -90,6 +91,21 @@ def _friends() -> Iterator[Shown]:
     yield Shown("dashboard.friends", "past the end", "/friends?before=1", "referrer")
     yield Shown("dashboard.friends", "nobody matches", "/friends?q=nobody", "referrer")
     yield Shown("dashboard.rewards", "past the end", "/rewards?before=1", "referrer")
+
+
+def _of_the_payouts() -> Iterator[Shown]:
+    for tab in ("progress", "paid", "problems"):
+        yield Shown("admin.payout_list", tab, f"/admin/payouts?tab={tab}", "owner")
+    yield Shown("admin.payout_list", "nothing in progress", "/admin/payouts?tab=progress", "owner", "empty")
+    yield Shown("admin.payout_list", "no problems", "/admin/payouts?tab=problems", "owner", "empty")
+    for word in ("draft", "ready"):
+        yield Shown("admin.batch", word, f"/admin/payouts/{{{word}}}", "owner")
+    batch = "/admin/payouts/{exported}"
+    yield Shown("admin.batch", "error", batch, "owner", act=_post("/payment", {"paid_on": "2001-01-01"}))
+    yield Shown("admin.batch", "line error", batch, "owner", act=_post("/failure", {"failure": ""}))
+    yield Shown(
+        "admin.results", "error", batch, "owner", act=_post("/results", {"text": "reference,status\nPO-1,paid"})
+    )
 
 
 def _of_the_program() -> Iterator[Shown]:

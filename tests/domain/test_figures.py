@@ -228,7 +228,11 @@ class Walk:
 def test_reports_equal_the_rows_after_any_story_whether_the_worker_came_by_or_not(scene: Scene) -> None:
     walk = Walk(scene, seed=20260901)
     for _ in range(6):
-        for _ in range(14):
+        for _ in range(9):
+            walk.go()
+        walk.rest()
+        walk.sweep()
+        for _ in range(4):
             walk.go()
         agree(scene, *walk.ranges()[:2])
     sweeps.roll_up()
@@ -292,6 +296,29 @@ def test_what_comes_late_is_in_its_day_at_once_and_stays_there_when_it_is_rolled
         sweeps.roll_up()
     scene.do(lambda: referrals.expire_due(at=scene.at))
     assert sweeps.roll_up() == 0, "what no figure counts makes no work"
+
+
+@pytest.mark.both_databases
+def test_visitors_of_a_range_are_different_ones_also_when_one_is_forgotten_on_some_links(scene: Scene) -> None:
+    alice, carol, first = scene.alice, scene.carol, scene.at.date()
+    for link in (alice, alice, carol, carol):
+        scene.click(link, VISITOR.format(1))
+        scene.click(link, VISITOR.format(2))
+        scene.later(days=2)
+    whole, end = Range(first, first + timedelta(days=9)), Range(first + timedelta(days=3), first + timedelta(days=9))
+
+    def visitors() -> tuple[int, int]:
+        session.rollback()
+        seen = figures.view(in_force(), at=scene.at)
+        return figures.visitors(seen, whole), figures.visitors(seen, end)
+
+    sweeps.roll_up()
+    assert visitors() == (2, 2)
+    scene.do(lambda: clicks.forget(VISITOR.format(1), links={links.main_link(alice.id).id}))
+    for _ in range(2):
+        assert visitors() == (4, 2), "two clicks are nobody's now; the same visitor came again"
+        assert figures.visitors(figures.view(in_force(), at=scene.at), whole) == Plain().visitors(whole)
+        sweeps.roll_up()
 
 
 @pytest.mark.both_databases

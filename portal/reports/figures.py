@@ -325,13 +325,13 @@ def _all_of(by: By) -> sa.Select[Any]:
 
 
 def active_referrers(seen: View, within: Range) -> int:
-    """How many people's links were opened in a range."""
+    """By how many people's links a friend joined in a range."""
     return session.scalar(_active(), _range(seen, within)) or 0
 
 
 @once_for_each_database
 def _active() -> sa.Select[Any]:
-    rows = _parts(Measure.CLICKS).subquery("parts")
+    rows = _parts(Measure.JOINED).subquery("parts")
     return sa.select(sa.func.count(sa.distinct(rows.c.referrer_id)))
 
 

@@ -60,13 +60,13 @@ def fill(size: Size, scene: Scene) -> None:
         return f"(TIMESTAMPTZ '{text}+00' + CAST({seconds} AS bigint) * INTERVAL '1 second')"
 
     def dice(seed: int, n: str = "n") -> str:
-        return f"((({n} * 48271 + {seed} * 69621 + 11) % 2147483647) * 16807 % 2147483647 / 2147483647.0)"
+        return f"((({n} * {n} % 2147483647) * 48271 + {n} * 16807 + {seed} * 69621) % 2147483647 / 2147483647.0)"
 
     def whole(number: str) -> str:
         return f"CAST(floor({number}) AS bigint)" if not lite else f"CAST({number} AS INTEGER)"
 
     def put(table: str, many: int, **columns: str) -> None:
-        series = f"WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {many})"
+        series = f"WITH RECURSIVE s(n) AS (SELECT CAST(1 AS bigint) UNION ALL SELECT n + 1 FROM s WHERE n < {many})"
         names, values = ", ".join(columns), ", ".join(columns.values())
         ahead, inside = ("", f"{series} ") if not lite else (f"{series} ", "")
         session.execute(sa.text(f"{ahead}INSERT INTO {table} ({names}) {inside}SELECT {values} FROM s"))
@@ -113,15 +113,13 @@ def fill(size: Size, scene: Scene) -> None:
             conversion_external_id="'e' || n", received_at=at("1"))  # fmt: skip
         put("clawbacks", size.refunds, public_id="'k' || n", reward_id="n * 7", refund_id="n", amount_minor="100",
             at=at(f"{YEAR_S} * 0.99"))  # fmt: skip
-        moves = (("reward", "program", "pending", ""), ("decision", "pending", "approved", "WHERE n % 10 > 2"),
-                 ("release", "approved", "payable", "WHERE n % 10 > 3"), ("line_drawn", "payable", "in_payout", "WHERE n % 10 > 3"),
-                 ("line_paid", "in_payout", "paid", "WHERE n % 10 > 3"))  # fmt: skip
+        moves = (("reward", "program", "pending", ""), ("decision", "pending", "approved", "WHERE id % 10 > 2"),
+                 ("release", "approved", "payable", "WHERE id % 10 > 3"), ("line_drawn", "payable", "in_payout", "WHERE id % 10 > 3"),
+                 ("line_paid", "in_payout", "paid", "WHERE id % 10 > 3"))  # fmt: skip
         for cause, left, entered, where in moves:
-            put("transfers", size.rewards, user_id=f"{first} + 1 + n % {size.referrers}", from_bucket=f"'{left}'",
-                to_bucket=f"'{entered}'", amount_minor="500 + n % 2000", currency="'EUR'", cause_kind=f"'{cause}'",
-                cause_id="n", reward_id="n", at=f"{made} {''}") if not where else session.execute(sa.text(
-                f"INSERT INTO transfers (user_id, from_bucket, to_bucket, amount_minor, currency, cause_kind, cause_id, reward_id, at)"
-                f" SELECT person_id, '{left}', '{entered}', amount_minor, currency, '{cause}', id, id, made_at FROM rewards {where.replace('n %', 'id %')}"))  # fmt: skip
+            moved = f"SELECT person_id, '{left}', '{entered}', amount_minor, currency, '{cause}', id, id, made_at FROM rewards"
+            columns = "user_id, from_bucket, to_bucket, amount_minor, currency, cause_kind, cause_id, reward_id, at"
+            session.execute(sa.text(f"INSERT INTO transfers ({columns}) {moved} {where}"))
     assert scene.alice
     if not lite:
         with database.db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -174,7 +172,7 @@ def compare() -> list[str]:
     """What differs between the roll-ups and the rows: every day, every referrer, every link."""
     faults = []
     seen = figures.view(in_force(), at=clock.now())
-    plain = replace(seen, standing=rollups.Standing(rollups.NEVER, frozenset(), frozenset()))
+    plain = replace(seen, standing=replace(seen.standing, until=rollups.NEVER, stale=frozenset()))
     for count in (30, 365):
         within = figures.local_days(clock.now(), seen.zone, count)
         (one,), (other,) = (figures.series(each, (within, figures.Step.DAY)) for each in (seen, plain))
@@ -212,6 +210,7 @@ def pages(app: Any, repeats: int, owner_id: int) -> None:
 PAGES = (
     "/admin/reports", "/admin/reports?range=90", "/admin/reports?from=2000-01-01&to=2099-01-01", "/admin/reports/referrers",
     "/admin/reports/links", "/admin/reports/money", "/admin/reports/lists/clicks", "/admin/reports/lists/rewards",
+    "/admin",
 )  # fmt: skip
 
 

@@ -76,6 +76,7 @@ def everything() -> Iterator[Shown]:
     yield from _of_the_program()
     yield from _of_the_friend()
     yield from _at_the_owners()
+    yield from _reports()
     for endpoint, (needs, path) in pages.items():
         if not endpoint.startswith("admin."):
             yield Shown(endpoint, "in German", path, reader(needs), language="de-DE")
@@ -163,6 +164,15 @@ def _signals() -> Iterator[Shown]:
     )
     yield Shown("admin.referrals", "by a signal", "/admin/referrals?signal=disposable", "owner")
     yield Shown("admin.referrals", "no such signal", "/admin/referrals?signal=chain", "owner")
+
+
+def _reports() -> Iterator[Shown]:
+    yield Shown("admin.overview", "90 days", "/admin?range=90", "owner")
+    yield Shown("admin.reports", "nothing in the range", "/admin/reports?from=2020-01-01&to=2020-01-31", "owner")
+    yield Shown("admin.reports", "error", "/admin/reports?from=2026-02-30&to=2026-01-01", "owner")
+    yield Shown("admin.reports", "years", "/admin/reports?from=2024-01-01&to=2026-12-31", "owner")
+    for what in ("clicks", "invites", "orders"):
+        yield Shown("admin.report_list", what, f"/admin/reports/lists/{what}?range=90&referrer={{alice}}", "owner")
 
 
 def _errors() -> Iterator[Shown]:

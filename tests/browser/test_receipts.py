@@ -6,7 +6,9 @@ from tests.browser.conftest import People
 from tests.factories import PASSWORD, Scene
 
 
-def test_a_referrer_reads_the_receipt_and_the_payout_takes_the_files_and_asks_again(people: People, scene: Scene) -> None:
+def test_a_referrer_reads_the_receipt_and_the_payout_takes_the_files_and_asks_again(
+    people: People, scene: Scene
+) -> None:
     scene.click(scene.alice, "v" * 20)
     scene.friend("Bob", of=scene.alice, visitor="v" * 20)
     paid = scene.paid_reward()

@@ -122,6 +122,8 @@ def agree(scene: Scene, *ranges: Range) -> None:
                 assert [(-one.rank, one.number) for one in listed] == order, (within, by, measure)
                 for one in listed[:5]:
                     assert as_pairs(one.numbers) == plain.total(within, place=place, number=one.number)
+        brought = {key[2] for key in plain.counts if key[1] == "joined" and within.first <= key[0] <= within.last}
+        assert figures.active_referrers(seen, within) == len(brought)
     assert figures.owed(seen, "EUR") == ledger.totals("EUR")
     session.rollback()
 
@@ -418,7 +420,7 @@ def test_a_ranking_goes_on_by_its_last_line_however_many_are_level(scene: Scene)
         if after is None:
             break
     assert found == [people[3].id, *(person.id for person in people if person is not people[3])]
-    assert figures.active_referrers(seen, Range(today, today)) == 7
+    assert figures.active_referrers(seen, Range(today, today)) == 0, "a click alone brings nobody"
 
 
 @pytest.mark.both_databases

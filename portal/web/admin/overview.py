@@ -34,6 +34,7 @@ def overview() -> ResponseReturnValue:
         seen=seen,
         args=reports.days_of(asked.within),
         performance=reports.performance_in(seen, asked.within, asked.within.usual_step),
+        active=[figures.active_referrers(seen, within) for within in (asked.within, asked.within.before)],
         top=top,
         about=figures.people(top),
         month=figures.totals(seen, figures.this_month(seen)),

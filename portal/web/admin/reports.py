@@ -147,7 +147,7 @@ def _ranked_page(template: str, by: By) -> str:
         template, asked=asked, seen=seen, measure=measure, measures=figures.RANKED, listed=listed,
         later=f"{later[0]}.{later[1]}" if later else None, currency=current.currency, days_of=days_of,
         about=figures.people(listed) if by == By.REFERRER else figures.sources(listed),
-        active=figures.active_referrers(seen, asked.within) if by == By.REFERRER else 0,
+        active=figures.active_referrers(seen, asked.within),
     )  # fmt: skip
 
 

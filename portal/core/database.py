@@ -162,7 +162,9 @@ def engine_options(url: str, *, quick: bool = False) -> dict[str, Any]:
             return {"url": url, "poolclass": NullPool, "connect_args": connect}
         return {"url": url, "poolclass": QueuePool, "pool_size": 16, "max_overflow": 48, "pool_timeout": 15,
                 "connect_args": connect}  # fmt: skip
-    connect = {"connect_timeout": 5, "options": "-c lock_timeout=10s -c statement_timeout=60s -c timezone=UTC"}
+    # Compiling a report's query takes longer than running it: no jit.
+    options = "-c lock_timeout=10s -c statement_timeout=60s -c jit=off -c timezone=UTC"
+    connect = {"connect_timeout": 5, "options": options}
     if quick:
         patience = "-c lock_timeout=5s -c statement_timeout=5s -c timezone=UTC"
         return {"url": url, "poolclass": NullPool, "connect_args": connect | {"options": patience, "autocommit": True}}

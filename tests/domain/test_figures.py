@@ -358,6 +358,7 @@ def test_many_workers_at_once_roll_up_the_same_once(scene: Scene) -> None:
 
 
 @pytest.mark.both_databases
+@pytest.mark.case(115)
 def test_days_begin_and_end_by_the_clocks_of_the_terms_also_when_these_are_changed(scene: Scene) -> None:
     scene.publish(time_zone="Europe/Berlin")
     moments = {
@@ -406,6 +407,7 @@ def test_a_range_knows_the_one_before_and_its_pieces() -> None:
     assert (week.usual_step, Range(date(2026, 1, 1), date(2026, 12, 31)).usual_step) == (Step.DAY, Step.MONTH)
 
 
+@pytest.mark.case(70)
 def test_a_ranking_goes_on_by_its_last_line_however_many_are_level(scene: Scene) -> None:
     people = [scene.person(f"Person {number}") for number in range(7)]
     for number, person in enumerate(people):

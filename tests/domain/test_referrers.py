@@ -120,6 +120,7 @@ def test_it_is_refused_once_something_is_paid_or_where_it_could_not_be_true(scen
         correct(scene, bob, carol)
 
 
+@pytest.mark.case(26)
 def test_who_came_without_a_code_gets_a_referrer_and_what_they_did_counts(scene: Scene) -> None:
     carol, code = scene.carol, scene.code(scene.alice)
     scene.publish(claim_days=7)

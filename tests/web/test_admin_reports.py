@@ -46,6 +46,7 @@ def numbers_with_links(page):
             yield (tile[0] if tile else link.text), link.get("href").replace("&amp;", "&")
 
 
+@pytest.mark.case(115)
 def test_every_number_leads_to_a_list_with_so_many_rows(things, owner, subtests):
     """Counts are the rows of the list; amounts are the sum of its amounts, less what was taken back for the cost."""
     checked = 0

@@ -4,7 +4,7 @@ import pytest
 
 from tests.web.client import raw
 from tests.web.keys import Shop
-from tests.web.routes import READ
+from tests.web.routes import COLLEAGUES, READ
 
 pytestmark = pytest.mark.both_databases
 
@@ -86,7 +86,7 @@ def test_addresses_of_things_that_are_none_are_404_or_400_for_everybody(app, sce
                     answer = shop.client.open(path.decode("latin-1"), headers=shop.headers())
                     assert answer.status_code in (400, 404)
                     continue
-                page = raw(olivia if needs in ("read", "own") else alice, path)
+                page = raw(olivia if needs in COLLEAGUES else alice, path)
                 assert page.status in ((200, 400, 404) if needs == "anyone" else (400, 404)), (path, page)
 
 

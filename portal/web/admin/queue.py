@@ -79,7 +79,8 @@ def _queue(**more: str) -> str:
 def _filters() -> tuple[inputs.QueueFilters, Filters]:
     """The filters in the address; what cannot be read is told at its field and filters nothing."""
     form, currency = inputs.QueueFilters(request.args), terms.in_force().currency
-    fine = form.validate() and inputs.read_amounts(form, currency)
+    fine = form.validate()
+    fine = inputs.read_amounts(form, currency) and fine
     referrer = _somebody((form.referrer.data or "").strip())
     if form.referrer.data and referrer is None and not form.referrer.errors:
         form.referrer.errors = [gettext("Nobody has this address or code.")]

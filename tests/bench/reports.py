@@ -171,7 +171,7 @@ def compare() -> list[str]:
     """What differs between the roll-ups and the rows: every day, every referrer, every link."""
     faults = []
     seen = figures.view(in_force(), at=clock.now())
-    plain = replace(seen, standing=replace(seen.standing, until=rollups.NEVER, stale=frozenset()))
+    plain = replace(seen, standing=replace(seen.standing, until=rollups.NEVER, differences=rollups.Differences()))
     for count in (30, 365):
         within = figures.local_days(clock.now(), seen.zone, count)
         (one,), (other,) = (figures.series(each, (within, figures.Step.DAY)) for each in (seen, plain))

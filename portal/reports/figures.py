@@ -277,6 +277,10 @@ RANKED = (Measure.CUSTOMERS, Measure.JOINED, Measure.CLICKS, Measure.ORDERS, Mea
 """What a list may be ordered by: how many, but for the cost the amount."""
 
 
+LISTED = (*RANKED, Measure.INVITES, Measure.REACHED)
+"""What a line of such a list tells."""
+
+
 @dataclass(frozen=True)
 class Standee:
     """A line of a list: the row number of a referrer or link, what it is ordered by, and its numbers."""
@@ -316,7 +320,7 @@ def _ranking(by: By, measure: Measure) -> sa.Select[Any]:
 
 
 def _numbers_of(seen: View, within: Range, by: By, wanted: list[int]) -> dict[int, Numbers]:
-    """All figures of some referrers or links."""
+    """What the list tells of some referrers or links."""
     numbers = {one: Numbers() for one in wanted}
     if wanted:
         for one, measure, many, minor in session.execute(_all_of(by), _range(seen, within) | {"ids": wanted}):
@@ -357,13 +361,12 @@ def _range(seen: View, within: Range) -> dict[str, Any]:
 
 
 def _parts(measure: Measure | None, by: By | None = None) -> sa.CompoundSelect[Any]:
-    """Rows that together are a range (see `_range`): of one measure, or all of the referrers or links in `ids`."""
+    """Rows that together are a range (see `_range`): of one measure, or the listed ones of those in `ids`."""
     parts: list[Any] = []
     columns = (Figure.measure, Figure.referrer_id, Figure.link_id, Figure.many, Figure.minor)
     for span, listed in ((MONTH, "months"), (DAY, "days")):
         query = sa.select(*columns).where(Figure.span == span, Figure.day.in_(sa.bindparam(listed, expanding=True)))
-        if measure is not None:
-            query = query.where(Figure.measure == measure)
+        query = query.where(Figure.measure.in_(LISTED) if measure is None else Figure.measure == measure)
         parts.append(_only(query, by, Figure.referrer_id, Figure.link_id))
     number = sa.BigInteger
     different = database.given(
@@ -372,8 +375,7 @@ def _parts(measure: Measure | None, by: By | None = None) -> sa.CompoundSelect[A
     # The days lead to the few rows; by its index a referrer would lead to all that ever were.
     for rows in (different.c, facts.counted(measure).c):
         fresh = sa.select(rows.measure, rows.referrer_id, rows.link_id, rows.many, rows.minor)
-        if measure is not None:
-            fresh = fresh.where(rows.measure == measure)
+        fresh = fresh.where(rows.measure.in_(LISTED) if measure is None else rows.measure == measure)
         parts.append(_only(fresh, by, *map(database.unindexed, (rows.referrer_id, rows.link_id))))
     return sa.union_all(*parts)
 

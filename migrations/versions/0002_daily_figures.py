@@ -20,30 +20,22 @@ INDEXES = (
     ("rewards", "made_at"), ("transfers", "at"),
 )  # fmt: skip
 
-TO_REFERRAL = "INSERT INTO touched (referral_id, link_id, at) SELECT NEW.id, OLD.link_id, "
-TO_NEW = "INSERT INTO touched (referral_id, at) SELECT NEW.referral_id, "
-TO_OLD = "INSERT INTO touched (referral_id, at) SELECT OLD.referral_id, "
-OF_ANOTHER = " WHERE OLD.referral_id <> NEW.referral_id"
+NEW = "INSERT INTO touched (referral_id) SELECT NEW.referral_id WHERE NEW.referral_id IS NOT NULL"
+OLD = "INSERT INTO touched (referral_id) SELECT OLD.referral_id WHERE OLD.referral_id <> NEW.referral_id"
+OWN = "INSERT INTO touched (referral_id) VALUES (NEW.id)"
 
 TRIGGERS = (
-    ("referrals_touch_new", "referrals", "INSERT", "", "INSERT INTO touched (referral_id) VALUES (NEW.id)"),
+    ("referrals_touch_new", "referrals", "INSERT", "", OWN),
+    ("referrals_touch_change", "referrals", "UPDATE OF referrer_id, link_id, joined_at, counted_at", "", OWN),
+    ("conversions_touch_new", "conversions", "INSERT", "", NEW),
     (
-        "referrals_touch_change", "referrals", "UPDATE OF referrer_id, link_id, joined_at, counted_at", "",
-        f"{TO_REFERRAL}OLD.joined_at; {TO_REFERRAL}OLD.counted_at",
+        "conversions_touch_change", "conversions", "UPDATE OF referral_id, amount_minor, occurred_at", "",
+        f"{NEW}; {OLD}",
     ),
-    (
-        "conversions_touch_new", "conversions", "INSERT", "WHEN (NEW.referral_id IS NOT NULL)",
-        "INSERT INTO touched (referral_id) VALUES (NEW.referral_id)",
-    ),
-    (
-        "conversions_touch_change", "conversions", "UPDATE OF referral_id, amount_minor, occurred_at",
-        "WHEN (NEW.referral_id IS NOT NULL OR OLD.referral_id IS NOT NULL)",
-        f"{TO_NEW}OLD.occurred_at WHERE NEW.referral_id IS NOT NULL; {TO_OLD}OLD.occurred_at{OF_ANOTHER}",
-    ),
-    ("rewards_touch_new", "rewards", "INSERT", "", "INSERT INTO touched (referral_id) VALUES (NEW.referral_id)"),
+    ("rewards_touch_new", "rewards", "INSERT", "", NEW),
     (
         "rewards_touch_change", "rewards", "UPDATE OF referral_id, state, amount_minor, made_at", "",
-        f"{TO_NEW}OLD.made_at; {TO_OLD}OLD.made_at{OF_ANOTHER}",
+        f"{NEW}; {OLD}",
     ),
     ("clawbacks_touch_new", "clawbacks", "INSERT", "", "INSERT INTO touched (reward_id) VALUES (NEW.reward_id)"),
     (
@@ -87,6 +79,20 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_figures_link"), "figures", ["link_id", "span", "day"])
     op.create_index(op.f("ix_figures_referrer"), "figures", ["referrer_id", "span", "day"])
+    op.create_table(
+        "referral_figures",
+        sa.Column("referral_id", KEY, nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("measure", sa.String(20), nullable=False),
+        sa.Column("referrer_id", KEY, nullable=False),
+        sa.Column("link_id", KEY, nullable=False),
+        sa.Column("many", sa.BigInteger(), nullable=False),
+        sa.Column("minor", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("referral_id", "day", "measure", name=op.f("pk_referral_figures")),
+        _whole("referral_figures", "many", "minor", "referrer_id", "link_id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_referral_figures_day"), "referral_figures", ["day"])
     op.create_table(
         "day_figures",
         sa.Column("day", sa.Date(), nullable=False),

@@ -90,11 +90,27 @@ class Spans:
 Params = dict[str, Any]
 
 
+def once_for_each_database(build: Callable[..., Built]) -> Callable[..., Built]:
+    """Builds a statement once for each kind of database and keeps it: to build one takes longer than to run it."""
+    kept: dict[Any, Built] = {}
+
+    @wraps(build)
+    def again(*given: Any) -> Built:
+        key = (database.is_sqlite(), *given)
+        if key not in kept:
+            kept[key] = build(*given)
+        return kept[key]
+
+    return again
+
+
+@once_for_each_database
 def wide() -> Spans:
     """Whole days."""
     return Spans(database.given("spans", **_BOUNDS), narrow=False)
 
 
+@once_for_each_database
 def narrow() -> Spans:
     """Days of one link each."""
     return Spans(database.given("spans", **_BOUNDS, link_id=sa.BigInteger), narrow=True)
@@ -118,70 +134,7 @@ def _bounds(day: date, zone: str) -> tuple[date, datetime, datetime, datetime]:
     return day, since, start_of(day + timedelta(days=1), zone), since + HOUR
 
 
-def once_for_each_database(build: Callable[..., Built]) -> Callable[..., Built]:
-    """Builds a statement once for each kind of database and keeps it: to build one takes longer than to run it."""
-    kept: dict[Any, Built] = {}
-
-    @wraps(build)
-    def again(*given: Any) -> Built:
-        key = (database.is_sqlite(), *given)
-        if key not in kept:
-            kept[key] = build(*given)
-        return kept[key]
-
-    return again
-
-
-@once_for_each_database
-def counted(measure: Measure | None = None, by_cell: bool = False) -> sa.Subquery:
-    """Every figure, or one, of the spans handed over: (day, measure, referrer_id, link_id, many, minor)."""
-    within = narrow() if by_cell else wide()
-    parts = {
-        Measure.CLICKS: _clicks(within),
-        Measure.INVITES: _invites(within),
-        Measure.JOINED: _friends(within, Measure.JOINED),
-        Measure.REACHED: _friends(within, Measure.REACHED, Referral.counted_at.is_not(None)),
-        Measure.REWARDED: _friends(within, Measure.REWARDED, was_rewarded()),
-        Measure.CUSTOMERS: _customers(within),
-        Measure.ORDERS: _orders(within),
-        Measure.COST: _cost(within),
-        Measure.PENDING: _by_state(within),  # and all the other states
-    }
-    wanted = [part for name, part in parts.items() if measure in (None, name)]
-    return sa.union_all(*wanted).subquery("counted")
-
-
-Figures = sa.Select[Any]
-_none = sa.literal(0, sa.BigInteger)
-
-
-def _of(within: Spans, measure: Any, referrer: Any, link: Any, many: Any, minor: Any = _none) -> Figures:
-    """The columns of one part, grouped by everything but the numbers."""
-    keys = [within.table.c.day, measure, referrer, link]
-    names = ("day", "measure", "referrer_id", "link_id")
-    named = [key.label(name) for key, name in zip(keys, names, strict=True)]
-    numbers = [sa.cast(many, sa.BigInteger).label("many"), sa.cast(minor, sa.BigInteger).label("minor")]
-    grouped = [key for key in keys if not isinstance(key, sa.BindParameter)]
-    return sa.select(*named, *numbers).select_from(within.table).group_by(*grouped)
-
-
-def _word(measure: Measure) -> Any:
-    return sa.literal(str(measure), sa.String)
-
-
-def _clicks(within: Spans) -> Figures:
-    part = _of(within, _word(Measure.CLICKS), Link.owner_id, Click.link_id, sa.func.count())
-    return part.join(Click, within.hold(Click.at, Click.link_id)).join(Link, Link.id == Click.link_id)
-
-
-def _invites(within: Spans) -> Figures:
-    part = _of(within, _word(Measure.INVITES), Invite.owner_id, Invite.link_id, sa.func.count())
-    return part.join(Invite, within.hold(Invite.made_at, Invite.link_id))
-
-
-def _friends(within: Spans, measure: Measure, *where: sa.ColumnElement[bool]) -> Figures:
-    part = _of(within, _word(measure), Referral.referrer_id, Referral.link_id, sa.func.count())
-    return part.join(Referral, within.hold(Referral.joined_at, Referral.link_id)).where(*where)
+# --- what is counted ------------------------------------------------------------------------------------------
 
 
 def was_rewarded() -> sa.ColumnElement[bool]:
@@ -189,40 +142,119 @@ def was_rewarded() -> sa.ColumnElement[bool]:
     return sa.select(Reward.id).where(Reward.referral_id == Referral.id, Reward.state == State.PAID).exists()
 
 
-def _customers(within: Spans) -> Figures:
-    part = _of(within, _word(Measure.CUSTOMERS), Referral.referrer_id, Referral.link_id, sa.func.count())
-    return part.join(Referral, within.hold(Referral.counted_at, Referral.link_id))
+def _left() -> Any:
+    """What refunds have left of a reward."""
+    taken = sa.select(sa.func.sum(Clawback.amount_minor)).where(Clawback.reward_id == Reward.id).correlate(Reward)
+    return Reward.amount_minor - sa.func.coalesce(taken.scalar_subquery(), 0)
 
 
-def _orders(within: Spans) -> Figures:
-    amount = sa.func.sum(Conversion.amount_minor)
-    part = _of(within, _word(Measure.ORDERS), Referral.referrer_id, Referral.link_id, sa.func.count(), amount)
-    return _through_referral(part, within, Conversion, Conversion.occurred_at).where(
-        Conversion.amount_minor.is_not(None)
-    )
+@dataclass(frozen=True)
+class Part:
+    """Rows of one table that are a figure: by which moment, of what amount, and which of them."""
+
+    model: Any
+    at: Any
+    measure: Any
+    minor: Any = None
+    where: tuple[Any, ...] = ()
+
+    def select(self, *columns: Any, rows: Any = None, on: Any = None) -> sa.Select[Any]:
+        """These columns of its rows, joined to `rows` where they are named, with the referral or link behind them."""
+        query = sa.select(*columns).where(*self.where)
+        query = query.select_from(self.model) if rows is None else query.select_from(rows).join(self.model, on)
+        if self.model is Click:
+            return query.join(Link, Link.id == Click.link_id)
+        if self.model in (Conversion, Reward):
+            return query.join(Referral, Referral.id == self.model.referral_id)
+        return query
+
+    @property
+    def of(self) -> tuple[Any, Any]:
+        """Whose it is: referrer and link."""
+        if self.model is Click:
+            return Link.owner_id, Click.link_id
+        if self.model is Invite:
+            return Invite.owner_id, Invite.link_id
+        return Referral.referrer_id, Referral.link_id
 
 
-def _by_state(within: Spans) -> Figures:
-    amount = sa.func.sum(Reward.amount_minor)
-    part = _of(within, Reward.state, Referral.referrer_id, Referral.link_id, sa.func.count(), amount)
-    return _through_referral(part, within, Reward, Reward.made_at)
+def _word(measure: Measure) -> Any:
+    return sa.literal(str(measure), sa.String)
 
 
-def _cost(within: Spans) -> Figures:
-    taken = (
-        sa.select(sa.func.sum(Clawback.amount_minor)).where(Clawback.reward_id == Reward.id).correlate(Reward)
-    ).scalar_subquery()
-    left = sa.func.sum(Reward.amount_minor - sa.func.coalesce(taken, 0))
-    part = _of(within, _word(Measure.COST), Referral.referrer_id, Referral.link_id, sa.func.count(), left)
-    return _through_referral(part, within, Reward, Reward.made_at).where(Reward.state != State.REJECTED)
+@once_for_each_database
+def _parts() -> dict[Measure, Part]:
+    joined = Part(Referral, Referral.joined_at, _word(Measure.JOINED))
+    reached = (Referral.counted_at.is_not(None),)
+    priced = (Conversion.amount_minor.is_not(None),)
+    stands = (Reward.state != State.REJECTED,)
+    return {
+        Measure.CLICKS: Part(Click, Click.at, _word(Measure.CLICKS)),
+        Measure.INVITES: Part(Invite, Invite.made_at, _word(Measure.INVITES)),
+        Measure.JOINED: joined,
+        Measure.REACHED: Part(Referral, Referral.joined_at, _word(Measure.REACHED), where=reached),
+        Measure.REWARDED: Part(Referral, Referral.joined_at, _word(Measure.REWARDED), where=(was_rewarded(),)),
+        Measure.CUSTOMERS: Part(Referral, Referral.counted_at, _word(Measure.CUSTOMERS), where=reached),
+        Measure.ORDERS: Part(
+            Conversion, Conversion.occurred_at, _word(Measure.ORDERS), Conversion.amount_minor, priced
+        ),
+        Measure.COST: Part(Reward, Reward.made_at, _word(Measure.COST), _left(), stands),
+        Measure.PENDING: Part(Reward, Reward.made_at, Reward.state, Reward.amount_minor),  # and the other states
+    }
 
 
-def _through_referral(part: Figures, within: Spans, model: type[Any], at: Any) -> Figures:
-    """Rows that know their referral and so their link. A narrow span is sought by its link, a wide one by its day."""
-    if within.narrow:
-        part = part.join(Referral, Referral.link_id == within.table.c.link_id)
-        return part.join(model, sa.and_(model.referral_id == Referral.id, within.hold(at, Referral.link_id)))
-    return part.join(model, within.hold(at, Referral.link_id)).join(Referral, Referral.id == model.referral_id)
+OF_LINKS = (Measure.CLICKS, Measure.INVITES)
+"""Figures of a link alone; all others are of a referral."""
+
+
+def _grouped(part: Part, within: Spans, *more: Any) -> sa.Select[Any]:
+    """A part by day, measure, referrer and link (and `more`), counted and summed."""
+    referrer, link = part.of
+    minor = sa.literal(0, sa.BigInteger) if part.minor is None else sa.func.sum(part.minor)
+    keys = [within.table.c.day, part.measure, referrer, link, *more]
+    names = ("day", "measure", "referrer_id", "link_id", "referral_id")
+    columns = [key.label(name) for key, name in zip(keys, names, strict=False)]
+    query = part.select(
+        *columns, sa.cast(sa.func.count(), sa.BigInteger).label("many"), sa.cast(minor, sa.BigInteger).label("minor"),
+        rows=within.table, on=within.hold(part.at, link),
+    )  # fmt: skip
+    return query.group_by(*(key for key in keys if not isinstance(key, sa.BindParameter)))
+
+
+@once_for_each_database
+def counted(measure: Measure | None = None) -> sa.Subquery:
+    """Every figure, or one, of the days handed over: (day, measure, referrer_id, link_id, many, minor)."""
+    wanted = [part for name, part in _parts().items() if measure in (None, name)]
+    return sa.union_all(*(_grouped(part, wide()) for part in wanted)).subquery("counted")
+
+
+@once_for_each_database
+def counted_of_links(by_cell: bool) -> sa.Subquery:
+    """The figures that are of a link alone, in the same columns; of the days handed over, or by cell."""
+    within = narrow() if by_cell else wide()
+    return sa.union_all(*(_grouped(_parts()[name], within) for name in OF_LINKS)).subquery("of_links")
+
+
+@once_for_each_database
+def counted_by_referral() -> sa.Subquery:
+    """All other figures of the days handed over, each referral's by itself: the same columns and `referral_id`."""
+    parts = (_grouped(part, wide(), Referral.id) for name, part in _parts().items() if name not in OF_LINKS)
+    return sa.union_all(*parts).subquery("by_referral")
+
+
+@once_for_each_database
+def rows_of_referrals() -> sa.CompoundSelect[Any]:
+    """Row by row what is counted of some referrals, by their row numbers in `ids`.
+
+    (referral_id, at, measure, referrer_id, link_id, minor)
+    """
+    parts = []
+    for name, part in _parts().items():
+        if name not in OF_LINKS:
+            minor = sa.literal(0, sa.BigInteger) if part.minor is None else sa.cast(part.minor, sa.BigInteger)
+            columns = (Referral.id, part.at, part.measure, Referral.referrer_id, Referral.link_id, minor)
+            parts.append(part.select(*columns).where(Referral.id.in_(sa.bindparam("ids", expanding=True))))
+    return sa.union_all(*parts)
 
 
 # --- visitors and the ledger, which belong to no link ------------------------------------------------------------

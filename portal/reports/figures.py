@@ -141,9 +141,7 @@ class View:
     def fresh(self, within: Range) -> list[date]:
         """The days of a range that are read from the rows."""
         first, until = max(within.first, self.began), min(within.last, self.today) + timedelta(days=1)
-        rolled = self.standing.until
-        late = [day for day in sorted(self.standing.stale) if first <= day < min(until, rolled)]
-        return late + facts.days_between(max(first, rolled), until)
+        return facts.days_between(max(first, self.standing.until), until)
 
 
 def view(current: Terms, *, at: datetime) -> View:
@@ -174,9 +172,7 @@ def series(seen: View, *wanted: tuple[Range, Step]) -> list[Series]:
     """The program's numbers in each of these ranges, cut by its step: two queries, and two each for visitors."""
     cut = [whole.cut(step) for whole, step in wanted]
     found = {piece: Numbers() for pieces in cut for piece in pieces}
-    if found:
-        _add_rolled(seen, found)
-        _add_fresh(seen, found)
+    _add_all(seen, found)
     return [
         Series([(piece, found[piece]) for piece in pieces], visitors(seen, whole))
         for pieces, (whole, _) in zip(cut, wanted, strict=True)
@@ -186,14 +182,27 @@ def series(seen: View, *wanted: tuple[Range, Step]) -> list[Series]:
 def totals(seen: View, within: Range) -> Numbers:
     """The program's numbers in a range."""
     found = {within: Numbers()}
-    _add_rolled(seen, found)
-    _add_fresh(seen, found)
+    _add_all(seen, found)
     return found[within]
+
+
+def _add_all(seen: View, found: dict[Range, Numbers]) -> None:
+    """What is rolled up, what that lacks by now, and the days that are read from the rows."""
+    _add_rolled(seen, found)
+    for (measure, day, _, _), (many, minor) in seen.standing.differences.items():
+        _add(found, day, measure, many, minor)
+    _add_fresh(seen, found)
+
+
+def _add(found: dict[Range, Numbers], day: date, measure: str, many: int, minor: int) -> None:
+    for piece, numbers in found.items():
+        if piece.first <= day <= piece.last:
+            numbers.add(measure, many, minor)
 
 
 def _add_rolled(seen: View, found: dict[Range, Numbers]) -> None:
     rows = [(piece.first, min(piece.until, seen.standing.until)) for piece in found]
-    params = {"pieces_rows": database.told(rows), "stale": list(seen.standing.stale)}
+    params = {"pieces_rows": database.told(rows)}
     by_first = {piece.first: [one for one in found if one.first == piece.first] for piece in found}
     for first, until, measure, many, minor in session.execute(_rolled_sums(), params):
         for piece in by_first[first]:
@@ -208,7 +217,7 @@ def _rolled_sums() -> sa.Select[Any]:
     return (
         sa.select(table.c.first, table.c.until, DayFigure.measure, _sum(DayFigure.many), _sum(DayFigure.minor))
         .join(DayFigure, inside)
-        .where(DayFigure.measure.in_(list(Measure)), DayFigure.day.not_in(sa.bindparam("stale", expanding=True)))
+        .where(DayFigure.measure.in_(list(Measure)))
         .group_by(table.c.first, table.c.until, DayFigure.measure)
     )
 
@@ -218,9 +227,7 @@ def _add_fresh(seen: View, found: dict[Range, Numbers]) -> None:
     if not days:
         return
     for day, measure, many, minor in session.execute(_fresh_sums(), facts.of_days(days, seen.zone)):
-        for piece, numbers in found.items():
-            if piece.first <= day <= piece.last:
-                numbers.add(measure, many, minor)
+        _add(found, day, measure, many, minor)
 
 
 @once_for_each_database
@@ -236,12 +243,13 @@ def _sum(number: Any) -> Any:
 
 def visitors(seen: View, within: Range) -> int:
     """How many different visitors came in a range: on each day those who had not come before in it."""
+    stale = [day for day in seen.standing.visitor_days if within.first <= day <= within.last]
     rolled = sa.select(_sum(DayVisitors.many)).where(
         DayVisitors.day >= within.first, DayVisitors.day <= within.last, DayVisitors.day < seen.standing.until,
-        DayVisitors.previous < within.first, DayVisitors.day.not_in(list(seen.standing.stale)),
+        DayVisitors.previous < within.first, DayVisitors.day.not_in(stale),
     )  # fmt: skip
     found = session.scalar(rolled) or 0
-    days = seen.fresh(within)
+    days = stale + seen.fresh(within)
     if days:
         since = {"range_since": facts.start_of(within.first, seen.zone)}
         found += session.scalar(_fresh_visitors(), facts.of_days(days, seen.zone) | since) or 0
@@ -267,6 +275,10 @@ class By(StrEnum):
 
 RANKED = (Measure.CUSTOMERS, Measure.JOINED, Measure.CLICKS, Measure.ORDERS, Measure.COST)
 """What a list may be ordered by: how many, but for the cost the amount."""
+
+
+LISTED = (*RANKED, Measure.INVITES, Measure.REACHED)
+"""What a line of such a list tells."""
 
 
 @dataclass(frozen=True)
@@ -308,7 +320,7 @@ def _ranking(by: By, measure: Measure) -> sa.Select[Any]:
 
 
 def _numbers_of(seen: View, within: Range, by: By, wanted: list[int]) -> dict[int, Numbers]:
-    """All figures of some referrers or links."""
+    """What the list tells of some referrers or links."""
     numbers = {one: Numbers() for one in wanted}
     if wanted:
         for one, measure, many, minor in session.execute(_all_of(by), _range(seen, within) | {"ids": wanted}):
@@ -332,28 +344,40 @@ def active_referrers(seen: View, within: Range) -> int:
 @once_for_each_database
 def _active() -> sa.Select[Any]:
     rows = _parts(Measure.JOINED).subquery("parts")
-    return sa.select(sa.func.count(sa.distinct(rows.c.referrer_id)))
+    brought = sa.select(rows.c.referrer_id).group_by(rows.c.referrer_id).having(sa.func.sum(rows.c.many) > 0)
+    return sa.select(sa.func.count()).select_from(brought.subquery("brought"))
 
 
 def _range(seen: View, within: Range) -> dict[str, Any]:
-    """The parts of a range: whole months, the days at their sides, and the days read afresh."""
+    """The parts of a range: whole months, the days at their sides, what these lack by now, and the days read afresh."""
     months, days = _months_and_days(seen, within)
-    return {"months": months, "days": days} | facts.of_days(seen.fresh(within), seen.zone)
+    different = [
+        (measure, referrer, link, many, minor)
+        for (measure, day, referrer, link), (many, minor) in seen.standing.differences.items()
+        if within.first <= day <= within.last
+    ]
+    parts = {"months": months, "days": days, "differences_rows": database.told(different)}
+    return parts | facts.of_days(seen.fresh(within), seen.zone)
 
 
 def _parts(measure: Measure | None, by: By | None = None) -> sa.CompoundSelect[Any]:
-    """Rows that together are a range (see `_range`): of one measure, or all of the referrers or links in `ids`."""
+    """Rows that together are a range (see `_range`): of one measure, or the listed ones of those in `ids`."""
     parts: list[Any] = []
     columns = (Figure.measure, Figure.referrer_id, Figure.link_id, Figure.many, Figure.minor)
     for span, listed in ((MONTH, "months"), (DAY, "days")):
         query = sa.select(*columns).where(Figure.span == span, Figure.day.in_(sa.bindparam(listed, expanding=True)))
-        if measure is not None:
-            query = query.where(Figure.measure == measure)
+        query = query.where(Figure.measure.in_(LISTED) if measure is None else Figure.measure == measure)
         parts.append(_only(query, by, Figure.referrer_id, Figure.link_id))
-    rows = facts.counted(measure)
-    fresh = sa.select(rows.c.measure, rows.c.referrer_id, rows.c.link_id, rows.c.many, rows.c.minor)
+    number = sa.BigInteger
+    different = database.given(
+        "differences", measure=sa.String, referrer_id=number, link_id=number, many=number, minor=number
+    )
     # The days lead to the few rows; by its index a referrer would lead to all that ever were.
-    return sa.union_all(*parts, _only(fresh, by, *map(database.unindexed, (rows.c.referrer_id, rows.c.link_id))))
+    for rows in (different.c, facts.counted(measure).c):
+        fresh = sa.select(rows.measure, rows.referrer_id, rows.link_id, rows.many, rows.minor)
+        fresh = fresh.where(rows.measure.in_(LISTED) if measure is None else rows.measure == measure)
+        parts.append(_only(fresh, by, *map(database.unindexed, (rows.referrer_id, rows.link_id))))
+    return sa.union_all(*parts)
 
 
 def _only(query: Any, by: By | None, referrer: Any, link: Any) -> Any:
@@ -363,17 +387,16 @@ def _only(query: Any, by: By | None, referrer: Any, link: Any) -> Any:
 
 
 def _months_and_days(seen: View, within: Range) -> tuple[list[date], list[date]]:
-    """The rolled-up months that lie in a range and are right, by their first days; and the other rolled-up days."""
+    """The rolled-up months that lie in a range, by their first days; and the other rolled-up days."""
     first, until = max(within.first, seen.began), min(within.until, seen.standing.until)
-    spoilt = {rollups.month_of(day) for day in seen.standing.stale}
     months, days, day = [], [], first
     while day < until:
         following = rollups.next_month(rollups.month_of(day))
         starts = day.day == 1 or (day == seen.began and within.first <= rollups.month_of(day))
-        if starts and following <= until and rollups.month_of(day) not in spoilt:
+        if starts and following <= until:
             months.append(rollups.month_of(day))
         else:
-            days += [one for one in facts.days_between(day, min(following, until)) if one not in seen.standing.stale]
+            days += facts.days_between(day, min(following, until))
         day = following
     return months, days
 
@@ -414,14 +437,12 @@ def owed(seen: View, currency: str, *, on: date | None = None) -> ledger.Balance
         return ledger.totals(currency)
     found = dict.fromkeys(Bucket, 0)
     rolled = [DayFigure.measure.startswith(IN_BUCKET), DayFigure.day <= last, DayFigure.day < seen.standing.until]
-    if seen.standing.stale_books:
-        rolled.append(DayFigure.day.not_in(seen.standing.stale_books))
+    if seen.standing.book_days:
+        rolled.append(DayFigure.day.not_in(seen.standing.book_days))
     query = sa.select(DayFigure.measure, _sum(DayFigure.minor)).where(*rolled).group_by(DayFigure.measure)
     rows = list(session.execute(query))
     first = max(seen.standing.until, seen.began)
-    days = [day for day in seen.standing.stale_books if day <= last] + facts.days_between(
-        first, last + timedelta(days=1)
-    )
+    days = [day for day in seen.standing.book_days if day <= last] + facts.days_between(first, last + timedelta(days=1))
     if days:
         moved = facts.moved()
         fresh = sa.select(moved.c.measure, _sum(moved.c.minor)).group_by(moved.c.measure)

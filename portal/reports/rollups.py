@@ -5,12 +5,13 @@ clicks and transfers name; a month that is over is the sum of its days; each ste
 and the same step again changes nothing. Another time zone: everything is made anew.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from portal.core import clock, database
@@ -52,6 +53,25 @@ class Figure(Model):
     day: Mapped[date] = mapped_column(primary_key=True)
     referrer_id: Mapped[int] = mapped_column(Key, primary_key=True)
     link_id: Mapped[int] = mapped_column(Key, primary_key=True)
+    many: Mapped[int]
+    minor: Mapped[int]
+
+
+class ReferralFigure(Model):
+    """What one referral gave to a day's figure: by it, what a change of the referral changes is the difference."""
+
+    __tablename__ = "referral_figures"
+    __table_args__ = (
+        database.whole("many", "minor", "referrer_id", "link_id"),
+        sa.Index("ix_referral_figures_day", "day"),
+        {"sqlite_with_rowid": False},
+    )
+
+    referral_id: Mapped[int] = mapped_column(Key, primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    measure: Mapped[str] = mapped_column(sa.String(20), primary_key=True)
+    referrer_id: Mapped[int] = mapped_column(Key)
+    link_id: Mapped[int] = mapped_column(Key)
     many: Mapped[int]
     minor: Mapped[int]
 
@@ -102,14 +122,34 @@ class Rollup(Model):
     transfers_seen: Mapped[int]
 
 
+Cell = tuple[str, date, int, int]
+"""A figure's place: measure, day, referrer and link."""
+
+
+class Differences(dict[Cell, tuple[int, int]]):
+    """By how much figures that are rolled up are no longer the rows': (many, minor) to be added."""
+
+    def count(self, cell: Cell, many: int, minor: int) -> None:
+        before = self.get(cell, (0, 0))
+        self[cell] = (before[0] + int(many), before[1] + int(minor))
+
+    def settled(self) -> "Differences":
+        """Those that are any."""
+        return Differences({cell: both for cell, both in self.items() if both != (0, 0)})
+
+
 @dataclass(frozen=True)
 class Standing:
-    """What a page needs to know: the first day there is, the first that is not rolled up, and what is not right."""
+    """What a page needs to know: the first day there is, the first that is not rolled up, and what is to be added.
+
+    Of `visitor_days` and `book_days` the visitors and the ledger are read from the rows.
+    """
 
     began: date
     until: date
-    stale: frozenset[date]
-    stale_books: frozenset[date]
+    differences: Differences
+    visitor_days: frozenset[date]
+    book_days: frozenset[date]
 
 
 # --- asked ----------------------------------------------------------------------------------------------------
@@ -119,13 +159,16 @@ def standing(zone: str) -> Standing:
     """How far one can rely on the roll-ups. Nothing rolled up yet, or by another time zone: not at all."""
     kept = _kept()
     if kept is None or kept.time_zone != zone:
-        return Standing(first_day(zone) or NEVER, NEVER, frozenset(), frozenset())
+        return Standing(first_day(zone) or NEVER, NEVER, Differences(), frozenset(), frozenset())
     found = Changes()
     if session.scalar(sa.select(Touched.id).limit(1)) is not None:
         found = touched.changes(zone)
     _add_late_clicks(found, kept)
-    stale, books = frozenset(day for day in found.days if day < kept.until), frozenset(_late_transfers(kept))
-    return Standing(min([kept.began, *stale, *books]), kept.until, stale, books)
+    different, _ = _differences(found, kept)
+    visitors = frozenset(day for day in found.visitor_days if day < kept.until)
+    books = frozenset(_late_transfers(kept))
+    began = min([kept.began, *(cell[1] for cell in different), *books])
+    return Standing(began, kept.until, different, visitors, books)
 
 
 def _kept() -> Rollup | None:
@@ -164,6 +207,64 @@ def _late_transfers(kept: Rollup) -> set[date]:
     return {clock.local_date(at, kept.time_zone) for at in session.scalars(query)}
 
 
+Given = dict[tuple[int, date, str], tuple[int, int, int, int]]
+"""What referrals gave: (referral, day, measure) -> (referrer, link, many, minor)."""
+
+
+def _differences(found: Changes, kept: Rollup) -> tuple[Differences, Given]:
+    """By how much the rolled-up figures of what changed differ from the rows; and what these referrals give now."""
+    different, now = Differences(), Given()
+    cells = {cell for cell in found.cells if cell[0] < kept.until}
+    if cells:
+        params = facts.of_cells(cells, kept.time_zone)
+        rows = facts.counted_of_links(True)
+        for measure, day, referrer, link, many, minor in session.execute(
+            sa.select(rows.c.measure, rows.c.day, rows.c.referrer_id, rows.c.link_id, rows.c.many, rows.c.minor), params
+        ):
+            different.count((measure, day, referrer, link), many, minor)
+        for measure, day, referrer, link, many, minor in session.execute(_rolled_cells(), params):
+            different.count((measure, day, referrer, link), -many, -minor)
+    for some in _in_thousands(found.referrals):
+        for key, (referrer, link, many, minor) in _given_before(some).items():
+            different.count((key[2], key[1], referrer, link), -many, -minor)
+        for key, (referrer, link, many, minor) in _given_now(some, kept).items():
+            now[key] = (referrer, link, many, minor)
+            different.count((key[2], key[1], referrer, link), many, minor)
+    return different.settled(), now
+
+
+def _in_thousands(numbers: set[int]) -> Iterator[list[int]]:
+    listed = sorted(numbers)
+    return (listed[start : start + 1000] for start in range(0, len(listed), 1000))
+
+
+@facts.once_for_each_database
+def _rolled_cells() -> sa.Select[Any]:
+    cells = facts.narrow().table
+    columns = (Figure.measure, Figure.day, Figure.referrer_id, Figure.link_id, Figure.many, Figure.minor)
+    here = sa.and_(Figure.link_id == cells.c.link_id, Figure.span == DAY, Figure.day == cells.c.day)
+    query: Any = sa.select(*columns).select_from(cells).join(Figure, here)
+    return query.where(Figure.measure.in_(facts.OF_LINKS))
+
+
+def _given_before(referrals: list[int]) -> Given:
+    query = sa.select(ReferralFigure.__table__).where(ReferralFigure.referral_id.in_(referrals))
+    return {
+        (row.referral_id, row.day, row.measure): (row.referrer_id, row.link_id, row.many, row.minor)
+        for row in session.execute(query)
+    }
+
+
+def _given_now(referrals: list[int], kept: Rollup) -> Given:
+    given = Given()
+    for referral, at, measure, referrer, link, minor in session.execute(facts.rows_of_referrals(), {"ids": referrals}):
+        key = (referral, clock.local_date(at, kept.time_zone), measure)
+        if key[1] < kept.until:
+            _, _, many, sum_minor = given.get(key, (0, 0, 0, 0))
+            given[key] = (referrer, link, many + 1, sum_minor + int(minor))
+    return given
+
+
 def due(zone: str, *, at: datetime) -> bool:
     """Whether a step would change anything; asked before taking the lock."""
     kept = _kept()
@@ -173,7 +274,7 @@ def due(zone: str, *, at: datetime) -> bool:
         return True
     found = Changes()
     _add_late_clicks(found, kept)
-    return bool(found.days)
+    return bool(found)
 
 
 def _settled_until(zone: str, *, at: datetime) -> date:
@@ -194,7 +295,7 @@ def step(zone: str, *, at: datetime) -> bool:
     found = touched.changes(zone, ids=ids) if ids else Changes()
     _add_late_clicks(found, kept)
     late_books = _late_transfers(kept)
-    if ids or found.days or late_books:
+    if ids or found or late_books:
         _mend(found, kept)
         _roll_books(late_books, kept)
         touched.forget(ids)
@@ -211,7 +312,7 @@ def step(zone: str, *, at: datetime) -> bool:
 
 def _begin(zone: str, kept: Rollup | None, *, at: datetime) -> None:
     """From nothing: the days are counted from the first on which anything happened."""
-    for table in (Figure, DayFigure, DayVisitors, Touched):
+    for table in (Figure, ReferralFigure, DayFigure, DayVisitors, Touched):
         _drop(table)
     if kept is None:
         kept = Rollup(time_zone=zone, began=NEVER, until=NEVER, clicks_seen=0, transfers_seen=0)
@@ -241,8 +342,26 @@ def _have_seen(kept: Rollup, *, at: datetime) -> None:
 
 
 def _roll(days: list[date], kept: Rollup) -> None:
-    """Whole days that are over, and the months that end with one of them."""
-    _insert_cells(facts.counted(), facts.of_days(days, kept.time_zone))
+    """Whole days that are over, and the months that end with one of them.
+
+    What is of referrals is summed from what each gave, not counted again: else a change between the two would be
+    counted twice, once here and once as the difference that its note makes.
+    """
+    params = facts.of_days(days, kept.time_zone)
+    gave = facts.counted_by_referral()
+    keys: list[Any] = [gave.c.referral_id, gave.c.day, gave.c.measure, gave.c.referrer_id, gave.c.link_id]
+    names = ["referral_id", "day", "measure", "referrer_id", "link_id", "many", "minor"]
+    query = sa.select(*keys, _sum(gave.c.many), _sum(gave.c.minor)).group_by(*keys)
+    session.execute(sa.insert(ReferralFigure).from_select(names, query.params(params)))
+    links = facts.counted_of_links(False)
+    columns = ("measure", "day", "referrer_id", "link_id", "many", "minor")
+    both = sa.union_all(
+        sa.select(*(links.c[name] for name in columns)),
+        sa.select(*(getattr(ReferralFigure, name) for name in columns)).where(ReferralFigure.day.in_(days)),
+    ).subquery("both")
+    keys = [both.c[name] for name in columns[:4]]
+    whole = sa.select(*keys, sa.literal(DAY), _sum(both.c.many), _sum(both.c.minor)).group_by(*keys)
+    session.execute(sa.insert(Figure).from_select([*columns[:4], "span", "many", "minor"], whole.params(params)))
     _sum_days(days)
     _roll_visitors(days, kept)
     _roll_books(days, kept)
@@ -254,37 +373,47 @@ def _roll(days: list[date], kept: Rollup) -> None:
 
 
 def _mend(found: Changes, kept: Rollup) -> None:
-    """Makes anew what changed on days that are rolled up: cells, their days' sums and months, and visitors."""
-    cells = {(day, link) for day, link in found.cells if day < kept.until}
-    kept.began = min([kept.began, *(day for day, _ in cells)])
-    by_day: dict[date, set[int]] = {}
-    for day, link in cells:
-        by_day.setdefault(day, set()).add(link)
-    for day, links in by_day.items():
-        _drop(Figure, Figure.span == DAY, Figure.day == day, Figure.link_id.in_(links))
-    if cells:
-        _insert_cells(facts.counted(None, True), facts.of_cells(sorted(cells), kept.time_zone))
-        _sum_days(sorted(by_day))
-    by_month: dict[date, set[int]] = {}
-    for day, link in cells:
-        by_month.setdefault(month_of(day), set()).add(link)
-    for first, links in by_month.items():
-        if next_month(first) <= kept.until:
-            _sum_month(first, links)
+    """Adds what is different to the days that are rolled up, to their sums and to their months."""
+    different, now = _differences(found, kept)
+    for some in _in_thousands(found.referrals):
+        _drop(ReferralFigure, ReferralFigure.referral_id.in_(some))
+    columns = ("referral_id", "day", "measure", "referrer_id", "link_id", "many", "minor")
+    given = [dict(zip(columns, (*key, *gave), strict=True)) for key, gave in now.items()]
+    if given:
+        session.execute(sa.insert(ReferralFigure), given)
+    days, months, sums = Differences(), Differences(), Differences()
+    for (measure, day, referrer, link), both in different.items():
+        days.count((measure, day, referrer, link), *both)
+        sums.count((measure, day, 0, 0), *both)
+        if next_month(month_of(day)) <= kept.until:
+            months.count((measure, month_of(day), referrer, link), *both)
+    _add(Figure, days, ("measure", "day", "referrer_id", "link_id"), span=DAY)
+    _add(Figure, months, ("measure", "day", "referrer_id", "link_id"), span=MONTH)
+    _add(DayFigure, sums, ("measure", "day"))
+    kept.began = min([kept.began, *(cell[1] for cell in different)])
     _roll_visitors(sorted(day for day in found.visitor_days if day < kept.until), kept)
+
+
+def _add(model: type[Any], different: Differences, names: tuple[str, ...], **fixed: str) -> None:
+    """Adds to figures, makes those that are not there, and drops those of which nothing is left."""
+    rows = [
+        dict(zip(names, cell, strict=False)) | fixed | {"many": many, "minor": minor}
+        for cell, (many, minor) in different.settled().items()
+    ]
+    if not rows:
+        return
+    insert = (sqlite.insert if database.is_sqlite() else postgresql.insert)(model.__table__)
+    more = {name: model.__table__.c[name] + insert.excluded[name] for name in ("many", "minor")}
+    keys = list(model.__table__.primary_key.columns)
+    session.connection().execute(insert.on_conflict_do_update(index_elements=keys, set_=more), rows)
+    gone = sa.delete(model.__table__).where(model.__table__.c.many == 0, model.__table__.c.minor == 0)
+    gone = gone.where(*(key == sa.bindparam(f"the_{key.name}") for key in keys))
+    session.connection().execute(gone, [{f"the_{key.name}": row[key.name] for key in keys} for row in rows])
 
 
 def _drop(model: type[Any], *where: sa.ColumnElement[bool]) -> None:
     """Deletes rows of which no object is loaded."""
     session.execute(sa.delete(model).where(*where), execution_options={"synchronize_session": False})
-
-
-def _insert_cells(rows: sa.Subquery, params: facts.Params) -> None:
-    """A state is counted by each of its rewards, and a cell may be named twice: so the parts are summed."""
-    keys = (rows.c.measure, rows.c.day, rows.c.referrer_id, rows.c.link_id)
-    query = sa.select(*keys, sa.literal(DAY), _sum(rows.c.many), _sum(rows.c.minor)).group_by(*keys)
-    names = ["measure", "day", "referrer_id", "link_id", "span", "many", "minor"]
-    session.execute(sa.insert(Figure).from_select(names, query.params(params)))
 
 
 def _sum(number: Any) -> Any:
@@ -293,8 +422,6 @@ def _sum(number: Any) -> Any:
 
 def _sum_days(days: list[date]) -> None:
     """The days' sums over all links."""
-    of_links = sa.not_(DayFigure.measure.startswith(IN_BUCKET))
-    _drop(DayFigure, DayFigure.day.in_(days), of_links)
     query = (
         sa.select(Figure.day, Figure.measure, _sum(Figure.many), _sum(Figure.minor))
         .where(Figure.measure.in_(list(facts.Measure)), Figure.span == DAY, Figure.day.in_(days))
@@ -303,18 +430,15 @@ def _sum_days(days: list[date]) -> None:
     session.execute(sa.insert(DayFigure).from_select(["day", "measure", "many", "minor"], query))
 
 
-def _sum_month(first: date, links: Iterable[int] | None = None) -> None:
-    """A month's sums by link, from its days; of some links alone, if they are named."""
-    here = sa.true() if links is None else Figure.link_id.in_(list(links))
-    _drop(Figure, Figure.span == MONTH, Figure.day == first, here)
+def _sum_month(first: date) -> None:
+    """A month's sums by link, from its days."""
     keys = (Figure.measure, Figure.referrer_id, Figure.link_id)
     query = (
         sa.select(*keys, sa.literal(first, sa.Date), sa.literal(MONTH), _sum(Figure.many), _sum(Figure.minor))
-        .where(Figure.span == DAY, Figure.day >= first, Figure.day < next_month(first), here)
+        .where(Figure.measure.in_(list(facts.Measure)), Figure.span == DAY)
+        .where(Figure.day >= first, Figure.day < next_month(first))
         .group_by(*keys)
     )
-    if links is None:
-        query = query.where(Figure.measure.in_(list(facts.Measure)))
     names = ["measure", "referrer_id", "link_id", "day", "span", "many", "minor"]
     session.execute(sa.insert(Figure).from_select(names, query))
 
@@ -339,12 +463,11 @@ def _roll_books(days: Iterable[date], kept: Rollup) -> None:
     wanted = sorted(days)
     if not wanted:
         return
-    of_books = DayFigure.measure.startswith(IN_BUCKET)
-    _drop(DayFigure, DayFigure.day.in_(wanted), of_books)
+    _drop(DayFigure, DayFigure.day.in_(wanted), DayFigure.measure.startswith(IN_BUCKET))
     moved = facts.moved()
     query = sa.select(moved.c.day, moved.c.measure, sa.literal(0, sa.BigInteger), moved.c.minor)
-    names = ["day", "measure", "many", "minor"]
     query = query.params(facts.of_days(wanted, kept.time_zone))
+    names = ["day", "measure", "many", "minor"]
     session.execute(sa.insert(DayFigure).from_select(names, query))
 
 

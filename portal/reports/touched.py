@@ -1,8 +1,8 @@
 """Touched: what has changed since the roll-ups were made, noted by triggers in the same write as the change.
 
 Invariant: whatever writes, and however late, a row that a past figure counts leaves a note here in its own
-transaction; so who sees the row sees the note. A note names a referral, all of whose moments and links may be
-concerned, or a moment (for a link, or for its visitors alone). Today needs no notes: it is read from the rows.
+transaction; so who sees the row sees the note. A note names a referral, or a reward of one; or a link and the moment
+of its invite; or a moment alone, of whose day the visitors are others.
 """
 
 from collections.abc import Iterable
@@ -37,10 +37,8 @@ class Touched(Model):
     reward_id: Mapped[int | None] = mapped_column(database.Key)
 
 
-_OLD = "INSERT INTO touched (referral_id, link_id, at) SELECT NEW.id, OLD.link_id, "
-_NEW_AT = "INSERT INTO touched (referral_id, at) SELECT NEW.referral_id, "
-_OLD_AT = "INSERT INTO touched (referral_id, at) SELECT OLD.referral_id, "
-_OF_ANOTHER = " WHERE OLD.referral_id <> NEW.referral_id"
+_NEW = "INSERT INTO touched (referral_id) SELECT NEW.referral_id WHERE NEW.referral_id IS NOT NULL"
+_OLD = "INSERT INTO touched (referral_id) SELECT OLD.referral_id WHERE OLD.referral_id <> NEW.referral_id"
 _NEXT = (
     "INSERT INTO touched (at) SELECT min(at) FROM clicks"
     " WHERE visitor = OLD.visitor AND last_at >= OLD.at AND at > OLD.at"
@@ -50,22 +48,12 @@ TRIGGERS: dict[str, tuple[type[Any], str, str, tuple[str, ...]]] = {
     "referrals_touch_new": (Referral, "INSERT", "", ("INSERT INTO touched (referral_id) VALUES (NEW.id)",)),
     "referrals_touch_change": (
         Referral, "UPDATE OF referrer_id, link_id, joined_at, counted_at", "",
-        (_OLD + "OLD.joined_at", _OLD + "OLD.counted_at"),
+        ("INSERT INTO touched (referral_id) VALUES (NEW.id)",),
     ),
-    "conversions_touch_new": (
-        Conversion, "INSERT", "WHEN (NEW.referral_id IS NOT NULL)",
-        ("INSERT INTO touched (referral_id) VALUES (NEW.referral_id)",),
-    ),
-    "conversions_touch_change": (
-        Conversion, "UPDATE OF referral_id, amount_minor, occurred_at",
-        "WHEN (NEW.referral_id IS NOT NULL OR OLD.referral_id IS NOT NULL)",
-        (_NEW_AT + "OLD.occurred_at WHERE NEW.referral_id IS NOT NULL", _OLD_AT + "OLD.occurred_at" + _OF_ANOTHER),
-    ),
-    "rewards_touch_new": (Reward, "INSERT", "", ("INSERT INTO touched (referral_id) VALUES (NEW.referral_id)",)),
-    "rewards_touch_change": (
-        Reward, "UPDATE OF referral_id, state, amount_minor, made_at", "",
-        (_NEW_AT + "OLD.made_at", _OLD_AT + "OLD.made_at" + _OF_ANOTHER),
-    ),
+    "conversions_touch_new": (Conversion, "INSERT", "", (_NEW,)),
+    "conversions_touch_change": (Conversion, "UPDATE OF referral_id, amount_minor, occurred_at", "", (_NEW, _OLD)),
+    "rewards_touch_new": (Reward, "INSERT", "", (_NEW,)),
+    "rewards_touch_change": (Reward, "UPDATE OF referral_id, state, amount_minor, made_at", "", (_NEW, _OLD)),
     "clawbacks_touch_new": (Clawback, "INSERT", "", ("INSERT INTO touched (reward_id) VALUES (NEW.reward_id)",)),
     "invites_touch_new": (
         Invite, "INSERT", "", ("INSERT INTO touched (link_id, at) VALUES (NEW.link_id, NEW.made_at)",),
@@ -103,15 +91,14 @@ _declare()
 
 @dataclass
 class Changes:
-    """The figures that are no longer what was rolled up: cells (a day of a link), and days whose visitors are."""
+    """What is no longer what was rolled up: referrals, cells (a day of a link), and days whose visitors are others."""
 
+    referrals: set[int] = field(default_factory=set)
     cells: set[tuple[date, int]] = field(default_factory=set)
     visitor_days: set[date] = field(default_factory=set)
 
-    @property
-    def days(self) -> set[date]:
-        """The days on which anything is another."""
-        return {day for day, _ in self.cells} | self.visitor_days
+    def __bool__(self) -> bool:
+        return bool(self.referrals or self.cells or self.visitor_days)
 
 
 def notes(*, most: int) -> list[int]:
@@ -127,44 +114,15 @@ def forget(ids: Iterable[int]) -> None:
 def changes(zone: str, *, ids: list[int] | None = None) -> Changes:
     """What these notes say (all, if none are named), by the days of a time zone."""
     here = sa.true() if ids is None else Touched.id.in_(ids)
+    of_reward = sa.select(Reward.referral_id).where(Reward.id == Touched.reward_id).scalar_subquery()
+    referral = sa.func.coalesce(Touched.referral_id, of_reward)
     found = Changes()
-    moments: Any = sa.select(Touched.at, Touched.link_id)
-    for at, link in session.execute(moments.where(here, Touched.at.is_not(None), Touched.referral_id.is_(None))):
-        if link is None:
-            found.visitor_days.add(clock.local_date(at, zone))
-        else:
+    query: Any = sa.select(Touched.at, Touched.link_id, referral).where(here).distinct()
+    for at, link, number in session.execute(query):
+        if number is not None:
+            found.referrals.add(number)
+        elif at is not None and link is not None:
             found.cells.add((clock.local_date(at, zone), link))
-    for at, link in session.execute(_of_referrals(here)):
-        found.cells.add((clock.local_date(at, zone), link))
+        elif at is not None:
+            found.visitor_days.add(clock.local_date(at, zone))
     return found
-
-
-def _of_referrals(here: sa.ColumnElement[bool]) -> sa.CompoundSelect[Any]:
-    """(moment, link) for every moment of the referrals that notes name, for their links of now and before."""
-    named = sa.union(
-        sa.select(Touched.referral_id.label("referral_id")).where(here, Touched.referral_id.is_not(None)),
-        sa.select(Reward.referral_id).join(Touched, Touched.reward_id == Reward.id).where(here),
-    ).subquery("named")
-    of_old = sa.select(Touched.referral_id, Touched.link_id).where(
-        here, Touched.referral_id.is_not(None), Touched.link_id.is_not(None)
-    )
-    links = sa.union(
-        sa.select(Referral.id.label("referral_id"), Referral.link_id).join(named, named.c.referral_id == Referral.id),
-        of_old,
-    ).subquery("links")
-    moments = sa.union(
-        sa.select(Touched.referral_id.label("referral_id"), Touched.at.label("at")).where(
-            here, Touched.referral_id.is_not(None), Touched.at.is_not(None)
-        ),
-        *(
-            sa.select(number, at).join(named, named.c.referral_id == number).where(at.is_not(None))
-            for number, at in (
-                (Referral.id, Referral.joined_at),
-                (Referral.id, Referral.counted_at),
-                (Conversion.referral_id, Conversion.occurred_at),
-                (Reward.referral_id, Reward.made_at),
-            )
-        ),
-    ).subquery("moments")
-    query = sa.select(moments.c.at, links.c.link_id).join(links, links.c.referral_id == moments.c.referral_id)
-    return query.distinct()  # type: ignore[return-value]

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta
+from urllib.parse import urlencode
 
-from flask import abort, render_template, request
+from flask import abort, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
@@ -84,6 +85,19 @@ def _day(name: str) -> date | None:
 def _seen() -> tuple[Terms, View]:
     current = words.in_force()
     return current, figures.view(current, at=clock.now())
+
+
+@blueprint.context_processor
+def _leads() -> dict[str, object]:
+    """For the pages' many numbers: where each leads. To ask the routes for each anew would take half of the page."""
+    known: dict[str, str] = {}
+
+    def rows_behind(what: str, args: dict[str, str]) -> str:
+        if what not in known:
+            known[what] = url_for("admin.report_list", what=what)
+        return f"{known[what]}?{urlencode(args)}"
+
+    return {"rows_behind": rows_behind}
 
 
 @dataclass(frozen=True)

@@ -233,48 +233,20 @@ def insert_once(model: type[Any], **values: Any) -> Any:
 
 
 def insert_all(model: type[Any], rows: Sequence[dict[str, Any]]) -> list[Any]:
-    """Inserts the rows that no UNIQUE rule says are there, in one statement; the new objects, in any order.
+    """Inserts the rows that no UNIQUE rule says are there, some hundred in a statement; the new objects, in any order.
 
     ON CONFLICT DO NOTHING: of eight at once one inserts, the others wait for it and then see its row.
     """
-    if not rows:
-        return []
     insert = sqlite.insert if is_sqlite() else postgresql.insert
-    return list(session.scalars(insert(model).on_conflict_do_nothing().returning(model), rows))
+    made: list[Any] = []
+    for start in range(0, len(rows), AT_ONCE):
+        statement = insert(model).values(rows[start : start + AT_ONCE]).on_conflict_do_nothing().returning(model)
+        made += session.scalars(statement.execution_options(populate_existing=True))
+    return made
 
 
-def given(name: str, **columns: Any) -> sa.CTE:
-    """A table of rows that are handed over with the query, as its parameter `<name>_rows` (see `told`): column=type.
-
-    One parameter, however many rows, so that a statement is built and compiled once; a VALUES would be each time,
-    which takes longer than the query. Materialized, or SQLite would read the document anew for every row joined.
-    """
-    types = {column: sa.types.to_instance(kind) for column, kind in columns.items()}
-    if is_sqlite():
-        read = ", ".join(f"json_extract(value, '$[{n}]') AS {column}" for n, column in enumerate(types))
-        text = f"SELECT {read} FROM json_each(:{name}_rows)"
-    else:
-        kinds = {column: kind.compile(dialect=postgresql.dialect()) for column, kind in types.items()}
-        read = ", ".join(f"CAST(value->>{n} AS {kinds[column]}) AS {column}" for n, column in enumerate(types))
-        text = f"SELECT {read} FROM jsonb_array_elements(CAST(:{name}_rows AS jsonb))"
-    return sa.text(text).columns(**types).cte(name).prefix_with("MATERIALIZED")
-
-
-def told(rows: Iterable[Sequence[Any]]) -> str:
-    """Rows as `given` takes them: moments as both databases read and compare them."""
-    return json.dumps([[_told(value) for value in row] for row in rows])
-
-
-def _told(value: Any) -> Any:
-    if isinstance(value, datetime):
-        plain = value.astimezone(UTC)
-        return plain.replace(tzinfo=None).isoformat(" ", "microseconds") if is_sqlite() else plain.isoformat()
-    return value.isoformat() if isinstance(value, date) else value
-
-
-def unindexed(column: Any) -> Any:
-    """A column that no index is asked for: where another condition finds the few rows, and planners guess wrongly."""
-    return sa.func.coalesce(column, column, type_=column.type)
+AT_ONCE = 500
+"""How many rows one statement inserts: SQLite takes at most 32,766 values in one."""
 
 
 def lock(model: type[Any], ids: Iterable[int | None]) -> None:

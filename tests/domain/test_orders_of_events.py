@@ -71,6 +71,7 @@ class Explorer:
                     self.arrive((*told, name))
             finally:
                 savepoint.rollback()
+                session.expunge_all()  # what comes again under the same number is another
 
     def arrive(self, told: tuple[str, ...]) -> None:
         assert list(books.faults()) == [], told

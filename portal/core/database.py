@@ -8,7 +8,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -247,6 +247,40 @@ def insert_all(model: type[Any], rows: Sequence[dict[str, Any]]) -> list[Any]:
 
 AT_ONCE = 500
 """How many rows one statement inserts: SQLite takes at most 32,766 values in one."""
+
+
+def given(name: str, **columns: Any) -> sa.CTE:
+    """A table of rows that are handed over with the query, as its parameter `<name>_rows` (see `told`): column=type.
+
+    One parameter, however many rows, so that a statement is built and compiled once; a VALUES would be each time,
+    which takes longer than the query. Materialized, or SQLite would read the document anew for every row joined.
+    """
+    types = {column: sa.types.to_instance(kind) for column, kind in columns.items()}
+    if is_sqlite():
+        read = ", ".join(f"json_extract(value, '$[{n}]') AS {column}" for n, column in enumerate(types))
+        text = f"SELECT {read} FROM json_each(:{name}_rows)"
+    else:
+        kinds = {column: kind.compile(dialect=postgresql.dialect()) for column, kind in types.items()}
+        read = ", ".join(f"CAST(value->>{n} AS {kinds[column]}) AS {column}" for n, column in enumerate(types))
+        text = f"SELECT {read} FROM jsonb_array_elements(CAST(:{name}_rows AS jsonb))"
+    return sa.text(text).columns(**types).cte(name).prefix_with("MATERIALIZED")
+
+
+def told(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as `given` takes them: moments as both databases read and compare them."""
+    return json.dumps([[_told(value) for value in row] for row in rows])
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, datetime):
+        plain = value.astimezone(UTC)
+        return plain.replace(tzinfo=None).isoformat(" ", "microseconds") if is_sqlite() else plain.isoformat()
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def unindexed(column: Any) -> Any:
+    """A column that no index is asked for: where another condition finds the few rows, and planners guess wrongly."""
+    return sa.func.coalesce(column, column, type_=column.type)
 
 
 def lock(model: type[Any], ids: Iterable[int | None]) -> None:

@@ -86,7 +86,10 @@ def test_addresses_of_things_that_are_none_are_404_or_400_for_everybody(app, sce
                     answer = shop.client.open(path.decode("latin-1"), headers=shop.headers())
                     assert answer.status_code in (400, 404)
                     continue
-                page = raw(olivia if needs in COLLEAGUES else alice, path)
+                who = olivia if needs in COLLEAGUES else alice
+                page = raw(who, path)
+                if page.status == 308:  # two slashes are read as one; what is left is no thing's address either
+                    page = raw(who, page.location.encode())
                 assert page.status in ((200, 400, 404) if needs == "anyone" else (400, 404)), (path, page)
 
 

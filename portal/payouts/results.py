@@ -89,10 +89,12 @@ def read(text: str) -> tuple[list[Result], list[Fault]]:
         for cells in rows:
             if any(cell.strip() for cell in cells):
                 found = _read_row(rows.line_num, dict(zip(columns, cells, strict=False)))
-                (results if isinstance(found, Result) else faults).append(found)  # type: ignore[arg-type]
-    except csv.Error as error:
+                if isinstance(found, Result):
+                    results.append(found)
+                else:
+                    faults.append(found)
+    except csv.Error:
         faults.append(Fault(rows.line_num, marked("This line is not readable as CSV.")))
-        assert error
     return results, faults
 
 

@@ -12,9 +12,12 @@ from portal.core.database import session
 from portal.core.text import Refusal
 from portal.program import Answer
 from portal.referrals.referrals import Referral
+from portal.reports import queue
+from portal.reports.queue import Filters
 from portal.rewards import ledger, rewards
 from portal.rewards.conversions import Conversion, RefundReport
 from portal.rewards.rewards import Reason, State
+from portal.rewards.signals import Assessment
 from tests.domain.racing import (
     NAMES,
     PEOPLE,
@@ -149,6 +152,27 @@ def a_refund_against_an_approval(scene: Scene, clients: int) -> tuple[Acts, Ques
     return [approve(scene, number), gives_back] * (clients // 2), question
 
 
+def all_clear_against_refunds(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    """What was shown is approved as it was shown, or nothing is."""
+    orders, by = [a_reward(scene) for _ in range(3)], scene.rita.id
+    clear = Filters(assessment=Assessment.CLEAR)
+    shown = queue.tally(clear, for_id=by, at=scene.at)
+
+    def approves() -> Any:
+        done = program.approve_shown(clear, mark=shown.mark, by=by, at=scene.at).done
+        return sum(rewards.lefts(done))
+
+    gives_back = [refund(scene, order, f"race-{next(scene._numbers)}", 1600) for _, order, _ in orders]
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        approved = granted(outcomes[: clients - 3])
+        yield from expect("approved once and as shown", approved, [shown.sum_minor][: len(approved)])
+        found = {state(number) for number, _, _ in orders}
+        yield from expect("all or none", found, {State.APPROVED if approved else State.PENDING})
+
+    return [approves] * (clients - 3) + spread(scene, gives_back), question
+
+
 def the_same_seals(scene: Scene, clients: int) -> tuple[Acts, Question]:
     for _ in range(2):
         a_reward(scene, approved=True)
@@ -197,5 +221,6 @@ RACES = [
     Race(an_approval_against_a_rejection, locks=(PEOPLE,),
          drop=("ALTER TABLE decisions DROP CONSTRAINT uq_decisions_reward_id_number",)),
     Race(a_refund_against_an_approval, locks=(PEOPLE,)),
+    Race(all_clear_against_refunds, locks=(PEOPLE,)),
     Race(the_same_seals, locks=(NAMES,)),
 ]  # fmt: skip

@@ -4,6 +4,7 @@ With script, a decision replaces its row (htmx asks, and gets the row alone); wi
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -130,16 +131,15 @@ def _decision_of(reward: Reward) -> tuple[rewards_.Decision | None, str]:
 @access.needs("decide")
 def clear() -> ResponseReturnValue:
     """What *Approve all Clear* would do: how many, and how much."""
-    tally = _clear()
+    tally = queue.tally(_clear(), for_id=access.me().id, at=clock.now())
     return render_template(
         "admin/clear.html", tally=tally, asked=_asked(), currency=terms.in_force().currency, only=inputs.Only()
     )
 
 
-def _clear() -> queue.Tally:
+def _clear() -> Filters:
     _, filters = _filters()
-    wanted = Filters(**vars(filters) | {"assessment": Assessment.CLEAR})
-    return queue.tally(wanted, for_id=access.me().id, at=clock.now())
+    return replace(filters, assessment=Assessment.CLEAR)
 
 
 # --- deciding one ---------------------------------------------------------------------------------------------
@@ -310,14 +310,15 @@ def holds() -> ResponseReturnValue:
 @access.needs("decide")
 def approve_clear() -> ResponseReturnValue:
     """Approves all that are Clear, if they still are those that were shown."""
-    tally, me = _clear(), access.me().id
-    if request.form.get("mark") != tally.mark:
-        flash(gettext("This has changed since you looked: nothing was approved. Look again."), "bad")
+    wanted, mark, me = _clear(), request.form.get("mark", ""), access.me().id
+    try:
+        return _decide_many(
+            lambda at: story.approve_shown(wanted, mark=mark, by=me, at=at),
+            lambda many: ngettext("Approved %(num)s reward.", "Approved %(num)s rewards.", many),
+        )
+    except Refusal as refusal:
+        flash(words.say(refusal), "bad")
         return redirect(url_for(".clear", _external=False, **_asked()))
-    return _decide_many(
-        lambda at: story.approve_many(tally.reward_ids, by=me, at=at),
-        lambda many: ngettext("Approved %(num)s reward.", "Approved %(num)s rewards.", many),
-    )
 
 
 @blueprint.post("/rewards/undo")

@@ -1,0 +1,77 @@
+"""THE STORY: invite, follow, sign up, confirm, claim, convert, refund, decide, release, pay. Start reading here.
+
+Each verb does one thing that happens to the program; the chapters stand in the order of a friend's life. Verbs take
+the moment (`at=`) and the actor (`by=`), work inside the write that the edge has opened, and never commit. What they
+promise: nothing is credited twice, nothing is lost, and every credit can say why it is what it is.
+"""
+
+from portal.program.opening import (
+    add_goal,
+    add_owner,
+    change_program,
+    holds_sample_data,
+    mark_as_sample,
+    open_program,
+    weigh_signal,
+)
+from portal.program.sharing import (
+    change_link,
+    destinations,
+    follow,
+    foresee,
+    hashed_address,
+    invite,
+    make_link,
+    not_this_person,
+    withdraw_invite,
+)
+from portal.program.joining import answer_claim, claim, confirm, mail_again, report_customer, set_password, sign_up
+from portal.program.referrers import correct_referrer, give_referrer
+from portal.program.orders import Answer, Refunded, Reported, convert, record_order, record_refund, refund
+from portal.program.decisions import (
+    AT_ONCE,
+    Decided,
+    answer_appeal,
+    appeal,
+    approve,
+    approve_clear,
+    approve_many,
+    approve_shown,
+    hold,
+    hold_many,
+    note,
+    reject,
+    reject_many,
+    undo,
+    undo_at_once,
+)
+from portal.program.paying import (
+    add_vouchers,
+    approve_batch,
+    cancel_batch,
+    choose_method,
+    correct_balance,
+    draw_batch,
+    export_batch,
+    fail,
+    pay,
+    pay_batch,
+    release_due,
+    take_results,
+)
+from portal.program.people import (
+    PersonRefused,
+    RoleRefused,
+    choose_code,
+    choose_language,
+    grant_role,
+    invite_colleague,
+    join,
+    let_in,
+    mail_reset,
+    readmit,
+    rename,
+    shut_out,
+    suspend,
+    withdraw_role,
+)

@@ -1,0 +1,185 @@
+"""What people decide about rewards: approve, reject, hold, undo, answer; one, many, or by the terms."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from portal import notices
+from portal import terms as terms_
+from portal.accounts import audit
+from portal.core.database import session
+from portal.core.text import Refusal, marked
+from portal.payouts import payouts
+from portal.program.orders import both_in_good_standing
+from portal.referrals.referrals import Referral
+from portal.reports import queue
+from portal.reports.queue import Filters
+from portal.rewards import appeals, conversions, rewards, signals
+from portal.rewards.appeals import Appeal
+from portal.rewards.rewards import Reason, Reward
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What became of many that were to be decided at once: each that could not be is told, the others stand."""
+
+    done: list[Reward]
+    refused: list[Refusal]
+
+
+def approve(reward_id: int, *, by: int | None, at: datetime) -> Reward:
+    """Approves a pending reward; if its hold has passed, it is ready to pay at once. Raises DecisionRefused.
+
+    What is somebody's who is suspended waits; it can only be rejected.
+    """
+    return _one(approve_many([reward_id], by=by, at=at))
+
+
+def _one(decided: Decided) -> Reward:
+    if decided.refused:
+        raise decided.refused[0]
+    return decided.done[0]
+
+
+def approve_many(reward_ids: Sequence[int], *, by: int | None, at: datetime) -> Decided:
+    """Approves pending rewards, as `approve` does one; what cannot be is left as it is."""
+    decided = Decided([], [])
+    for reward in rewards.locked(reward_ids):
+        try:
+            rewards.check_approval(reward, by)
+            decided.done.append(reward)
+        except rewards.DecisionRefused as refusal:
+            decided.refused.append(refusal)
+    rewards.approve(decided.done, by=by, at=at)
+    notices.rewards_approved(decided.done, at=at)
+    rewards.release(decided.done, at=at)
+    return decided
+
+
+def approve_shown(wanted: Filters, *, mark: str, by: int, at: datetime) -> Decided:
+    """Approves all pending rewards of some kind, if they are still those that somebody was shown, by their `mark`.
+
+    Raises DecisionRefused if one has come, gone or changed since; then nothing is approved.
+    """
+    rewards.locked(queue.tally(wanted, for_id=by, at=at).reward_ids)
+    tally = queue.tally(wanted, for_id=by, at=at)
+    if tally.mark != mark:
+        raise rewards.DecisionRefused(marked("This has changed since you looked: nothing was approved. Look again."))
+    return approve_many(tally.reward_ids, by=by, at=at)
+
+
+def approve_clear(*, at: datetime) -> int:
+    """Approves what the terms say needs no person: Clear, below the limit, hold passed, budget left. Gives how many."""
+    terms = terms_.current()
+    if terms is None or terms.auto_approve_below_minor is None:
+        return 0
+    if terms.budget_month_minor is not None:
+        spent = rewards.spent_since(terms.currency, terms.period_start("month", at=at))
+        if spent > terms.budget_month_minor:
+            return 0
+    due = rewards.locked(rewards.due_for_approval(terms.auto_approve_below_minor, at=at))
+    assessed = signals.assessments({reward.referral_id for reward in due})
+    clear = [
+        reward.id
+        for reward in due
+        if assessed[reward.referral_id] == signals.Assessment.CLEAR and both_in_good_standing(reward.referral)
+    ]
+    return len(approve_many(clear, by=None, at=at).done)
+
+
+def reject(reward_id: int, *, by: int, reason: Reason, told: str, note: str = "", at: datetime) -> Reward:
+    """Rejects a pending reward. `told` is what its person reads, `note` is for colleagues. Raises DecisionRefused."""
+    reward = _locked(reward_id)
+    rewards.reject(reward, by=by, reason=reason, told=told, note=note, at=at)
+    notices.reward_rejected(reward, told, at=at)
+    return reward
+
+
+def reject_many(
+    reward_ids: Sequence[int], *, by: int, reason: Reason, told: str, note: str = "", at: datetime
+) -> Decided:
+    """Rejects pending rewards for one reason and in the same words; what cannot be is left as it is."""
+    return _each(reward_ids, lambda number: reject(number, by=by, reason=reason, told=told, note=note, at=at))
+
+
+def hold(reward_id: int, *, until: datetime, note: str, by: int, at: datetime) -> Reward:
+    """Holds a reward that is not ready to pay for longer, for a reason that colleagues read. Raises DecisionRefused."""
+    reward = _locked(reward_id)
+    rewards.hold(reward, until=until, note=note, by=by, at=at)
+    return reward
+
+
+def hold_many(reward_ids: Sequence[int], *, until: datetime, note: str, by: int, at: datetime) -> Decided:
+    """Holds several; what cannot be is left as it is."""
+    return _each(reward_ids, lambda number: hold(number, until=until, note=note, by=by, at=at))
+
+
+def _each(reward_ids: Sequence[int], verb: Callable[[int], Reward]) -> Decided:
+    """A verb that refuses before it has changed anything, for each; in one order, so that nobody waits in a ring."""
+    decided = Decided([], [])
+    rewards.locked(reward_ids)
+    for number in sorted(set(reward_ids)):
+        try:
+            decided.done.append(verb(number))
+        except rewards.DecisionRefused as refusal:
+            decided.refused.append(refusal)
+    return decided
+
+
+def undo(reward_id: int, *, by: int, note: str, at: datetime) -> Reward:
+    """Takes a decision back, until its payout is exported; its line then leaves the batch. Raises DecisionRefused."""
+    reward = _locked(reward_id)
+    if payouts.is_out(reward):
+        raise rewards.DecisionRefused(marked("Its payout is out already. From here on only refunds take back."))
+    rewards.check_undo(reward, by)
+    payouts.withdraw(reward, at=at)
+    taken_back = rewards.undo(reward, by=by, note=note, at=at)
+    notices.decision_taken_back(reward, taken_back.number - 1)
+    _catch_up(reward, at=at)
+    return reward
+
+
+AT_ONCE = timedelta(minutes=2)
+"""How long whoever decided may take it back with one press, without writing why."""
+
+
+def undo_at_once(decided_at: datetime, *, by: int, note: str, at: datetime) -> Decided:
+    """Takes back what somebody decided in one act a moment ago, one reward or many. Raises DecisionRefused later on."""
+    if not decided_at <= at <= decided_at + AT_ONCE:
+        raise rewards.DecisionRefused(marked("It is too late for this. Take it back on the page of the referral."))
+    return _each(rewards.decided_by(by, decided_at), lambda number: undo(number, by=by, note=note, at=at))
+
+
+def note(referral: Referral, text: str, *, by: int, at: datetime) -> None:
+    """A colleague notes something about a referral, for colleagues. Raises DecisionRefused for an empty note."""
+    note_id = audit.note(text, by=by, about=referral.referee_id, at=at, longest=1000)
+    if note_id is None:
+        raise rewards.DecisionRefused(marked("Write something."))
+    audit.write("note_made", "referral", referral.public_id, by=by, at=at, note_id=note_id)
+
+
+def _catch_up(reward: Reward, *, at: datetime) -> None:
+    """What was given back of the order while the reward was rejected counts again with the reward."""
+    given_back = conversions.refunds_for(reward.conversion)
+    if given_back:
+        rewards.take_back(reward, given_back[-1], *conversions.refunded(reward.conversion), at=at)
+        rewards.reverse(reward, at=at)
+
+
+def appeal(reward: Reward, text: str, *, by: int, at: datetime) -> Appeal:
+    """Its person asks to look again at a reward that was turned down. Raises AppealRefused."""
+    return appeals.make(_locked(reward.id), text, by=by, at=at)
+
+
+def answer_appeal(appeal: Appeal, text: str, *, by: int, at: datetime) -> None:
+    """Answers it. Raises AppealRefused, also for whom it is about."""
+    reward = _locked(appeal.reward_id)
+    session.refresh(appeal)
+    if reward.person_id == by:
+        raise appeals.AppealRefused(marked("This is your own; a colleague answers it."))
+    appeals.answer(appeal, text, by=by, at=at)
+    notices.appeal_answered(appeal, reward, at=at)
+
+
+def _locked(reward_id: int) -> Reward:
+    return rewards.locked([reward_id])[0]

@@ -1,0 +1,272 @@
+"""How a friend joins: sign-up, confirmation, and the claim of who came without a code."""
+
+from datetime import datetime
+from typing import Any
+
+from portal import notices
+from portal import terms as terms_
+from portal.accounts import audit, one_time, sign_ins, users
+from portal.accounts.one_time import Purpose
+from portal.accounts.users import Surroundings, User
+from portal.core.database import session
+from portal.core.text import marked
+from portal.payouts import methods
+from portal.program.orders import apply, apply_waiting, convert
+from portal.program.sharing import foresee
+from portal.referrals import attribution, candidates, claims, referrals
+from portal.referrals.attribution import Attribution, How
+from portal.referrals.claims import Claim
+from portal.referrals.referrals import Referral
+from portal.rewards import conversions, goals, looks
+from portal.rewards.conversions import Customer, OrderReport, ReportRefused
+from portal.sharing import links
+from portal.terms import Terms
+
+# --- sign up --------------------------------------------------------------------------------------------------
+
+
+def sign_up(
+    *,
+    email: str,
+    name: str,
+    password: str,
+    seen: Surroundings,
+    at: datetime,
+    carried: str = "",
+    typed: str = "",
+    shows_name: bool = True,
+    language: str = "",
+    refused: str = "",
+) -> None:
+    """A friend signs up: account, referral, link and mail in one write. `password` is hashed.
+
+    Whoever looks on cannot tell whether the address was known: then only its owner learns it, by mail. An account
+    never confirmed, or a customer whom only the shop knows, gets a confirmation that carries this sign-up.
+    """
+    terms = terms_.in_force()
+    outcome = None
+    if terms.open_to_new:
+        outcome = foresee(seen.visitor, carried=carried, typed=typed, email=email, refused=refused, at=at)
+    user = users.add(
+        email=email, name=name, password=password, at=at, surroundings=seen, shows_name=shows_name, language=language
+    )
+    if user is None:
+        user = users.find_by_email(email)
+        assert user is not None
+        if user.confirmed_at is not None or not user.active:
+            notices.already_registered(user, at=at)
+            return
+        kept = outcome.as_json() if outcome else None
+        secret = one_time.make(Purpose.CONFIRM, user.id, password=password, carried=kept, at=at)
+        notices.confirm_address(user, secret, at=at)
+        return
+    user.accepted_terms_version = terms.version
+    links.make(user.id, at=at)
+    if outcome is not None:
+        refer(user, outcome, terms, at=at)
+    secret = one_time.make(Purpose.CONFIRM, user.id, password=password, at=at)
+    notices.confirm_address(user, secret, at=at)
+
+
+def refer(referee: User, outcome: Attribution, terms: Terms, *, at: datetime) -> Referral | None:
+    """Makes the referral and has the signals look at it."""
+    users.lock(outcome.referrer_id, referee.id)
+    referral = referrals.make(referee, outcome, terms=terms, at=at)
+    if referral is not None:
+        referrer = User.by_id(referral.referrer_id)
+        looks.at_referral(referral, referee, referrer, at=at)
+        looks.at_details(referee.id, methods.sharing_details_with(referee.id), at=at)
+        audit.write("referral_made", "referral", referral.public_id, by=None, at=at, how=referral.how)
+        if referee.known:  # else anybody could have the portal write to a referrer in another's name
+            notices.friend_joined(referral, referee, referrer, at=at)
+    return referral
+
+
+# --- confirm --------------------------------------------------------------------------------------------------
+
+
+def mail_again(email: str, *, at: datetime) -> None:
+    """Sends the mail with the button again, to somebody who signed up and has not confirmed the address.
+
+    It stands for the sign-up that there was. If there were several with different passwords (somebody else may have
+    tried the address), it stands for none of them, and who confirms is asked to choose a password by mail.
+    """
+    user = users.find_by_email(email)
+    if user is None or user.confirmed_at is not None or not user.active:
+        return
+    made = one_time.made_for(Purpose.CONFIRM, user.id)
+    if not made:
+        return
+    one = made[0] if len({key.password for key in made}) == 1 else None
+    password, carried = (one.password, one.carried) if one else (None, None)
+    secret = one_time.make(Purpose.CONFIRM, user.id, password=password, carried=carried, at=at)
+    notices.confirm_address(user, secret, at=at)
+
+
+def confirm(secret: str, *, at: datetime) -> User | None:
+    """Somebody proves that an address is theirs, by the button on the mailed page. None: the link is no good.
+
+    The password becomes the one chosen at the sign-up that this mail was for; where it was for none (see
+    `mail_again`), a link to choose one is mailed. What waited for the address happens now: orders of theirs, and the
+    goal `signup`.
+    """
+    key = one_time.use(Purpose.CONFIRM, secret, at=at)
+    if key is None or key.user_id is None:
+        return None
+    user = User.by_id(key.user_id)
+    conversions.lock_customer(Customer(external_id=user.external_id, email=user.email))
+    if user.confirmed_at is not None:
+        return user
+    if key.password != user.password:
+        user.password = key.password
+        sign_ins.end_all(user.id, at=at)
+    if user.password is None:
+        notices.reset_password(user, one_time.make(Purpose.RESET, user.id, at=at), at=at)
+    owns_the_address(user, carried=key.carried, at=at)
+    return user
+
+
+def owns_the_address(user: User, *, carried: Any, at: datetime) -> None:
+    """Somebody has proved for the first time that an address is theirs: what waited for it happens now."""
+    customer = Customer(external_id=user.external_id, email=user.email)
+    user.confirmed_at = at
+    one_time.end_all(Purpose.CONFIRM, user.id, at=at)
+    audit.write("address_confirmed", "user", user.public_id, by=user.id, at=at)
+    referral = referrals.of_referee(user.id)
+    if referral is not None:
+        notices.friend_joined(referral, user, User.by_id(referral.referrer_id), at=at)
+    elif carried:
+        outcome = Attribution.from_json(carried)
+        if outcome.touched_at <= user.signed_up_at:
+            refer(user, outcome, terms_.in_force(), at=at)
+    apply_waiting(customer, user, at=at)
+    convert(
+        OrderReport(
+            goal=goals.SIGNUP,
+            external_id=f"signup {user.public_id}",
+            customer=Customer(email=user.email),
+            occurred_at=at,
+            source=goals.PORTAL,
+        ),
+        at=at,
+    )
+
+
+def set_password(secret: str, password: str, *, at: datetime) -> bool:
+    """Sets a new (hashed) password by the link mailed for it, and signs every browser out; whether it was any good."""
+    key = one_time.use(Purpose.RESET, secret, at=at)
+    if key is None or key.user_id is None:
+        return False
+    user = User.by_id(key.user_id)
+    if not user.active:
+        return False
+    user.password = password
+    sign_ins.end_all(user.id, at=at)
+    one_time.end_all(Purpose.RESET, user.id, at=at)
+    audit.write("password_set", "user", user.public_id, by=user.id, at=at)
+    notices.password_changed(user, at=at)
+    return True
+
+
+def report_customer(
+    customer: Customer, *, name: str = "", code: str = "", signed_up_at: datetime | None = None, at: datetime
+) -> tuple[User, bool]:
+    """The shop tells of a customer, with the code they came with if any; the person, and whether they are new.
+
+    Somebody who was there before never becomes a referee. Raises ReportRefused.
+    """
+    if not customer.external_id or not customer.email:
+        raise ReportRefused("external_id", marked("Name the customer by external_id and email."))
+    conversions.check_id("external_id", customer.external_id)
+    email, external_id = users.clean_email(customer.email), customer.external_id
+    customer = Customer(external_id, email)
+    if signed_up_at is not None and signed_up_at > at:
+        raise ReportRefused("signed_up_at", marked("This moment lies in the future."))
+    conversions.lock_customer(customer)
+    by_id, by_email = users.find_by_external_id(external_id), users.find_by_email(email)
+    if by_id is not None:
+        if by_email is not None and by_email.id != by_id.id:
+            raise ReportRefused("email", marked("This address belongs to another customer."))
+        return by_id, False
+    if by_email is not None:
+        if by_email.external_id is not None:
+            raise ReportRefused("external_id", marked("This address is another customer's already."))
+        by_email.external_id = customer.external_id
+        if signed_up_at is not None:
+            by_email.signed_up_at = min(by_email.signed_up_at, signed_up_at)
+        apply_waiting(customer, by_email, at=at)
+        return by_email, False
+    user = users.add(email=email, name=name, external_id=customer.external_id, signed_up_at=signed_up_at or at, at=at)
+    if user is None:
+        raise ReportRefused("email", marked("This customer was told by somebody else just now. Send it again."))
+    links.make(user.id, at=at)
+    terms = terms_.in_force()
+    brought = candidates.by_code(code, at=user.signed_up_at) if code and terms.open_to_new else None
+    if brought is not None:
+        outcome = attribution.decide(
+            typed=brought, touches=[], touch=terms_.Touch(terms.touch), window_days=terms.window_days, at=at, shop=True
+        )
+        assert outcome is not None
+        refer(user, outcome, terms, at=user.signed_up_at)
+    apply_waiting(customer, user, at=at)
+    return user, True
+
+
+# --- claim ----------------------------------------------------------------------------------------------------
+
+
+def claim(user: User, named: str, *, at: datetime) -> Claim:
+    """Somebody who came without a code names who invited them, by code or address. Raises ClaimRefused.
+
+    Whoever it is is asked; whether the name leads to anybody is not told.
+    """
+    if user.confirmed_at is None:
+        raise claims.ClaimRefused(marked("Confirm your e-mail address first."))
+    users.lock(user.id)
+    if not named.strip():
+        raise claims.ClaimRefused(marked("Write a code or an address."))
+    if claims.open_of(user.id) is not None:
+        raise claims.ClaimRefused(marked("You have asked already. The answer shows here."))
+    if not claims.may_claim(user, terms_.in_force(), at=at):
+        raise claims.ClaimRefused(marked("This can be said only once, in the first days after joining."))
+    link = links.by_code(named)
+    referrer = User.by_id(link.owner_id) if link else users.find_by_email(named.strip())
+    if referrer is user:
+        raise claims.ClaimRefused(marked("That is you. Name the friend who told you about us."))
+    if referrer is not None and (not referrer.in_good_standing or referrals.is_above(user.id, referrer.id)):
+        referrer = None
+    made = claims.make(user, named, referrer, at=at)
+    audit.write("claim_made", "claim", made.public_id, by=user.id, at=at)
+    if referrer is not None:
+        notices.claim_made(made, user, referrer, at=at)
+    return made
+
+
+def answer_claim(claim: Claim, *, granted: bool, by: int, at: datetime) -> Referral | None:
+    """The one who was named, or a colleague, says whether it is so; then what the friend did since joining counts.
+
+    Raises ClaimRefused: answered before, one's own, or granted although nobody can have it or no new ones are taken.
+    """
+    users.lock(claim.referee_id, claim.referrer_id)
+    session.refresh(claim)
+    if by == claim.referee_id:
+        raise claims.ClaimRefused(marked("This is your own; a colleague answers it."))
+    if granted and (claim.referrer is None or not claim.referrer.in_good_standing):
+        raise claims.ClaimRefused(marked("This name leads to nobody who could have invited them."))
+    if granted and not terms_.in_force().open_to_new:
+        raise claims.ClaimRefused(marked("The program takes nobody new at the moment. Answer when it is open again."))
+    claims.answer(claim, granted=granted, by=by, at=at)
+    audit.write("claim_answered", "claim", claim.public_id, by=by, at=at, granted=granted)
+    referral = None
+    if granted:
+        assert claim.referrer is not None
+        link = links.main_link(claim.referrer.id)
+        outcome = Attribution(
+            link.id, claim.referrer.id, links.current_code(link.id), How.CLAIM, claim.referee.created_at, None
+        )
+        referral = refer(claim.referee, outcome, terms_.in_force(), at=claim.referee.created_at)
+        if referral is not None:
+            for conversion in conversions.without_referral(claim.referee_id, since=referral.joined_at):
+                apply(conversion, claim.referee, at=at)
+    notices.claim_answered(claim, claim.referee, counted=referral is not None, at=at)
+    return referral

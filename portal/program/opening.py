@@ -1,0 +1,78 @@
+"""How a company opens its program: terms, rules, goals, signals, the first owner."""
+
+from datetime import datetime
+from typing import Any
+
+from portal import terms as terms_
+from portal.accounts import audit, roles, sign_ins, users
+from portal.accounts.roles import Role
+from portal.accounts.users import User
+from portal.core.text import marked, one_line
+from portal.rewards import goals, kinds, rules
+from portal.rewards.rules import Rule
+from portal.sharing import links
+from portal.terms import Terms
+
+
+def open_program(offer: list[Rule], *, by: int | None, at: datetime, **settings: Any) -> Terms:
+    """Publishes the terms with their rules: the first version, or the next one."""
+    goals.add_usual()
+    published = terms_.publish(by=by, at=at, **settings)
+    rules.set_rules(published, offer)
+    audit.write("terms_published", "terms", str(published.version), by=by, at=at, state=published.state)
+    return published
+
+
+def change_program(
+    *, by: int, at: datetime, add: Rule | None = None, drop: str | None = None, **settings: Any
+) -> Terms:
+    """Publishes the terms in force with something changed: settings, a rule added, or (by `rule_key`) one dropped."""
+    offer = [rules.copied(rule) for rule in rules.of_terms(terms_.in_force().id) if rule.rule_key != drop]
+    if add is not None and any(rules.same(add, rule) for rule in offer):
+        raise rules.RuleRefused(marked("This rule is in the offer already."))
+    return open_program([*offer, add] if add else offer, by=by, at=at, **settings)
+
+
+def add_goal(name: str, *, label: str, has_amount: bool, by: int, at: datetime) -> None:
+    """Adds a goal, such as a trial that a friend starts. Raises GoalRefused."""
+    if goals.find(name) is not None:
+        raise goals.GoalRefused(marked("There is a goal of this name already."))
+    goals.add(name, label=label, has_amount=has_amount)
+    audit.write("goal_added", "goal", name, by=by, at=at)
+
+
+def weigh_signal(kind: kinds.Kind, *, weight: int, is_on: bool, by: int, at: datetime) -> None:
+    """Gives a kind of signal a weight or switches it off, for what is raised from now on. Raises WeightRefused."""
+    kinds.change(kind, weight=weight, is_on=is_on, by=by, at=at)
+
+
+def add_owner(email: str, *, name: str, password: str | None, at: datetime) -> User:
+    """Makes somebody an owner, new or there before; the operator vouches for the address.
+
+    `password` is hashed; without one it is set by a one-time link, and one that is there stays until then.
+    """
+    email = users.clean_email(email)
+    owner = users.add(email=email, name=name, password=password, at=at)
+    if owner is None:
+        owner = users.find_by_email(email)
+        assert owner is not None
+        owner.name = one_line(name, 80) or owner.name
+        if password is not None or owner.confirmed_at is None:
+            owner.password = password  # not one that somebody chose who never confirmed the address
+            sign_ins.end_all(owner.id, at=at)
+    else:
+        links.make(owner.id, at=at)
+    owner.confirmed_at = owner.confirmed_at or at
+    roles.grant(owner.id, Role.OWNER, by=None, at=at)
+    audit.write("role_granted", "user", owner.public_id, by=None, at=at, role=Role.OWNER)
+    return owner
+
+
+def mark_as_sample(*, at: datetime) -> None:
+    """Notes that this database holds the demo's sample data, so that nobody serves it by mistake."""
+    audit.write("sample_data", "demo", "sample", by=None, at=at)
+
+
+def holds_sample_data() -> bool:
+    """Whether this database holds the demo's sample data."""
+    return bool(audit.about("demo", "sample"))

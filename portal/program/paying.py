@@ -1,0 +1,140 @@
+"""How credits become money: release, methods, vouchers, batches and what the bank answers."""
+
+from collections.abc import Collection, Iterable
+from datetime import date, datetime
+
+from portal import notices
+from portal import terms as terms_
+from portal.accounts import audit, users
+from portal.accounts.users import User
+from portal.core.text import marked
+from portal.payouts import methods, payouts, results, vouchers
+from portal.payouts.payouts import Batch, Payout
+from portal.payouts.results import Checked, Result
+from portal.rewards import corrections, looks, rewards
+from portal.rewards.corrections import Correction
+
+# --- release --------------------------------------------------------------------------------------------------
+
+
+def release_due(*, at: datetime) -> int:
+    """Makes approved rewards whose hold has passed ready to pay. Gives how many."""
+    return rewards.release(rewards.locked(rewards.due_for_release(at=at)), at=at)
+
+
+# --- pay ------------------------------------------------------------------------------------------------------
+
+
+def choose_method(
+    user: User, kind: methods.Kind, given: dict[str, str], *, keep: methods.Details, at: datetime
+) -> None:
+    """Sets how somebody is paid, and warns them by mail. Raises MethodRefused with the field's name."""
+    users.lock(user.id)
+    notices.method_changed(user, methods.choose(user.id, kind, given, keep=keep, at=at), at=at)
+    looks.at_details(user.id, methods.sharing_details_with(user.id), at=at)
+
+
+def add_vouchers(codes: Iterable[str], *, value_minor: int, currency: str, by: int, at: datetime) -> int:
+    """Puts voucher codes into the pool. Gives how many are new."""
+    new = vouchers.add(codes, value_minor=value_minor, currency=currency, at=at)
+    audit.write("vouchers_added", "vouchers", currency, by=by, at=at, new=new, value_minor=value_minor)
+    return new
+
+
+def correct_balance(
+    person: User, amount_minor: int, *, reason: str, form_key: str, by: int, at: datetime
+) -> Correction | None:
+    """An admin's plus or minus on somebody's balance; None if this form has done so. Raises CorrectionRefused.
+
+    It counts from the next batch on; what stands in one stays as it is. The person is told by mail.
+    """
+    users.lock(person.id)
+    currency = terms_.in_force().currency
+    made = corrections.make(person, amount_minor, currency, reason=reason, form_key=form_key, by=by, at=at)
+    if made is not None and person.confirmed_at is not None:
+        notices.balance_corrected(made, at=at)
+    return made
+
+
+def draw_batch(*, by: int, at: datetime, only: Collection[str] | None = None) -> Batch:
+    """Puts what is ready of everybody who is ready into a draft batch; with `only`, of these people (public ids).
+
+    Raises PayoutRefused if nobody is.
+    """
+    release_due(at=at)
+    return payouts.draw(terms_.in_force(), by=by, at=at, only=only)
+
+
+def approve_batch(batch: Batch, *, by: int, at: datetime) -> None:
+    """Approves a draft batch. Raises PayoutRefused."""
+    payouts.approve(payouts.lock_batch(batch.id), terms_.in_force(), by=by, at=at)
+
+
+def export_batch(batch: Batch, *, by: int, at: datetime) -> None:
+    """The batch's file is taken out. Raises PayoutRefused."""
+    payouts.export(payouts.lock_batch(batch.id), by=by, at=at)
+
+
+def cancel_batch(batch: Batch, *, by: int, at: datetime) -> None:
+    """Dissolves a batch that is not exported. Raises PayoutRefused."""
+    payouts.cancel(payouts.lock_batch(batch.id), by=by, at=at)
+
+
+def pay_batch(batch: Batch, *, by: int, bank_reference: str = "", on: date | None = None, at: datetime) -> int:
+    """Notes that every payout of a batch that is on its way arrived, on a day. Gives how many. Raises PayoutRefused."""
+    locked = payouts.lock_batch(batch.id)
+    sent = [payout for payout in locked.payouts if payout.state == payouts.State.SENT]
+    if not sent and locked.state not in (payouts.BatchState.PAID, payouts.BatchState.PARTLY_PAID):
+        raise payouts.PayoutRefused(marked("Export the batch first: its file is what gets paid."))
+    if sent:
+        payouts.refer_to_bank(locked, bank_reference)
+    return len(_pay(locked, sent, by=by, on=on, at=at))
+
+
+def pay(payout: Payout, *, by: int, bank_reference: str = "", on: date | None = None, at: datetime) -> bool:
+    """Notes that one payout arrived; whether this changed anything. Raises PayoutRefused."""
+    locked, found = _locked_payout(payout)
+    return bool(_pay(locked, [found], by=by, on=on, bank_reference=bank_reference, at=at))
+
+
+def _locked_payout(payout: Payout) -> tuple[Batch, Payout]:
+    """A payout with its batch, both as they are under the lock."""
+    batch = payouts.lock_batch(payout.batch_id)
+    return batch, next(found for found in batch.payouts if found.id == payout.id)
+
+
+def _pay(
+    batch: Batch, arrived: list[Payout], *, by: int, on: date | None, bank_reference: str = "", at: datetime
+) -> list[Payout]:
+    new = payouts.pay(batch, arrived, terms_.in_force(), by=by, on=on, bank_reference=bank_reference, at=at)
+    for payout in new:
+        notices.payout_paid(payout, at=at)
+    return new
+
+
+def fail(payout: Payout, *, failure: str, by: int, at: datetime) -> bool:
+    """Notes that one payout came back; whether this changed anything. Raises PayoutRefused."""
+    return _fail(*_locked_payout(payout), failure=failure, by=by, at=at)
+
+
+def _fail(batch: Batch, payout: Payout, *, failure: str, by: int, at: datetime) -> bool:
+    changed = payouts.fail(batch, payout, failure=failure, by=by, at=at)
+    if changed:
+        notices.payout_failed(payout, at=at)
+    return changed
+
+
+def take_results(batch: Batch, told: list[Result], *, by: int, at: datetime) -> Checked:
+    """Notes what the bank's answer says of a batch's payouts, all of it or nothing; what was new in it.
+
+    Raises ResultsRefused where a line cannot be, as payouts stand now. The same file again changes nothing.
+    """
+    locked = payouts.lock_batch(batch.id)
+    checked = results.check(locked, told)
+    if checked.faults:
+        raise results.ResultsRefused(checked.faults)
+    for result in checked.failed:
+        _fail(locked, checked.payouts[result.reference], failure=result.reason, by=by, at=at)
+    arrived = [checked.payouts[result.reference] for result in checked.paid]
+    _pay(locked, arrived, by=by, on=None, at=at)
+    return checked

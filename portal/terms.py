@@ -80,6 +80,13 @@ class Terms(Model):
         """Whether new referrals are made. Paused or ended, those that are there keep their terms."""
         return self.state == State.LIVE
 
+    @property
+    def in_state_since(self) -> datetime:
+        """When the program came into the state it is in."""
+        before = sa.select(sa.func.max(Terms.version)).where(Terms.version < self.version, Terms.state != self.state)
+        begun = Terms.version > sa.func.coalesce(before.scalar_subquery(), 0)
+        return session.scalars(sa.select(Terms.published_at).where(begun).order_by(Terms.version).limit(1)).one()
+
     def day(self, at: datetime) -> date:
         """The calendar day of a moment by the program's time zone."""
         return clock.local_date(at, self.time_zone)

@@ -43,6 +43,15 @@ def noon(day: date, time_zone: str) -> datetime:
     return datetime(day.year, day.month, day.day, 12, tzinfo=ZoneInfo(time_zone)).astimezone(UTC)
 
 
+def parse_day(text: str) -> date | None:
+    """A day as an address writes it (`2026-11-03`), of the years 2000 to 2199; None for anything else."""
+    try:
+        found = date.fromisoformat(text) if len(text) == 10 else None
+    except ValueError:
+        return None
+    return found if found and 2000 <= found.year < 2200 else None
+
+
 def parse(text: str) -> datetime:
     """An ISO 8601 moment with its offset (`2026-11-03T10:41:00Z`), as aware UTC.
 

@@ -77,7 +77,7 @@ def components() -> ResponseReturnValue:
         batch_states=list(BatchState),
         whys=list(Why),
         hows=list(How),
-        states=[SimpleNamespace(state=state) for state in ("live", "paused", "ended")],
+        states=[SimpleNamespace(state=state, in_state_since=at) for state in ("live", "paused", "ended")],
         events=_events(),
         rules={
             "fixed": rule(minimum_order_minor=3000),

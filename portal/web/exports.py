@@ -2,10 +2,11 @@
 
 import contextvars
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import chain
 
-from flask import Blueprint, Response, current_app, get_template_attribute
+from flask import Blueprint, Response, abort, current_app, flash, get_template_attribute, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
@@ -25,15 +26,43 @@ blueprint = Blueprint("exports", __name__)
 TYPES = {"csv": "text/csv", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 
 
+PAGES = {"friends": "dashboard.friends", "rewards": "dashboard.rewards", "payouts": "dashboard.payout_list"}
+"""Where each is asked for."""
+
+
+@dataclass(frozen=True)
+class Days:
+    """The days that a file is asked for, both included; None: from the beginning, to the end."""
+
+    first: date | None
+    last: date | None
+
+    def hold(self, at: datetime) -> bool:
+        day = clock.local_date(at, words.zone())
+        return (self.first is None or self.first <= day) and (self.last is None or day <= self.last)
+
+
+def _days(name: str) -> Days:
+    """The days in the address. Leads back to the page with what is wrong with them, if anything is."""
+    given = [request.args.get(end, "").strip() for end in ("from", "to")]
+    days = Days(*map(clock.parse_day, given))
+    unread = any(text and day is None for text, day in zip(given, (days.first, days.last), strict=True))
+    if unread or (days.first and days.last and days.first > days.last):
+        flash(gettext("These days could not be read. Choose a first day and a last day that is not before it."), "bad")
+        abort(redirect(url_for(PAGES[name], _anchor="download")))
+    return days
+
+
 @blueprint.get("/friends.<any(csv, xlsx):kind>")
 @access.signed_in
 def friends(kind: str) -> ResponseReturnValue:
-    """Everybody who joined by one's links."""
+    """Everybody who joined by one's links, by the day they joined."""
+    days = _days("friends")
     columns = (
         gettext("Friend"), gettext("Status"), gettext("Joined"), gettext("Time until"), gettext("Counted"),
         gettext("By"), gettext("Code"), gettext("Your reward"), gettext("Currency"),
     )  # fmt: skip
-    listed = exports.friends(access.me().id, at=clock.now())
+    listed = (one for one in exports.friends(access.me().id, at=clock.now()) if days.hold(one.referral.joined_at))
     return _file("friends", gettext("Friends"), kind, columns, map(_friend, listed))
 
 
@@ -50,15 +79,19 @@ def _friend(one: Friend) -> Sequence[Cell]:
 @blueprint.get("/rewards.<any(csv, xlsx):kind>")
 @access.signed_in
 def rewards(kind: str) -> ResponseReturnValue:
-    """Everything one earned, and every correction. *Amount* is what it was made with, *Left* what is left of it."""
+    """Everything one earned, and every correction, by the day it was made.
+
+    *Amount* is what it was made with, *Left* what is left of it.
+    """
+    days, mine = _days("rewards"), access.me().id
     columns = (
         gettext("For"), gettext("Goal"), gettext("Reached"), gettext("Made"), gettext("Computed"), gettext("Status"),
         gettext("Why"), gettext("Hold ends"), gettext("Paid on"), gettext("Amount"), gettext("Left"),
         gettext("Currency"),
     )  # fmt: skip
-    mine = access.me().id
-    rows = chain(map(_reward, exports.rewards(mine)), map(_correction, exports.corrections(mine)))
-    return _file("rewards", gettext("Rewards"), kind, columns, rows)
+    earned = (one for one in exports.rewards(mine) if days.hold(one.reward.made_at))
+    corrected = (one for one in exports.corrections(mine) if days.hold(one.at))
+    return _file("rewards", gettext("Rewards"), kind, columns, chain(map(_reward, earned), map(_correction, corrected)))
 
 
 def _reward(one: Earned) -> Sequence[Cell]:
@@ -81,13 +114,15 @@ def _correction(one: Correction) -> Sequence[Cell]:
 @blueprint.get("/payouts.<any(csv, xlsx):kind>")
 @access.signed_in
 def payouts(kind: str) -> ResponseReturnValue:
-    """Everything paid to one, a row for each line: the lines of a payout sum to it."""
+    """Everything paid to one, by the day it was prepared, a row for each line: a payout's lines sum to it."""
+    days = _days("payouts")
     columns = (
         gettext("Payout"), gettext("Status"), gettext("Paid by"), gettext("Prepared"), gettext("Ended"),
         gettext("Reference of the bank"), gettext("For"), gettext("Order of"), gettext("Amount"),
         gettext("Currency"),
     )  # fmt: skip
-    return _file("payouts", gettext("Payouts"), kind, columns, map(_line, exports.payout_lines(access.me().id)))
+    lines = (one for one in exports.payout_lines(access.me().id) if days.hold(one.payout.batch.made_at))
+    return _file("payouts", gettext("Payouts"), kind, columns, map(_line, lines))
 
 
 def _line(one: PayoutLine) -> Sequence[Cell]:

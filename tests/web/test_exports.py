@@ -22,9 +22,9 @@ MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 NAMES = ("friends", "rewards", "payouts")
 
 
-def rows(tab, name):
+def rows(tab, name, asked=""):
     """The rows of a CSV file, by their headings."""
-    page = tab.get(f"/{name}.csv")
+    page = tab.get(f"/{name}.csv{asked}")
     assert page.status == 200 and page.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert re.search(rf'attachment; filename="{name}-202\d-\d\d-\d\d\.csv"', page.headers["Content-Disposition"])
     return list(csv.DictReader(io.StringIO(page.body.decode(), newline="")))
@@ -94,6 +94,32 @@ def test_both_kinds_hold_the_same_with_real_numbers_and_dates(things, alice):
                 else:
                     assert cell == text
     assert isinstance(cells(alice, "rewards")[0]["Amount"], Decimal)
+
+
+def test_a_file_holds_the_days_that_were_asked_for(things, alice):
+    """Both days included; an empty one is no bound. The rows of the parts are the rows of the whole."""
+    column = {"friends": "Joined", "rewards": "Made", "payouts": "Prepared"}
+    for name in NAMES:
+        everything = rows(alice, name)
+        days = sorted({line[column[name]] for line in everything})
+        assert days, name
+        middle = days[len(days) // 2]
+        before = str(date.fromisoformat(middle) - timedelta(days=1))
+        until, since = rows(alice, name, f"?from=&to={before}"), rows(alice, name, f"?from={middle}&to=")
+        assert since + until == everything and all(line[column[name]] < middle for line in until)
+        assert rows(alice, name, f"?from={middle}&to={middle}") == [
+            line for line in everything if line[column[name]] == middle
+        ]
+        assert rows(alice, name, "?from=2001-01-01&to=2001-12-31") == []
+
+
+def test_days_that_are_none_lead_back_with_the_reason(things, alice):
+    for name in NAMES:
+        for asked in ("from=yesterday", "to=2026-02-30", "from=2026-10-02&to=2026-10-01", "from=0001-01-01", "to=x"):
+            for kind in ("csv", "xlsx"):
+                page = alice.get(f"/{name}.{kind}?{asked}")
+                assert (page.status, page.location) == (302, f"/{name}#download")
+                assert "These days could not be read" in alice.get(f"/{name}").main
 
 
 @pytest.mark.case(105)
@@ -197,8 +223,11 @@ def _many(scene, count):
 
 def test_their_pages_lead_to_them(things, alice):
     for name in NAMES:
-        links = [link.get("href") for link in alice.get(f"/{name}").tree.all("a")]
-        assert {f"/{name}.csv", f"/{name}.xlsx"} <= set(links)
+        tree = alice.get(f"/{name}").tree
+        leads = {form.get("action") for form in tree.all("form")} | {
+            one.get("formaction") for one in tree.all("button")
+        }
+        assert {f"/{name}.csv", f"/{name}.xlsx"} <= leads
 
 
 def test_only_these_kinds_are_there_and_asking_changes_nothing(things, alice):

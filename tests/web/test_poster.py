@@ -31,7 +31,8 @@ def test_while_the_program_is_paused_it_promises_nothing(scene, tab_of):
     scene.publish(state="paused")
     page = tab_of(scene.alice).get(f"/links/{scene.code(scene.alice)}/poster")
     assert page.heading == "Alice invites you to Friends"
-    assert "€" not in page.main
+    assert "€" not in page.main and "The program is paused since" in page.main
+    assert not [one for one in page.tree.all("button") if "data-print" in one.attributes]
 
 
 def test_printing_needs_no_script(scene, tab_of):

@@ -75,7 +75,11 @@ def test_home_says_that_the_program_is_paused_that_one_is_or_that_the_limit_is_r
     assert "You have reached this year’s limit of €20.00" in page.main and "1 Jan 2027" in page.main
     scene.publish(state=terms.State.PAUSED)
     page = tab.get("/dashboard")
-    assert "The program is paused" in page.main and "Share …" not in page.main and "Make invites" not in page.main
+    assert (
+        "The program is paused since 1 Sept 2026." in page.main
+        and "Share …" not in page.main
+        and "Make invites" not in page.main
+    )
     scene.suspend(scene.alice)
     assert "Your account is paused" in tab.get("/dashboard").main
 
@@ -164,7 +168,8 @@ def test_a_link_of_ones_own_with_label_destination_and_code(scene, tab_of, tab):
     blog = session.scalars(sa.select(Link).where(Link.label == "Blog")).one()
     edit = mine.get(f"/links/{blog.public_id}/edit")
     assert "Alice-Blog" in edit.main
-    mine.submit(edit.form("/archive"), archived="yes")
+    edit = mine.submit(edit.form("/archive"), archived="yes")
+    assert "Out of use since" in edit.main and "Copy link" not in edit.main and "Poster" not in edit.main
     assert "Alice" not in tab.get("/signup?ref=alice-blog").heading, "out of use it credits nobody"
 
 

@@ -55,7 +55,7 @@ def days_of(within: Range) -> dict[str, str]:
 
 def asked_range(today: date) -> Asked:
     """Reads the range from the address."""
-    first, last = _day("from"), _day("to")
+    first, last = (clock.parse_day(request.args.get(name, "")) for name in ("from", "to"))
     if first and last and first <= last and (last - first).days < LONGEST_DAYS:
         return Asked("custom", Range(first, last), wrong=False)
     word = request.args.get("range", USUAL_SPAN)
@@ -70,16 +70,6 @@ def asked_range(today: date) -> Asked:
         within = Range(today - timedelta(days=int(word if known else USUAL_SPAN) - 1), today)
     tried = bool(request.args.get("from") or request.args.get("to"))
     return Asked(word if known else USUAL_SPAN, within, wrong=tried or not known)
-
-
-def _day(name: str) -> date | None:
-    """A day of the address; one outside the calendar of reports is none."""
-    text = request.args.get(name, "")
-    try:
-        found = date.fromisoformat(text) if len(text) == 10 else None
-    except ValueError:
-        return None
-    return found if found and 2000 <= found.year < 2200 else None
 
 
 def _seen() -> tuple[Terms, View]:

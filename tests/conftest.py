@@ -5,6 +5,7 @@ only. After every test that used `app` the invariants are checked, unless it say
 """
 
 import contextvars
+import gc
 import os
 import shutil
 import tempfile
@@ -46,6 +47,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     cases.label(items)
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays: the collector of garbage need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -169,9 +177,7 @@ def database_url(
         name = f"template_{worker_id}"
         make_schema(make_settings(premises, server.create(name)))
         templates["postgresql"] = name
-    name = f"test_{worker_id}"
-    yield server.create(name, template=templates["postgresql"])
-    server.drop(name)
+    yield server.clean(f"test_{worker_id}", template=templates["postgresql"])
 
 
 _counter = iter(range(1, 1_000_000))

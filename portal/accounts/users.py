@@ -90,7 +90,7 @@ class User(Model, UserMixin):
     network: Mapped[str | None] = mapped_column(sa.String(64), index=True)
     browser: Mapped[str | None] = mapped_column(sa.String(16))
 
-    grants: Mapped[list[RoleGrant]] = relationship(RoleGrant, foreign_keys=RoleGrant.user_id, lazy="selectin")
+    grants: Mapped[list[RoleGrant]] = relationship(RoleGrant, foreign_keys=RoleGrant.user_id)
 
     @property
     def roles(self) -> list[RoleGrant]:  # type: ignore[override] # theirs is a column, ours follows from the grants

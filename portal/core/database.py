@@ -233,20 +233,16 @@ def insert_once(model: type[Any], **values: Any) -> Any:
 
 
 def insert_all(model: type[Any], rows: Sequence[dict[str, Any]]) -> list[Any]:
-    """Inserts the rows that no UNIQUE rule says are there, some hundred in a statement; the new objects, in any order.
+    """Inserts the rows that no UNIQUE rule says are there, many in a statement; the new objects, in any order.
 
     ON CONFLICT DO NOTHING: of eight at once one inserts, the others wait for it and then see its row.
     """
+    if not rows:
+        return []
     insert = sqlite.insert if is_sqlite() else postgresql.insert
-    made: list[Any] = []
-    for start in range(0, len(rows), AT_ONCE):
-        statement = insert(model).values(rows[start : start + AT_ONCE]).on_conflict_do_nothing().returning(model)
-        made += session.scalars(statement.execution_options(populate_existing=True))
-    return made
-
-
-AT_ONCE = 500
-"""How many rows one statement inserts: SQLite takes at most 32,766 values in one."""
+    # The rows beside the statement, not in it: so it is built and compiled once for all.
+    statement = insert(model).on_conflict_do_nothing().returning(model)
+    return list(session.scalars(statement, list(rows), execution_options={"populate_existing": True}))
 
 
 def given(name: str, **columns: Any) -> sa.CTE:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, contains_eager, joinedload, lazyload, mapped_column, relationship, selectinload
+from sqlalchemy.orm import Mapped, contains_eager, joinedload, mapped_column, relationship, selectinload
 
 from portal.accounts import audit, roles, users
 from portal.accounts.users import User
@@ -215,7 +215,6 @@ def standings(
         sa.select(User, payable.c.balance, Method)
         .join(payable, payable.c.user_id == User.id)
         .outerjoin(Method, sa.and_(Method.user_id == User.id, Method.replaced_at.is_(None)))
-        .options(lazyload(User.grants))
         .order_by(payable.c.balance.desc(), User.id)
     )
     pool = vouchers.pool(terms.currency)

@@ -43,7 +43,8 @@ def convert(report: OrderReport, *, at: datetime) -> Reported:
 
     A customer not known yet (or with an address nobody vouches for): the report is kept and applied later.
     """
-    conversions.check(report, currency=terms_.in_force().currency, at=at)
+    terms = terms_.in_force()
+    conversions.check(report, currency=terms.currency, at=at)
     conversions.lock_order(report.source, report.external_id)
     conversions.lock_customer(report.customer)
     customer = _customer(report.customer)
@@ -88,13 +89,14 @@ def apply_waiting(customer: Customer, user: User, *, at: datetime) -> None:
 
 def apply(conversion: Conversion, customer: User, *, at: datetime) -> None:
     """Makes the rewards of a conversion, both sides in this write, and then what its refunds ask for."""
-    conversion.customer_id, conversion.applied_at = customer.id, at
     referral = referrals.of_referee(customer.id)
+    if referral is not None:
+        users.lock(referral.referrer_id, referral.referee_id)
+    conversion.customer_id, conversion.applied_at = customer.id, at
     if referral is None:
         session.flush()
         return
     conversion.referral_id = referral.id
-    users.lock(referral.referrer_id, referral.referee_id)
     if both_in_good_standing(referral):
         earning.earn(conversion, referral, at=at)
     else:

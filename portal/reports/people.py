@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
-from sqlalchemy.orm import aliased, joinedload
+from sqlalchemy.orm import aliased, joinedload, selectinload
 
 from portal.accounts.audit import Note
 from portal.accounts.roles import Role, RoleGrant
@@ -70,7 +70,7 @@ def listed(
     `search` is looked for in names and addresses, and is a customer's number or any code that a person has or had,
     an invite's among them.
     """
-    query = sa.select(User).where(*_WHERE[show])
+    query = sa.select(User).options(selectinload(User.grants)).where(*_WHERE[show])
     if role is not None:
         query = query.where(
             sa.select(RoleGrant.id).where(RoleGrant.user_id == User.id, RoleGrant.name == role).exists()
@@ -204,4 +204,5 @@ def _links_count(user_id: int) -> int:
 def colleagues() -> list[User]:
     """Everybody with a role, by name."""
     having = sa.select(RoleGrant.id).where(RoleGrant.user_id == User.id).exists()
-    return list(session.scalars(sa.select(User).where(having).order_by(sa.func.lower(User.name), User.id).limit(500)))
+    query = sa.select(User).options(selectinload(User.grants)).where(having)
+    return list(session.scalars(query.order_by(sa.func.lower(User.name), User.id).limit(500)))

@@ -22,10 +22,9 @@ def earn(conversion: Conversion, referral: Referral, *, at: datetime) -> None:
     pinned = terms.version_of(referral.terms_id)
     offered = [rule for rule in rules.of_terms(pinned.id) if rule.goal == conversion.goal]
     usual = [rule for rule in offered if not rule.threshold]
-    weighed: dict[int, Computation] = {}
-    for rule in usual:
-        weighed[rule.id] = rules.work_out(rule, pinned, _facts(conversion, referral, rule))
-    conversion.counted = _reached(conversion, referral, list(weighed.values()))
+    before = conversions.counted_before(referral, conversion.goal)
+    weighed = {rule.id: rules.work_out(rule, pinned, _facts(conversion, referral, rule, before)) for rule in usual}
+    conversion.counted = _reached(conversion, referral, list(weighed.values()), before)
     if conversion.counted and conversion.goal == pinned.goal:
         referrals.count(referral, at=at)
     session.flush()
@@ -36,8 +35,9 @@ def earn_again(conversion: Conversion, referral: Referral, *, at: datetime) -> N
     """What a conversion that counted gives the referrer whom its referral has now; what it gave the friend stays."""
     pinned = terms.version_of(referral.terms_id)
     offered = [rule for rule in rules.of_terms(pinned.id) if rule.goal == conversion.goal]
+    before = conversions.counted_before(referral, conversion.goal)
     weighed = {
-        rule.id: rules.work_out(rule, pinned, _facts(conversion, referral, rule))
+        rule.id: rules.work_out(rule, pinned, _facts(conversion, referral, rule, before))
         for rule in offered
         if not rule.threshold and rule.beneficiary == Beneficiary.REFERRER
     }
@@ -74,7 +74,7 @@ def _given(
             outcome.append(_give(conversion, referral, best, pinned, weighed[best.id], others, at=at))
     for rule in offered:
         if rule.threshold and conversion.counted and rule.beneficiary in sides:
-            worked = rules.work_out(rule, pinned, _facts(conversion, referral, rule))
+            worked = rules.work_out(rule, pinned, _facts(conversion, referral, rule, before=True))
             if worked.amount_minor:
                 outcome.append(_give(conversion, referral, rule, pinned, worked, [], at=at))
             else:
@@ -82,7 +82,8 @@ def _given(
     return outcome
 
 
-def _facts(conversion: Conversion, referral: Referral, rule: Rule) -> Facts:
+def _facts(conversion: Conversion, referral: Referral, rule: Rule, before: bool) -> Facts:
+    """What a rule needs to know; `before`: whether the goal was reached for this referral already."""
     person_id = referral.referrer_id if rule.beneficiary == Beneficiary.REFERRER else referral.referee_id
     return Facts(
         goal=conversion.goal,
@@ -90,7 +91,7 @@ def _facts(conversion: Conversion, referral: Referral, rule: Rule) -> Facts:
         occurred_at=conversion.occurred_at,
         joined_at=referral.joined_at,
         expires_at=referral.expires_at,
-        earned_before=conversions.counted_before(referral, conversion.goal),
+        earned_before=before,
         ordinal=rewards.next_ordinal(person_id, rule.rule_key),
         given=rewards.given(referral.id, person_id, rule.rule_key),
         friends=rewards.friends_counted(referral.referrer_id, conversion.goal) if rule.threshold else 0,
@@ -98,11 +99,11 @@ def _facts(conversion: Conversion, referral: Referral, rule: Rule) -> Facts:
     )
 
 
-def _reached(conversion: Conversion, referral: Referral, computations: list[Computation]) -> bool:
+def _reached(conversion: Conversion, referral: Referral, computations: list[Computation], before: bool) -> bool:
     """Whether a goal counts as reached: in time, and by some rule's measure if there is one."""
     if not referral.joined_at <= conversion.occurred_at:
         return False
-    if conversion.occurred_at > referral.expires_at and not conversions.counted_before(referral, conversion.goal):
+    if conversion.occurred_at > referral.expires_at and not before:
         return False
     fine = {None, "rounds_to_nothing", "only_the_first", "months_over", "outside_dates"}
     return not computations or any(computation.why_not in fine for computation in computations)

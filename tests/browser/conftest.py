@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from flask import Flask
+from jinja2 import FileSystemBytecodeCache
 from playwright.sync_api import Browser, BrowserContext, Page
 from werkzeug.serving import make_server
 
@@ -14,7 +15,8 @@ from portal import create_app
 from portal.config import Settings
 from tests.conftest import close, missing
 
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
+"""Debian's Chromium: without a window, a third quicker than the whole one, which serves as well."""
 
 DESCRIPTION = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36"
 """What the browser says of itself; without it Chromium says *Headless*, and the portal takes it for the robot it is."""
@@ -23,8 +25,8 @@ DESCRIPTION = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like G
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
     """Debian's Chromium, which asks nobody outside for anything."""
-    if shutil.which(CHROMIUM) is None:
-        missing("There is no Chromium: install Debian's package chromium.")
+    if CHROMIUM is None:
+        missing("There is no Chromium: install Debian's package chromium-headless-shell or chromium.")
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
     return {**browser_type_launch_args, "executable_path": CHROMIUM, "args": quiet}
 
@@ -46,9 +48,10 @@ def unused_port() -> int:
 
 
 @pytest.fixture
-def live(app: Flask, settings: Settings) -> Iterator[str]:
+def live(app: Flask, settings: Settings, compiled: FileSystemBytecodeCache) -> Iterator[str]:
     """The address of the app, served by a second application on the same database."""
     served = create_app(settings)
+    served.jinja_env.bytecode_cache = compiled
     server = make_server("127.0.0.1", settings.port, served, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -51,6 +51,10 @@ class Race:
         return self.prepare.__name__
 
 
+MOST_ON_SQLITE = 16
+"""More would only sleep longer: there one writes at a time, and the others look again and again."""
+
+
 # --- run ------------------------------------------------------------------------------------------------------
 
 
@@ -107,9 +111,10 @@ def at_once(scene: Scene, acts: Acts) -> list[Any]:
 
 def play(scene: Scene, race: Race, *, rounds: int) -> str | None:
     """Plays rounds until something goes wrong, and says what; None if nothing did. The books are checked at the end."""
+    clients = min(race.clients, MOST_ON_SQLITE) if database.is_sqlite() else race.clients
     for number in range(rounds):
         scene.round = number
-        acts, question = race.prepare(scene, race.clients)
+        acts, question = race.prepare(scene, clients)
         outcomes = at_once(scene, acts)
         strange = [o for o in outcomes if isinstance(o, Exception) and not isinstance(o, Refusal)]
         found = [f"{type(s).__name__}: {s}" for s in strange]

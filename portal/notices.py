@@ -219,6 +219,12 @@ def payout_failed(payout: Payout, *, at: datetime) -> None:
           amount=_amount(payout.user, payout.amount_minor, payout.currency))  # fmt: skip
 
 
+def details_wanted(user: User, minor: int, currency: str, *, at: datetime) -> None:
+    """To whoever has money and has not said how to be paid."""
+    _mail("details_wanted", user, "user", f"{user.public_id} {at:%Y-%m-%d}", at=at,
+          amount=_amount(user, minor, currency))  # fmt: skip
+
+
 def method_changed(user: User, method: Method, *, at: datetime) -> None:
     """A warning to the owner of the account: somebody who took it over would change this first."""
     _mail("method_changed", user, "method", method.public_id, at=at, kind=method.kind, shown=method.shown,

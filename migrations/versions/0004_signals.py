@@ -32,6 +32,9 @@ def upgrade() -> None:
     with op.batch_alter_table("signals", copy_from=_signals(), table_kwargs={"sqlite_autoincrement": True}) as signals:
         signals.drop_constraint(op.f("ck_signals_kind_known"), type_="check")
         signals.create_check_constraint(op.f("ck_signals_kind_known"), f"kind IN ({_listed(SINCE)})")
+        signals.add_column(sa.Column("dismissed_at", MOMENT, nullable=True))
+        signals.add_column(sa.Column("dismissed_by_id", KEY, nullable=True))
+        signals.create_foreign_key(op.f("fk_signals_dismissed_by_id"), "users", ["dismissed_by_id"], ["id"])
     op.create_index(op.f("ix_signals_kind"), "signals", ["kind", "referral_id"])
     op.create_table(
         "signal_settings",

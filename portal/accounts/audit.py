@@ -3,6 +3,7 @@
 Rows hold ids and words of ours; what people wrote stands in notes, which can be blanked when a person is erased.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -79,6 +80,14 @@ def write(
             note_id=note_id,
         )
     )
+
+
+def latest(verb: str, subject_kind: str, subject_ids: Collection[str]) -> dict[str, datetime]:
+    """When something was last done with each of these things; without those with which it never was."""
+    query = sa.select(AuditEntry.subject_id, sa.func.max(AuditEntry.at)).where(
+        AuditEntry.subject_kind == subject_kind, AuditEntry.subject_id.in_(subject_ids), AuditEntry.verb == verb
+    )
+    return {subject_id: at for subject_id, at in session.execute(query.group_by(AuditEntry.subject_id))}
 
 
 def about(subject_kind: str, subject_id: str) -> list[AuditEntry]:

@@ -189,6 +189,11 @@ class Standing:
     vouchers: dict[int, int] = field(default_factory=dict)
     """How many vouchers of each value make the balance up, for who is paid by them."""
 
+    @property
+    def lacks_details(self) -> bool:
+        """Whether there is nothing in the way but that the person has not said how to be paid."""
+        return self.why == Why.NO_METHOD
+
 
 # --- who is ready ---------------------------------------------------------------------------------------------
 

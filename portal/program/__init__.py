@@ -37,6 +37,7 @@ from portal.program.decisions import (
     approve_clear,
     approve_many,
     approve_shown,
+    dismiss,
     hold,
     hold_many,
     note,
@@ -57,6 +58,8 @@ from portal.program.paying import (
     pay,
     pay_batch,
     release_due,
+    remind,
+    reminded,
     take_results,
 )
 from portal.program.people import (

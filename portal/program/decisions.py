@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from portal import notices
 from portal import terms as terms_
-from portal.accounts import audit
+from portal.accounts import audit, users
 from portal.core.database import session
 from portal.core.text import Refusal, marked
 from portal.payouts import payouts
@@ -17,6 +17,7 @@ from portal.reports.queue import Filters
 from portal.rewards import appeals, conversions, rewards, signals
 from portal.rewards.appeals import Appeal
 from portal.rewards.rewards import Reason, Reward
+from portal.rewards.signals import Signal
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def approve_shown(wanted: Filters, *, mark: str, by: int, at: datetime) -> Decid
 
 
 def approve_clear(*, at: datetime) -> int:
-    """Approves what the terms say needs no person: Clear, below the limit, hold passed, budget left. Gives how many."""
+    """Approves what the terms say needs no person: Clear, without even a light signal, below the limit, its hold
+    passed, budget left. Gives how many."""
     terms = terms_.current()
     if terms is None or terms.auto_approve_below_minor is None:
         return 0
@@ -78,11 +80,9 @@ def approve_clear(*, at: datetime) -> int:
         if spent > terms.budget_month_minor:
             return 0
     due = rewards.locked(rewards.due_for_approval(terms.auto_approve_below_minor, at=at))
-    assessed = signals.assessments({reward.referral_id for reward in due})
+    unremarkable = signals.without_any({reward.referral_id for reward in due})
     clear = [
-        reward.id
-        for reward in due
-        if assessed[reward.referral_id] == signals.Assessment.CLEAR and both_in_good_standing(reward.referral)
+        reward.id for reward in due if reward.referral_id in unremarkable and both_in_good_standing(reward.referral)
     ]
     return len(approve_many(clear, by=None, at=at).done)
 
@@ -148,6 +148,17 @@ def undo_at_once(decided_at: datetime, *, by: int, note: str, at: datetime) -> D
     if not decided_at <= at <= decided_at + AT_ONCE:
         raise rewards.DecisionRefused(marked("It is too late for this. Take it back on the page of the referral."))
     return _each(rewards.decided_by(by, decided_at), lambda number: undo(number, by=by, note=note, at=at))
+
+
+def dismiss(referral: Referral, signal: Signal, *, reason: str = "", by: int, at: datetime) -> None:
+    """A person has looked, and there is nothing behind a signal: it weighs no more. Raises SignalRefused."""
+    users.lock(referral.referrer_id, referral.referee_id)
+    session.refresh(signal)
+    if by in (referral.referrer_id, referral.referee_id):
+        raise signals.SignalRefused(marked("You are part of this; a colleague looks at it."))
+    signals.dismiss(signal, reason=reason, by=by, at=at)
+    note_id = audit.note(reason, by=by, about=referral.referee_id, at=at)
+    audit.write("signal_dismissed", "referral", referral.public_id, by=by, at=at, note_id=note_id, signal=signal.kind)
 
 
 def note(referral: Referral, text: str, *, by: int, at: datetime) -> None:

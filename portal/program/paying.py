@@ -1,7 +1,7 @@
 """How credits become money: release, methods, vouchers, batches and what the bank answers."""
 
 from collections.abc import Collection, Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from portal import notices
 from portal import terms as terms_
@@ -54,6 +54,28 @@ def correct_balance(
     if made is not None and person.confirmed_at is not None:
         notices.balance_corrected(made, at=at)
     return made
+
+
+REMINDED_EVERY = timedelta(days=7)
+
+
+def reminded(users_: Collection[User], *, at: datetime) -> dict[str, datetime]:
+    """Who of these people was reminded lately of how to be paid, by public id, and when: not before a week is over
+    are they again."""
+    told = audit.latest("payout_reminder", "user", [user.public_id for user in users_])
+    return {name: last for name, last in told.items() if at - last < REMINDED_EVERY}
+
+
+def remind(user: User, *, by: int, at: datetime) -> None:
+    """Asks somebody who has money and has not said how to be paid, by mail, once a week. Raises PayoutRefused."""
+    users.lock(user.id)
+    found = payouts.standings(terms_.in_force(), at=at, only=[user.public_id])
+    if not found or not found[0].lacks_details:
+        raise payouts.PayoutRefused(marked("%(name)s lacks no payout details."), name=user.called)
+    if reminded([user], at=at):
+        raise payouts.PayoutRefused(marked("%(name)s was reminded within the last 7 days."), name=user.called)
+    notices.details_wanted(user, found[0].balance_minor, terms_.in_force().currency, at=at)
+    audit.write("payout_reminder", "user", user.public_id, by=by, at=at)
 
 
 def draw_batch(*, by: int, at: datetime, only: Collection[str] | None = None) -> Batch:

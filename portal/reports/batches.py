@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased, joinedload, selectinload
 
 from portal.core.database import session
+from portal.delivery.outbox import Message
 from portal.payouts.methods import Kind, Method
 from portal.payouts.payouts import Batch, Line, Payout, Standing, State, Why
 from portal.referrals.referrals import Referral
@@ -139,6 +140,14 @@ def payouts_of(batch: Batch, *, after: int | None = None, most: int = AT_ONCE) -
         query = query.where(Payout.id > after)
     found = list(session.scalars(query.order_by(Payout.id).limit(most + 1)))
     return found[:most], found[most - 1].id if len(found) > most else None
+
+
+def mails_about(shown: list[Payout]) -> list[Message]:
+    """What the portal wrote to people about these payouts, oldest first."""
+    names = [payout.public_id for payout in shown]
+    told = (Message.kind.in_(("payout_paid", "payout_failed")), Message.about_kind == "payout")
+    query = sa.select(Message).where(*told, Message.about_id.in_(names))
+    return list(session.scalars(query.order_by(Message.id)))
 
 
 def holds(batch: Batch, user_id: int) -> bool:

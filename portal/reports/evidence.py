@@ -19,7 +19,7 @@ from portal.payouts.payouts import Batch, Line, Payout
 from portal.referrals.claims import Claim
 from portal.referrals.referrals import Referral
 from portal.reports import queue
-from portal.rewards import appeals, rewards, signals
+from portal.rewards import appeals, kinds, rewards, signals
 from portal.rewards.appeals import Appeal
 from portal.rewards.conversions import Conversion, Refund
 from portal.rewards.rewards import Clawback, Decision, Reward
@@ -51,6 +51,7 @@ class Kind(StrEnum):
     PAYOUT = "payout"
     EXPIRED = "expired"
     SIGNAL = "signal"
+    DISMISSED = "dismissed"
     CORRECTED = "corrected"
 
 
@@ -248,7 +249,7 @@ def _decided(judged: list[Judged]) -> list[Happening]:
 
 
 def _audited(referral: Referral, made: list[Reward]) -> list[Happening]:
-    """What colleagues noted, and what they held."""
+    """What colleagues noted, what they held, which signal they dismissed."""
     subjects = [("referral", referral.public_id), *(("reward", reward.public_id) for reward in made)]
     query = (
         sa.select(AuditEntry, User, Note.text)
@@ -256,7 +257,7 @@ def _audited(referral: Referral, made: list[Reward]) -> list[Happening]:
         .outerjoin(Note, Note.id == AuditEntry.note_id)
         .where(
             sa.tuple_(AuditEntry.subject_kind, AuditEntry.subject_id).in_(subjects),
-            AuditEntry.verb.in_(("note_made", "hold_lengthened", "referrer_corrected")),
+            AuditEntry.verb.in_(("note_made", "hold_lengthened", "referrer_corrected", "signal_dismissed")),
         )
     )
     rewards_by_name = {reward.public_id: reward for reward in made}
@@ -264,6 +265,9 @@ def _audited(referral: Referral, made: list[Reward]) -> list[Happening]:
     for entry, actor, text in session.execute(query.order_by(AuditEntry.id)):
         if entry.verb == "referrer_corrected":
             found.append(Happening(entry.at, Kind.CORRECTED, entry, by=actor, note=text or ""))
+        elif entry.verb == "signal_dismissed":
+            facts = {"signal": entry.details["signal"], "about": kinds.ABOUT[kinds.Kind(entry.details["signal"])]}
+            found.append(Happening(entry.at, Kind.DISMISSED, entry, by=actor, note=text or "", facts=facts))
         elif entry.verb == "note_made":
             found.append(Happening(entry.at, Kind.NOTE, entry, by=actor, note=text or ""))
         else:

@@ -110,7 +110,7 @@ def _rows(found: list[User], currency: str) -> list[Row]:
     flags = (
         sa.select(Referral.referrer_id, sa.func.count(sa.distinct(Signal.referral_id)))
         .join(Signal, Signal.referral_id == Referral.id)
-        .where(Referral.referrer_id.in_(numbers), Signal.weight > 0)
+        .where(Referral.referrer_id.in_(numbers), Signal.weight > 0, Signal.dismissed_at.is_(None))
     )
     for number, many in session.execute(flags.group_by(Referral.referrer_id)):
         raised[number] = many

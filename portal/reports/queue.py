@@ -129,7 +129,9 @@ def cases(shown: Sequence[Reward]) -> list[Case]:
     assessed = signals.assessments(numbers)
     raised: dict[int, list[Signal]] = {}
     for signal in session.scalars(
-        sa.select(Signal).where(Signal.referral_id.in_(numbers)).order_by(Signal.weight.desc(), Signal.id)
+        sa.select(Signal)
+        .where(Signal.referral_id.in_(numbers), Signal.dismissed_at.is_(None))
+        .order_by(Signal.weight.desc(), Signal.id)
     ):
         raised.setdefault(signal.referral_id, []).append(signal)
     records = _records({reward.referral.referrer_id for reward in shown})

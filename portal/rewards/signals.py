@@ -1,8 +1,9 @@
 """Signals: reasons to look twice, each with a weight and a sentence; their sum says Clear, Check or Risky.
 
 Invariants: a signal only ever raises a flag and holds; nothing is rejected by the machine; one of a kind per referral,
-with the weight that its kind had when it was raised; none is ever lowered or taken away; what was never assessed is
-Check, not Clear. Which kinds there are stands in `kinds`, what raises them in `looks`.
+with the weight that its kind had when it was raised; none is ever lowered or taken away, but a person may dismiss one,
+and then it weighs no more; what was never assessed is Check, not Clear. Which kinds there are stands in `kinds`, what
+raises them in `looks`.
 """
 
 from collections.abc import Iterable
@@ -15,6 +16,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 
 from portal.core import database
 from portal.core.database import Model, session
+from portal.core.text import Refusal, marked
+from portal.referrals.referrals import Referral
 from portal.rewards import kinds
 from portal.rewards.kinds import ABOUT, Kind
 
@@ -26,6 +29,10 @@ class Assessment(StrEnum):
 
 
 CHECK_FROM, RISKY_FROM = 30, 70
+
+
+class SignalRefused(Refusal):
+    """A signal that cannot be dismissed, or not by this person."""
 
 
 class Signal(Model):
@@ -45,6 +52,19 @@ class Signal(Model):
     weight: Mapped[int]
     value: Mapped[str] = mapped_column(sa.String(120), default="")
     raised_at: Mapped[datetime]
+    dismissed_at: Mapped[datetime | None]
+    """When a person has seen to it that there is nothing behind it; from then on it weighs nothing."""
+    dismissed_by_id: Mapped[int | None] = database.refers_to("users.id", index=False)
+
+    @property
+    def stands(self) -> bool:
+        """Whether it weighs."""
+        return self.dismissed_at is None
+
+    @property
+    def alone_is_enough(self) -> bool:
+        """Whether it makes somebody look without any other; such a one is dismissed with a reason."""
+        return self.weight >= CHECK_FROM
 
     @property
     def sentence(self) -> str:
@@ -85,6 +105,16 @@ def keep(findings: Iterable[Finding], *, at: datetime) -> None:
             )
 
 
+def dismiss(signal: Signal, *, reason: str, by: int, at: datetime) -> None:
+    """Notes that a person has looked and there is nothing behind it. Raises SignalRefused: dismissed before, or
+    without a reason though it would be enough alone."""
+    if not signal.stands:
+        raise SignalRefused(marked("This was dismissed before."))
+    if signal.alone_is_enough and not reason.strip():
+        raise SignalRefused(marked("Write why there is nothing behind it; colleagues read it."))
+    signal.dismissed_at, signal.dismissed_by_id = at, by
+
+
 def forget(referral_id: int) -> None:
     """Takes away what was raised about a friend and somebody who is the referrer no more."""
     session.execute(sa.delete(Signal).where(Signal.referral_id == referral_id))
@@ -95,6 +125,12 @@ def note_assessed(referral_id: int, *, at: datetime) -> None:
     database.insert_once(Assessed, referral_id=referral_id, at=at)
 
 
+def find(public_id: str, kind: str) -> Signal | None:
+    """The signal of a kind about a referral, by the referral's public id."""
+    mine = sa.select(Referral.id).where(Referral.public_id == public_id).scalar_subquery()
+    return session.scalar(sa.select(Signal).where(Signal.referral_id == mine, Signal.kind == kind))
+
+
 def of_referral(referral_id: int) -> list[Signal]:
     """The signals of a referral, the heaviest first: kind, value, weight, sentence, raised_at."""
     query = sa.select(Signal).where(Signal.referral_id == referral_id)
@@ -103,12 +139,25 @@ def of_referral(referral_id: int) -> list[Signal]:
 
 def assessments(referral_ids: set[int]) -> dict[int, Assessment]:
     """How each of these referrals is assessed."""
-    looked_at = set(session.scalars(sa.select(Assessed.referral_id).where(Assessed.referral_id.in_(referral_ids))))
-    query = sa.select(Signal.referral_id, sa.func.sum(Signal.weight)).where(Signal.referral_id.in_(referral_ids))
-    weights = {number: int(weight) for number, weight in session.execute(query.group_by(Signal.referral_id))}
     return {
-        number: assessed(weights.get(number, 0)) if number in looked_at else Assessment.CHECK for number in referral_ids
+        number: Assessment.CHECK if weight is None else assessed(weight)
+        for number, weight in _weights(referral_ids).items()
     }
+
+
+def without_any(referral_ids: set[int]) -> set[int]:
+    """Those of these referrals that were looked at and at which nothing weighs, not even a light signal."""
+    return {number for number, weight in _weights(referral_ids).items() if weight == 0}
+
+
+def _weights(referral_ids: set[int]) -> dict[int, int | None]:
+    """The sum of what stands against each of these referrals; None if it was never looked at."""
+    looked_at = set(session.scalars(sa.select(Assessed.referral_id).where(Assessed.referral_id.in_(referral_ids))))
+    query = sa.select(Signal.referral_id, sa.func.sum(Signal.weight)).where(
+        Signal.referral_id.in_(referral_ids), Signal.dismissed_at.is_(None)
+    )
+    weights = {number: int(weight) for number, weight in session.execute(query.group_by(Signal.referral_id))}
+    return {number: weights.get(number, 0) if number in looked_at else None for number in referral_ids}
 
 
 def assessed(weight: int) -> Assessment:
@@ -120,7 +169,9 @@ def assessed(weight: int) -> Assessment:
 
 def is_assessed(referral_id: InstrumentedAttribute[int], word: Assessment) -> sa.ColumnElement[bool]:
     """The condition that the referral of this column is assessed so, as `assessments` says it."""
-    weight = sa.select(sa.func.coalesce(sa.func.sum(Signal.weight), 0)).where(Signal.referral_id == referral_id)
+    weight = sa.select(sa.func.coalesce(sa.func.sum(Signal.weight), 0)).where(
+        Signal.referral_id == referral_id, Signal.dismissed_at.is_(None)
+    )
     looked_at = sa.select(Assessed.id).where(Assessed.referral_id == referral_id).exists()
     sum_ = weight.correlate_except(Signal).scalar_subquery()
     if word == Assessment.CLEAR:

@@ -386,6 +386,15 @@ class Note(Form):
     note = TextAreaField(_l("Reason"), validators=[InputRequired(_l("Write why.")), Length(max=500), without_nul])
 
 
+class Dismissal(Form):
+    """Why there is nothing behind a signal; the light ones need no reason."""
+
+    reason = TextAreaField(
+        _l("Reason, for colleagues"),
+        validators=[Optional(), Length(max=500, message=_l("Use at most %(most)s characters.", most=500)), without_nul],
+    )
+
+
 class SignalWeight(Form):
     """What the owner makes of a kind of signal; many stand on one page, so each has ids of its own."""
 

@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from portal import program
+from portal.accounts import audit
 from portal.accounts.users import User
 from portal.core import money
 from portal.core.database import session
@@ -14,8 +15,9 @@ from portal.program import Answer
 from portal.referrals.referrals import Referral
 from portal.reports import queue
 from portal.reports.queue import Filters
-from portal.rewards import ledger, rewards
+from portal.rewards import ledger, rewards, signals
 from portal.rewards.conversions import Conversion, RefundReport
+from portal.rewards.kinds import Kind
 from portal.rewards.rewards import Reason, State
 from portal.rewards.signals import Assessment
 from tests.domain.racing import (
@@ -173,6 +175,27 @@ def all_clear_against_refunds(scene: Scene, clients: int) -> tuple[Acts, Questio
     return [approves] * (clients - 3) + spread(scene, gives_back), question
 
 
+def the_same_dismissal(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    friend = newcomer(scene, "friend", code=scene.code(newcomer(scene, "referrer")))
+    referral, by = scene.referral(friend), scene.rita.id
+    assert referral is not None
+    number, name = referral.id, referral.public_id
+    scene.do(lambda: signals.keep([signals.Finding(number, Kind.DISPOSABLE)], at=scene.at))
+
+    def dismisses() -> Any:
+        found, signal = session.get_one(Referral, number), signals.find(name, Kind.DISPOSABLE)
+        assert signal is not None
+        program.dismiss(found, signal, reason="Looked at.", by=by, at=scene.at)
+        return "dismissed"
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("dismissals", outcomes.count("dismissed"), 1)
+        noted = [one for one in audit.about("referral", name) if one.verb == "signal_dismissed"]
+        yield from expect("lines in the audit list", len(noted), 1)
+
+    return [lingering(dismisses)] * clients, question
+
+
 def the_same_seals(scene: Scene, clients: int) -> tuple[Acts, Question]:
     for _ in range(2):
         a_reward(scene, approved=True)
@@ -222,5 +245,6 @@ RACES = [
          drop=("ALTER TABLE decisions DROP CONSTRAINT uq_decisions_reward_id_number",)),
     Race(a_refund_against_an_approval, locks=(PEOPLE,)),
     Race(all_clear_against_refunds, locks=(PEOPLE,)),
+    Race(the_same_dismissal, locks=(PEOPLE,)),
     Race(the_same_seals, locks=(NAMES,)),
 ]  # fmt: skip

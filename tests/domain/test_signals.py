@@ -281,6 +281,83 @@ def test_a_flagged_reward_waits_for_a_person_while_clear_ones_are_approved_by_th
     assert [decision.by_id for decision in decided] == [None]
 
 
+@pytest.mark.case(40)
+def test_one_company_domain_is_flagged_and_not_approved_by_the_terms(scene: Scene) -> None:
+    """It may be an office, so it is Clear; but no money goes out before a person has looked."""
+    scene.publish(auto_approve_below_minor=5000)
+    boss = scene.person("Boss", email="boss@acme.example")
+    clerk = scene.friend("Clerk", of=boss, email="clerk@acme.example")
+    scene.order(clerk)
+    scene.order(scene.bob)
+    scene.later(days=31)
+    assert raised(scene, clerk) == {Kind.SAME_DOMAIN: 10}
+    assert assessment(scene, clerk) == Assessment.CLEAR
+    assert scene.do(lambda: program.approve_clear(at=scene.at)) == 1
+    assert [reward.state for reward in scene.rewards(boss)] == [State.PENDING]
+    dismiss(scene, clerk, Kind.SAME_DOMAIN)
+    assert scene.do(lambda: program.approve_clear(at=scene.at)) == 1
+    assert [reward.state for reward in scene.rewards(boss)] == [State.APPROVED]
+
+
+def dismiss(scene: Scene, friend: User, kind: str, reason: str = "", *, by: User | None = None) -> None:
+    referral, who = scene.referral(friend), (by or scene.rita).id
+    assert referral is not None
+    signal = signals.find(referral.public_id, kind)
+    assert signal is not None
+    scene.do(lambda: program.dismiss(referral, signal, reason=reason, by=who, at=scene.at))
+
+
+@pytest.mark.case(45)
+def test_a_signal_dismissed_lets_its_case_go_on_and_no_other(scene: Scene) -> None:
+    scene.publish(auto_approve_below_minor=5000)
+    looked_at, other = (
+        scene.friend(name, of=scene.alice, email=f"{name.lower()}@mailinator.com") for name in ("Mal", "Moe")
+    )
+    for friend in (looked_at, other):
+        scene.order(friend)
+    scene.later(days=31)
+    assert scene.do(lambda: program.approve_clear(at=scene.at)) == 0
+    assert assessment(scene, looked_at) == Assessment.CHECK
+    dismiss(scene, looked_at, Kind.DISPOSABLE, "The family's mail, they wrote to us.")
+    assert assessment(scene, looked_at) == Assessment.CLEAR
+    assert scene.do(lambda: program.approve_clear(at=scene.at)) == 1
+    states = {reward.referral.referee_id: reward.state for reward in scene.rewards(scene.alice)}
+    assert states == {looked_at.id: State.APPROVED, other.id: State.PENDING}
+    referral = scene.referral(looked_at)
+    assert referral is not None
+    (entry,) = [one for one in audit.about("referral", referral.public_id) if one.verb == "signal_dismissed"]
+    assert (entry.actor_id, entry.details) == (scene.rita.id, {"signal": "disposable"})
+
+
+def test_of_two_signals_one_dismissed_leaves_the_other(scene: Scene) -> None:
+    mallory = scene.person("Mallory", email="mallory@mailinator.com")
+    twin = scene.friend("Twin", of=mallory, email="mallory+1@mailinator.com")
+    found = raised(scene, twin)
+    assert set(found) >= {Kind.DISPOSABLE} and assessment(scene, twin) != Assessment.CLEAR
+    dismiss(scene, twin, Kind.DISPOSABLE, "Looked at.")
+    left = sum(weight for kind, weight in found.items() if kind != Kind.DISPOSABLE)
+    assert assessment(scene, twin) == signals.assessed(left)
+
+
+@pytest.mark.case(46)
+def test_a_heavy_signal_is_dismissed_with_a_reason_a_light_one_without(scene: Scene) -> None:
+    heavy = scene.friend("Mal", of=scene.alice, email="mal@mailinator.com")
+    for nothing in ("", "  "):
+        with pytest.raises(signals.SignalRefused, match="Write why"):
+            dismiss(scene, heavy, Kind.DISPOSABLE, nothing)
+    assert assessment(scene, heavy) == Assessment.CHECK
+    dismiss(scene, heavy, Kind.DISPOSABLE, "x" * 500)
+    with pytest.raises(signals.SignalRefused, match="dismissed before"):
+        dismiss(scene, heavy, Kind.DISPOSABLE, "Again.")
+
+
+def test_nobody_dismisses_a_signal_about_themselves(scene: Scene) -> None:
+    friend = scene.friend("Mal", of=scene.rita, email="mal@mailinator.com")
+    with pytest.raises(signals.SignalRefused, match="You are part of this"):
+        dismiss(scene, friend, Kind.DISPOSABLE, "It is fine.")
+    dismiss(scene, friend, Kind.DISPOSABLE, "It is fine.", by=scene.olivia)
+
+
 @pytest.mark.case(51)
 def test_an_address_not_confirmed_earns_nobody_anything(scene: Scene) -> None:
     bob = scene.sign_up("Bob", carried=scene.code(scene.alice))

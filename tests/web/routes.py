@@ -160,7 +160,11 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "admin.approve_clear": ("decide", "/admin/rewards/clear", {"mark": "{clear_mark}"}),
     "admin.undo_at_once": ("decide", "/admin/rewards/undo", {"decided_at": "{just_decided}"}),
     "admin.make_note": ("decide", "/admin/referrals/{referral}/notes", {"text": "They wrote to us."}),
+    "admin.dismissal": (
+        "decide", "/admin/referrals/{raised}/signals/disposable/dismissal", {"reason": "The family's mail."}
+    ),
     "admin.draw": ("pay", "/admin/payouts", {"everybody": "yes"}),
+    "admin.reminder": ("pay", "/admin/payouts/reminders/{lacking}", {}),
     "admin.add_vouchers": ("pay", "/admin/vouchers", {"value": "5.00", "codes": "GIFT-1\nGIFT-2"}),
     "admin.batch_approval": ("pay", "/admin/payouts/{draft}/approval", {}),
     "admin.batch_cancellation": ("pay", "/admin/payouts/{draft}/cancellation", {}),
@@ -270,7 +274,11 @@ def furnish(scene: Scene) -> Things:
     scene.later(days=4)  # new payout details hold for three days
     for name, word in (("Bob", "exported"), ("Carol", "ready"), ("Dora", "draft")):
         words |= _batch(scene, scene.friend(name, of=alice), word)
+    lena = scene.person("Lena")
+    scene.order(scene.friend("Leo", of=lena))
+    scene.approve(scene.rewards(lena)[-1])
     _payable_reward(scene, scene.friend("Eve", of=alice))
+    words["lacking"] = lena.public_id
     words["approved"] = scene.approve(_pending_reward(scene, scene.friend("Ada", of=alice))).public_id
     words["pending"] = _pending_reward(scene, scene.friend("Pia", of=alice)).public_id
     words |= _asked(scene)
@@ -300,13 +308,15 @@ def _at_the_owners(scene: Scene) -> dict[str, str]:
     referral = scene.referral(paul)
     assert referral is not None
     unpaid, zed = referral.public_id, scene.person("Zed")
+    flagged = scene.referral(scene.friend("Mila", of=scene.finn, email="mila@mailinator.com"))
+    assert flagged is not None
     scene.do(lambda: program.shut_out(zed, by=number, note="Cheats.", at=scene.at))
     invited = scene.do(
         lambda: program.invite_colleague("jo@example.com", Role.VIEWER, name="Jo", by=number, at=scene.at)
     )
     sent = io.BytesIO(b"external_id,email\nC-78,eight@example.com\n")
     return {
-        "shut_out": zed.public_id, "unpaid": unpaid, "join": scene.secret_for(invited, "join"),
+        "shut_out": zed.public_id, "unpaid": unpaid, "raised": flagged.public_id, "join": scene.secret_for(invited, "join"),
         "upload": uploads.keep(sent, "customers", by=name),
     }  # fmt: skip
 

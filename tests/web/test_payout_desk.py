@@ -48,8 +48,28 @@ def test_the_tab_says_who_is_ready_and_why_others_are_not(ready, finn):
         assert finn.get(f"/admin/payouts{strange}").status == 200
 
 
+def test_who_lacks_details_is_reminded_once_a_week(ready, scene, finn, tab_of):
+    page = finn.get("/admin/payouts")
+    asking = page.form("/reminders/")
+    assert "Remind Cleo" in page.main and "Remind Dan" not in page.main
+    page = finn.submit(asking)
+    assert "Reminded Cleo by mail." in page.main and "Reminded on 5 Sept 2026" in page.main
+    (mail,) = scene.mails("details_wanted", to=ready["Cleo"])
+    assert mail.subject == "€20.00 is ready to pay" and "/payouts" in mail.text
+    assert "was reminded within the last 7 days" in finn.submit(asking).main
+    assert len(scene.mails("details_wanted")) == 1
+    ada = asking.action.replace(ready["Cleo"].public_id, ready["Ada"].public_id)
+    assert "Ada lacks no payout details." in finn.post(ada, {}, follow=True).main
+    scene.later(days=8)
+    finn = tab_of(scene.finn)
+    finn.submit(finn.get("/admin/payouts").form("/reminders/"))
+    assert len(scene.mails("details_wanted", to=ready["Cleo"])) == 2
+    vera = tab_of(scene.rita)
+    assert "Remind Cleo" not in vera.get("/admin/payouts").main
+
+
 def test_some_are_chosen_all_are_without_a_choice_and_nobody_is_refused(ready, scene, finn):
-    form = finn.get("/admin/payouts").form("/admin/payouts")
+    form = finn.get("/admin/payouts").form("/admin/payouts$")
     assert len(form.filled({})["person"]) == 2, "all are ticked"
     with Unchanged(*SEEN):
         refused = finn.post("/admin/payouts", {})
@@ -60,7 +80,7 @@ def test_some_are_chosen_all_are_without_a_choice_and_nobody_is_refused(ready, s
     assert "1 person is not ready any more" in drawn.main and "Ben" in drawn.main
     assert "Ready, and not chosen" in drawn.main and "1 person, €20.00" in drawn.main
     assert scene.balance(ready["Ada"]) == {"payable": 2000}
-    second = finn.submit(finn.get("/admin/payouts").form("/admin/payouts"))
+    second = finn.submit(finn.get("/admin/payouts").form("/admin/payouts$"))
     assert "Ada" in second.main and scene.balance(ready["Ada"]) == {"in_payout": 2000}
 
 
@@ -116,6 +136,8 @@ def test_lines_are_paid_with_day_and_reference_or_fail_with_a_reason_and_errors_
     assert "Payout marked as paid · €20.00 · =B-7" in paid.main
     failed = finn.post(f"/admin/payouts/lines/{ben.public_id}/failure", {"failure": "Account closed."}, follow=True)
     assert "Partly paid" in failed.main
+    assert "€20.00 was paid to you ada@example.com" in failed.main
+    assert "We could not pay you ben@example.com" in failed.main
     problems = finn.get("/admin/payouts?tab=problems").main
     assert "Ben" in problems and "Account closed." in problems and "Not tried again" in problems
     scene.batch()
@@ -150,7 +172,7 @@ def test_a_thousand_ready_people_are_shown_drawn_and_paid_with_few_queries(scene
     with counted() as few:
         page = finn.get("/admin/payouts")
     assert "1000 people, €20,000.00" in page.main and len(few) < MOST_QUERIES
-    assert len(page.form("/admin/payouts").filled({})["person"]) == 100
+    assert len(page.form("/admin/payouts$").filled({})["person"]) == 100
     assert finn.get(f"/admin/payouts?after={last_shown(page, scene)}").main.count("referrer ") >= 100
     drawn = finn.post("/admin/payouts", {"everybody": "yes"}, follow=True)
     assert "€20,000.00" in drawn.main

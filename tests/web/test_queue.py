@@ -125,6 +125,26 @@ def test_a_colleague_notes_something_that_only_colleagues_read(scene, tab_of):
     assert "Write something." in rita.submit(form(page, "/notes"), text=" ").main
 
 
+@pytest.mark.case(46)
+def test_a_reviewer_dismisses_a_signal_with_a_reason_that_stands_in_the_story(scene, tab_of):
+    friend = scene.friend("Mal", of=scene.alice, email="mal@mailinator.com")
+    scene.order(friend)
+    address = f"/admin/referrals/{scene.referral(friend).public_id}"
+    rita = tab_of(scene.rita)
+    page = rita.get(address)
+    assert "Check" in page.main
+    for reason, told in (("", "Write why there is nothing behind it"), ("x" * 501, "Use at most 500 characters.")):
+        assert told in rita.submit(form(page, "/dismissal"), reason=reason).main
+    page = rita.submit(form(page, "/dismissal"), reason="The family's mail. <b>Sure</b>")
+    assert "Dismissed: it weighs nothing from now on." in page.main and "Dismissed by Rita" in page.main
+    assert "Rita dismissed a signal: Throw-away address" in page.main and "mail. <b>Sure</b>" in page.main
+    assert "Clear" in page.main and not [one for one in page.forms if one.action.endswith("/dismissal")]
+    assert "Mal" in rita.get("/admin/rewards?assessment=clear").main
+    assert rita.get(f"{address}/signals/same_name/dismissal").status in (404, 405)
+    finn = tab_of(scene.finn).get(address)
+    assert "Dismissed by Rita" in finn.main
+
+
 def test_a_referral_shows_what_came_before_and_what_was_passed_over(scene, tab_of):
     scene.click(scene.carol, "w" * 20)
     scene.later(hours=1)

@@ -51,6 +51,7 @@ def _page(
         second=payouts.needs_second_person(found, current) and found.made_by_id == access.me().id,
         reasons=batches.by_reason(_left_out(found)),
         lines_of=payouts.shown_lines,
+        mails=batches.mails_about(shown),
         history=desk.history(subjects=subjects)[0],
         name_of=name_of,
         payment=payment or inputs.Payment(formdata=None, paid_on=current.day(at)),

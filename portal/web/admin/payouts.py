@@ -16,6 +16,8 @@ from portal.payouts.payouts import Standing
 from portal.reports import batches
 from portal.reports.batches import Stage
 from portal.web import access, inputs, words
+from portal.web.acting import act
+from portal.web.admin.people import user_of
 from portal.web.admin.room import blueprint
 from portal.web.dashboard import page_key
 
@@ -68,6 +70,7 @@ def _shown(tab: Tab, standings: list[Standing], ready: list[Standing]) -> dict[s
         "people": people, "later": later, "left": left, "more_left": more_left, "reasons": batches.by_reason(left_out),
         "rewards": payouts.ready_rewards(shown, currency), "sums": batches.sums_of_ready(ready),
         "clearing": batches.clearing(currency), "pool": vouchers.pool(currency),
+        "reminded": story.reminded([standing.user for standing in left], at=clock.now()),
     }  # fmt: skip
 
 
@@ -99,6 +102,18 @@ def draw() -> ResponseReturnValue:
         flash(ngettext("%(num)s person is not ready any more, and was left out.",
                        "%(num)s people are not ready any more, and were left out.", missing), "info")  # fmt: skip
     return redirect(url_for(".batch", wanted=wanted))
+
+
+@blueprint.post("/payouts/reminders/<wanted>")
+@access.needs("pay")
+def reminder(wanted: str) -> ResponseReturnValue:
+    """Asks somebody who is left out to say how they want to be paid."""
+    found = user_of(wanted)
+    return act(
+        lambda: story.remind(found, by=access.me().id, at=clock.now()),
+        done=gettext("Reminded %(name)s by mail.", name=found.called),
+        back=url_for(".payout_list"),
+    )
 
 
 @blueprint.post("/vouchers")

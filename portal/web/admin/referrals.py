@@ -11,6 +11,7 @@ from portal.referrals import referrals as referrals_
 from portal.referrals.referrals import Referral
 from portal.reports import desk, evidence, signal_record, status
 from portal.rewards import appeals as appeals_
+from portal.rewards import signals
 from portal.rewards.kinds import ABOUT, Kind
 from portal.web import access, inputs, words
 from portal.web.acting import act
@@ -76,6 +77,23 @@ def make_note(wanted: str) -> ResponseReturnValue:
     return act(
         lambda: story.note(found, form.text.data or "", by=access.me().id, at=clock.now()),
         done=gettext("Noted."),
+        back=back,
+    )
+
+
+@blueprint.post("/referrals/<wanted>/signals/<kind>/dismissal")
+@access.needs("decide")
+def dismissal(wanted: str, kind: str) -> ResponseReturnValue:
+    """A reviewer has looked: there is nothing behind this signal."""
+    found, form = _referral(wanted), inputs.Dismissal()
+    signal = signals.find(wanted, kind) or abort(404)
+    back = url_for(".referral", wanted=wanted, _anchor="signals")
+    if not form.validate():
+        flash(inputs.first_error(form), "bad")
+        return redirect(back)
+    return act(
+        lambda: story.dismiss(found, signal, reason=form.reason.data or "", by=access.me().id, at=clock.now()),
+        done=gettext("Dismissed: it weighs nothing from now on."),
         back=back,
     )
 

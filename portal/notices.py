@@ -69,33 +69,26 @@ def _mails(
     """Renders `templates/mail/<kind>.txt` for each (addressee, what it is about, facts), in their language: the first
     line is the subject. Moments among the facts are told as days."""
     current = terms.current()
-    zone = current.time_zone if current else "UTC"
+    zone, program = (current.time_zone, current.program_name) if current else ("UTC", "")
+    rendered: dict[tuple[Any, ...], tuple[str, str]] = {}  # of many that are told at once, most are told the same
     put = []
     for user, about_id, facts in letters:
         spoken = language.spoken(user.language)
-        told = {name: _day(fact, zone, spoken) if isinstance(fact, datetime) else fact for name, fact in facts.items()}
-        letter = (
-            _letters(spoken)
-            .get_template(f"{kind}.txt")
-            .render(
-                base_url=Office.base_url,
-                program=current.program_name if current else "",
-                name=user.first_name,
-                **told,
-            )
-        )
-        subject, _, body = letter.partition("\n")
+        same = (spoken, user.first_name, *facts.values())
+        if same not in rendered:
+            rendered[same] = _rendered(kind, spoken, zone, program=program, name=user.first_name, **facts)
+        subject, body = rendered[same]
         to_hash = text.keyed_hash(Office.hash_key, user.email.lower())
-        put.append(
-            outbox.Letter(
-                to=user.email,
-                to_hash=to_hash,
-                subject=subject.removeprefix("Subject: "),
-                text=body.lstrip("\n"),
-                about_id=about_id,
-            )
-        )
+        put.append(outbox.Letter(to=user.email, to_hash=to_hash, subject=subject, text=body, about_id=about_id))
     outbox.put_all(kind, about_kind, put, secret=secret, at=at)
+
+
+def _rendered(kind: str, spoken: str, zone: str, /, **facts: Any) -> tuple[str, str]:
+    """The subject and the text of a mail in a language."""
+    told = {name: _day(fact, zone, spoken) if isinstance(fact, datetime) else fact for name, fact in facts.items()}
+    letter = _letters(spoken).get_template(f"{kind}.txt").render(base_url=Office.base_url, **told)
+    subject, _, body = letter.partition("\n")
+    return subject.removeprefix("Subject: "), body.lstrip("\n")
 
 
 def _day(at: datetime, zone: str, spoken: str) -> str:

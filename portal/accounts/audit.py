@@ -3,7 +3,7 @@
 Rows hold ids and words of ours; what people wrote stands in notes, which can be blanked when a person is erased.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -80,6 +80,15 @@ def write(
             note_id=note_id,
         )
     )
+
+
+def write_all(
+    verb: str, subject_kind: str, lines: Iterable[tuple[str, dict[str, Any]]], *, by: int | None, at: datetime,
+    note_id: int | None = None,
+) -> None:  # fmt: skip
+    """Adds a line for each thing, of its public id and details, in one statement."""
+    common = {"at": at, "actor_id": by, "verb": verb, "subject_kind": subject_kind, "note_id": note_id}
+    database.insert_all(AuditEntry, [common | {"subject_id": name, "details": details} for name, details in lines])
 
 
 def latest(verb: str, subject_kind: str, subject_ids: Collection[str]) -> dict[str, datetime]:

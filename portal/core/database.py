@@ -228,21 +228,28 @@ def is_sqlite() -> bool:
 
 def insert_once(model: type[Any], **values: Any) -> Any:
     """Inserts a row unless a UNIQUE rule says that it is there; the new object, or None."""
-    made = insert_all(model, [values])
-    return made[0] if made else None
+    statement = _insert_unless_there(model).returning(model)
+    return session.scalars(statement, [values], execution_options={"populate_existing": True}).one_or_none()
 
 
-def insert_all(model: type[Any], rows: Sequence[dict[str, Any]]) -> list[Any]:
-    """Inserts the rows that no UNIQUE rule says are there, many in a statement; the new objects, in any order.
-
-    ON CONFLICT DO NOTHING: of eight at once one inserts, the others wait for it and then see its row.
-    """
+def insert_all(model: type[Any], rows: Sequence[dict[str, Any]], *returning: Any) -> list[Any]:
+    """Inserts the rows that no UNIQUE rule says are there, many in a statement; of the new ones these columns, in any
+    order."""
     if not rows:
         return []
-    insert = sqlite.insert if is_sqlite() else postgresql.insert
-    # The rows beside the statement, not in it: so it is built and compiled once for all.
-    statement = insert(model).on_conflict_do_nothing().returning(model)
-    return list(session.scalars(statement, list(rows), execution_options={"populate_existing": True}))
+    statement = _insert_unless_there(model.__table__)  # of the table: the mapper would look at each value of each row
+    if not returning:
+        session.execute(statement, list(rows))
+        return []
+    return list(session.execute(statement.returning(*returning), list(rows)))
+
+
+def _insert_unless_there(into: Any) -> Any:
+    """ON CONFLICT DO NOTHING: of eight at once one inserts, the others wait for it and then see its row.
+
+    The rows go beside the statement, not in it: so it is built and compiled once for all.
+    """
+    return (sqlite.insert if is_sqlite() else postgresql.insert)(into).on_conflict_do_nothing()
 
 
 def given(name: str, **columns: Any) -> sa.CTE:

@@ -5,6 +5,7 @@ No float comes near an amount. Shares round half-up, once.
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 
 from babel import numbers
 
@@ -81,6 +82,7 @@ def plain(amount_minor: int, currency: str) -> str:
     return f"{sign}{whole // 10**places}.{whole % 10**places:0{places}d}"
 
 
+@lru_cache(maxsize=4096)
 def shown(amount_minor: int, currency: str, locale: str = "en") -> str:
     """An amount for people, in the form of a locale; a minus is U+2212. Exact: the integer is only pointed."""
     value = Decimal(abs(amount_minor)).scaleb(-digits(currency))

@@ -29,6 +29,9 @@ class Refusal(Exception):
         return self.message % self.values if self.values else self.message
 
 
+_CHANCE = secrets.SystemRandom()
+
+
 def public_id() -> str:
     """A random id for URLs, the API and webhooks: 16 letters, about 79 bits. Never a row number."""
     return random_code(16)
@@ -36,11 +39,13 @@ def public_id() -> str:
 
 def random_code(length: int) -> str:
     """A random code of `length` characters from CODE_ALPHABET."""
-    return "".join(secrets.choice(CODE_ALPHABET) for _ in range(length))
+    return "".join(_CHANCE.choices(CODE_ALPHABET, k=length))
 
 
 def one_line(value: str, longest: int) -> str:
     """Input as one clean line: NFC, no control or invisible direction characters, single spaces, cut."""
+    if value.isascii() and value.isprintable():  # nothing to be cleaned but spaces
+        return " ".join(value.split())[:longest].strip()
     kept = "".join(" " if c.isspace() else c for c in unicodedata.normalize("NFC", value))
     kept = "".join(c for c in kept if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co", "Cn"})
     return " ".join(kept.split())[:longest].strip()

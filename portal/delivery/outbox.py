@@ -73,17 +73,16 @@ class Letter:
     about_id: str
 
 
-def put_all(
-    kind: str, about_kind: str, letters: Iterable[Letter], *, at: datetime, secret: bool = False
-) -> list[Message]:
-    """Queues mails; of a kind about one thing to one person there is one, and of the others no second is made."""
+def put_all(kind: str, about_kind: str, letters: Iterable[Letter], *, at: datetime, secret: bool = False) -> list[str]:
+    """Queues mails; of a kind about one thing to one person there is one, and of the others no second is made. Gives
+    the public ids of the new ones."""
     rows = [
         vars(letter)
         | {"kind": kind, "about_kind": about_kind, "subject": one_line(letter.subject, 200), "secret": secret}
         | {"made_at": at, "due_at": at}
         for letter in letters
     ]
-    return database.insert_all(Message, rows)
+    return [name for (name,) in database.insert_all(Message, rows, Message.public_id)]
 
 
 def withdraw(kind: str, about_kind: str, about_id: str) -> None:

@@ -79,7 +79,8 @@ def approve_clear(*, at: datetime) -> int:
         spent = rewards.spent_since(terms.currency, terms.period_start("month", at=at))
         if spent > terms.budget_month_minor:
             return 0
-    due = rewards.locked(rewards.due_for_approval(terms.auto_approve_below_minor, at=at))
+    nothing_raised = signals.nothing_raised(Reward.referral_id)
+    due = rewards.locked(rewards.due_for_approval(terms.auto_approve_below_minor, nothing_raised, at=at))
     unremarkable = signals.without_any({reward.referral_id for reward in due})
     clear = [
         reward.id for reward in due if reward.referral_id in unremarkable and both_in_good_standing(reward.referral)
@@ -133,8 +134,7 @@ def undo(reward_id: int, *, by: int, note: str, at: datetime) -> Reward:
         raise rewards.DecisionRefused(marked("Its payout is out already. From here on only refunds take back."))
     rewards.check_undo(reward, by)
     payouts.withdraw(reward, at=at)
-    taken_back = rewards.undo(reward, by=by, note=note, at=at)
-    notices.decision_taken_back(reward, taken_back.number - 1)
+    notices.decision_taken_back(reward, rewards.undo(reward, by=by, note=note, at=at))
     _catch_up(reward, at=at)
     return reward
 

@@ -19,7 +19,7 @@ from portal.core.database import session
 from portal.referrals.referrals import Referral
 from portal.rewards import rewards, signals
 from portal.rewards.conversions import Conversion
-from portal.rewards.rewards import Reward, State
+from portal.rewards.rewards import Clawback, Reward, State
 from portal.rewards.rules import Beneficiary
 from portal.rewards.signals import Assessment, Signal
 
@@ -158,16 +158,25 @@ def _records(referrer_ids: set[int]) -> dict[int, Record]:
 
 @dataclass(frozen=True)
 class Tally:
-    """How many rewards there are and their sum in minor units; `mark` is another as soon as one of them is."""
+    """How many rewards there are and their sum in minor units; `mark` is another as soon as one of them is.
+
+    `more`: how many there are beyond those, which one act does not reach.
+    """
 
     many: int
     sum_minor: int
     mark: str
     reward_ids: list[int]
+    more: int = 0
 
 
-def tally(filters: Filters, *, for_id: int, at: datetime) -> Tally:
-    """What somebody could approve at once: nothing of their own, that they recorded, or of people suspended."""
+MOST_AT_ONCE = 1000
+"""How many rewards one press decides at most."""
+
+
+def tally(filters: Filters, *, for_id: int, at: datetime, most: int = MOST_AT_ONCE) -> Tally:
+    """What somebody could approve at once: nothing of their own, that they recorded, or of people suspended; the
+    first ones in order."""
     own = sa.or_(
         Reward.person_id == for_id,
         Referral.referrer_id == for_id,
@@ -180,13 +189,17 @@ def tally(filters: Filters, *, for_id: int, at: datetime) -> Tally:
         .join(Conversion, Conversion.id == Reward.conversion_id)
         .join(User, User.id == Reward.person_id)
         .where(~own, User.suspended_at.is_(None))
-        .order_by(Reward.id)
     )
-    found = list(session.scalars(query))
-    lefts = rewards.lefts(found)
-    told = " ".join(f"{reward.id}:{left}" for reward, left in zip(found, lefts, strict=True))
-    mark = hashlib.sha256(told.encode()).hexdigest()[:24]
-    return Tally(len(found), sum(lefts), mark, [reward.id for reward in found])
+    taken = sa.select(sa.func.sum(Clawback.amount_minor)).where(Clawback.reward_id == Reward.id).scalar_subquery()
+    left = Reward.amount_minor - sa.func.coalesce(taken, 0)
+    found = session.execute(query.with_only_columns(Reward.id, left).order_by(Reward.id).limit(most)).all()
+    mark = hashlib.sha256(" ".join(f"{number}:{left}" for number, left in found).encode()).hexdigest()[:24]
+    in_all = len(found)
+    if in_all == most:
+        in_all = session.scalar(query.with_only_columns(sa.func.count())) or 0
+    return Tally(
+        len(found), sum(int(left) for _, left in found), mark, [number for number, _ in found], in_all - len(found)
+    )
 
 
 def pending_count() -> int:

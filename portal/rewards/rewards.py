@@ -6,12 +6,14 @@ same write, under its owner's lock.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, aliased, joinedload, mapped_column, relationship
+from sqlalchemy.orm.attributes import set_committed_value
 
 from portal.accounts import audit, users
 from portal.accounts.users import User
@@ -391,12 +393,11 @@ def approve(chosen: Sequence[Reward], *, by: int | None, at: datetime) -> None:
         check_approval(reward, by)
     decided = _decide(chosen, Verdict.APPROVE, by=by, at=at)
     moves = [
-        _moved(reward, decision.amount_minor, Bucket.PENDING, Bucket.APPROVED, Cause.DECISION, decision.id)
-        for reward, decision in zip(chosen, decided, strict=True)
+        _moved(reward, taken.amount_minor, Bucket.PENDING, Bucket.APPROVED, Cause.DECISION, taken.id)
+        for reward, taken in zip(chosen, decided, strict=True)
     ]
     ledger.move_all(moves, at=at)
-    for reward in chosen:
-        reward.state = State.APPROVED
+    _set(chosen, state=State.APPROVED)
 
 
 def check_approval(reward: Reward, by: int | None) -> None:
@@ -407,7 +408,7 @@ def check_approval(reward: Reward, by: int | None) -> None:
         raise DecisionRefused(marked("This person is suspended: what is pending waits."))
 
 
-def reject(reward: Reward, *, by: int, reason: Reason, told: str, note: str, at: datetime) -> Decision:
+def reject(reward: Reward, *, by: int, reason: Reason, told: str, note: str, at: datetime) -> None:
     """Rejects a pending reward for a reason; `told` is what its person reads. Raises DecisionRefused."""
     _must_be_pending(reward)
     _must_be_somebody_elses(reward, by)
@@ -418,11 +419,11 @@ def reject(reward: Reward, *, by: int, reason: Reason, told: str, note: str, at:
     (decision,) = _decide([reward], Verdict.REJECT, by=by, at=at, reason=reason, told_id=told_id, note_id=note_id)
     _move(reward, decision.amount_minor, Bucket.PENDING, Bucket.PROGRAM, Cause.DECISION, decision.id, at=at)
     reward.state = State.REJECTED
-    return decision
 
 
-def undo(reward: Reward, *, by: int, note: str, at: datetime) -> Decision:
-    """Takes the last decision back: the reward is pending again. Its line must have left any payout before.
+def undo(reward: Reward, *, by: int, note: str, at: datetime) -> int:
+    """Takes the last decision back: the reward is pending again. Its line must have left any payout before. Gives the
+    number of the decision that was taken back.
 
     Raises DecisionRefused without a reason, or for a reward that is not decided.
     """
@@ -434,7 +435,7 @@ def undo(reward: Reward, *, by: int, note: str, at: datetime) -> Decision:
     (decision,) = _decide([reward], Verdict.UNDO, by=by, at=at, note_id=note_id)
     _move(reward, decision.amount_minor, lay, Bucket.PENDING, Cause.DECISION, decision.id, at=at)
     reward.state, reward.released_at = State.PENDING, None
-    return decision
+    return decision.number - 1
 
 
 def check_undo(reward: Reward, by: int) -> None:
@@ -498,9 +499,19 @@ def release(chosen: Sequence[Reward], *, at: datetime) -> int:
         for reward, amount in zip(due, lefts(due), strict=True)
     ]
     ledger.move_all(moves, at=at)
-    for reward in due:
-        reward.released_at = at
+    _set(due, released_at=at)
     return len(due)
+
+
+def _set(chosen: Sequence[Reward], **values: Any) -> None:
+    """Gives all of these the same values, in one statement."""
+    if not chosen:
+        return
+    mine = Reward.id.in_([reward.id for reward in chosen])
+    session.execute(sa.update(Reward).where(mine).values(values), execution_options={"synchronize_session": False})
+    for reward in chosen:
+        for name, value in values.items():
+            set_committed_value(reward, name, value)
 
 
 def _must_be_pending(reward: Reward) -> None:
@@ -529,9 +540,16 @@ def _must_be_somebody_elses(reward: Reward, by: int | None) -> None:
         raise DecisionRefused(marked("You recorded this order; a colleague decides it."))
 
 
-def _decide(
-    chosen: Sequence[Reward], verdict: Verdict, *, by: int | None, at: datetime, **facts: Any
-) -> list[Decision]:
+@dataclass(frozen=True)
+class _Taken:
+    """A decision that was just taken: its row number, which one about its reward it is, and of how much."""
+
+    id: int
+    number: int
+    amount_minor: int
+
+
+def _decide(chosen: Sequence[Reward], verdict: Verdict, *, by: int | None, at: datetime, **facts: Any) -> list[_Taken]:
     """One decision about each, of what is left of it, in their order; their owners are locked."""
     numbers = [reward.id for reward in chosen]
     last = decided_times(numbers)
@@ -540,16 +558,16 @@ def _decide(
          "amount_minor": amount, **facts}
         for reward, amount in zip(chosen, lefts(chosen), strict=True)
     ]  # fmt: skip
-    made = {decision.reward_id: decision for decision in database.insert_all(Decision, rows)}
+    made = dict(database.insert_all(Decision, rows, Decision.reward_id, Decision.id))
     if len(made) < len(chosen):
         raise DecisionRefused(marked("Somebody else has just decided this. Look at it again."))
-    for reward in chosen:
-        audit.write(
-            f"reward_{verdict}", "reward", reward.public_id, by=by, at=at, note_id=facts.get("note_id"),
-            was=reward.state, reason=facts.get("reason"), amount_minor=made[reward.id].amount_minor,
-            currency=reward.currency,
-        )  # fmt: skip
-    return [made[number] for number in numbers]
+    lines = [
+        (reward.public_id, {"was": reward.state, "reason": facts.get("reason"), "amount_minor": row["amount_minor"],
+                            "currency": reward.currency})
+        for reward, row in zip(chosen, rows, strict=True)
+    ]  # fmt: skip
+    audit.write_all(f"reward_{verdict}", "reward", lines, by=by, at=at, note_id=facts.get("note_id"))
+    return [_Taken(made[row["reward_id"]], row["number"], row["amount_minor"]) for row in rows]
 
 
 def lefts(chosen: Sequence[Reward]) -> list[int]:
@@ -608,25 +626,32 @@ def reverse(reward: Reward, *, at: datetime) -> None:
 
 def due_for_release(*, at: datetime, most: int = 500) -> list[int]:
     """Row numbers of approved rewards whose hold has passed and whose two sides are in good standing."""
-    query = (
-        sa.select(Reward.id)
-        .join(Referral, Referral.id == Reward.referral_id)
-        .where(Reward.state == State.APPROVED, Reward.released_at.is_(None), Reward.hold_until <= at)
+    query = sa.select(Reward.id).where(
+        Reward.state == State.APPROVED, Reward.released_at.is_(None), Reward.hold_until <= at
     )
+    return list(session.scalars(_of_who_takes_part(query).order_by(Reward.id).limit(most)))
+
+
+def _of_who_takes_part(query: sa.Select[Any]) -> sa.Select[Any]:
+    """Those of these rewards whose two sides are in good standing."""
+    query = query.join(Referral, Referral.id == Reward.referral_id)
     for side in (Referral.referrer_id, Referral.referee_id):
         person = aliased(User)
         query = query.join(person, person.id == side).where(
             person.suspended_at.is_(None), person.shut_out_at.is_(None), person.erased_at.is_(None)
         )
-    return list(session.scalars(query.order_by(Reward.id).limit(most)))
+    return query
 
 
-def due_for_approval(below_minor: int, *, at: datetime, most: int = 500) -> list[int]:
-    """Row numbers of pending rewards below an amount whose hold has passed: the terms may approve the Clear ones."""
+def due_for_approval(below_minor: int, *where: sa.ColumnElement[bool], at: datetime, most: int = 500) -> list[int]:
+    """Row numbers of pending rewards below an amount whose hold has passed, of whom takes part and `where` this is so.
+
+    What does not fit is left out here, or as many as fill the first page would keep the others waiting for ever.
+    """
     query = sa.select(Reward.id).where(
-        Reward.state == State.PENDING, Reward.hold_until <= at, Reward.amount_minor < below_minor
+        Reward.state == State.PENDING, Reward.hold_until <= at, Reward.amount_minor < below_minor, *where
     )
-    return list(session.scalars(query.order_by(Reward.id).limit(most)))
+    return list(session.scalars(_of_who_takes_part(query).order_by(Reward.id).limit(most)))
 
 
 def locked(numbers: Sequence[int]) -> list[Reward]:

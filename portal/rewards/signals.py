@@ -169,13 +169,25 @@ def assessed(weight: int) -> Assessment:
 
 def is_assessed(referral_id: InstrumentedAttribute[int], word: Assessment) -> sa.ColumnElement[bool]:
     """The condition that the referral of this column is assessed so, as `assessments` says it."""
-    weight = sa.select(sa.func.coalesce(sa.func.sum(Signal.weight), 0)).where(
-        Signal.referral_id == referral_id, Signal.dismissed_at.is_(None)
-    )
-    looked_at = sa.select(Assessed.id).where(Assessed.referral_id == referral_id).exists()
-    sum_ = weight.correlate_except(Signal).scalar_subquery()
+    looked_at, sum_ = _looked_at(referral_id), _weight(referral_id)
     if word == Assessment.CLEAR:
         return sa.and_(looked_at, sum_ < CHECK_FROM)
     if word == Assessment.RISKY:
         return sa.and_(looked_at, sum_ >= RISKY_FROM)
     return sa.or_(~looked_at, sum_.between(CHECK_FROM, RISKY_FROM - 1))
+
+
+def nothing_raised(referral_id: InstrumentedAttribute[int]) -> sa.ColumnElement[bool]:
+    """The condition that the referral of this column was looked at and nothing weighs, as `without_any` says it."""
+    return sa.and_(_looked_at(referral_id), _weight(referral_id) == 0)
+
+
+def _looked_at(referral_id: InstrumentedAttribute[int]) -> sa.ColumnElement[bool]:
+    return sa.select(Assessed.id).where(Assessed.referral_id == referral_id).exists()
+
+
+def _weight(referral_id: InstrumentedAttribute[int]) -> sa.ScalarSelect[int]:
+    query = sa.select(sa.func.coalesce(sa.func.sum(Signal.weight), 0)).where(
+        Signal.referral_id == referral_id, Signal.dismissed_at.is_(None)
+    )
+    return query.correlate_except(Signal).scalar_subquery()

@@ -80,6 +80,10 @@ def newcomer(scene: Scene) -> User:
 
 
 def waiting() -> list[int]:
+    """The pending rewards, all of them with a hold that has not passed."""
+    with database.writing():
+        later = clock.now() + clock.days(14)
+        session.execute(sa.update(Reward).where(Reward.state == State.PENDING).values(hold_until=later))
     return list(session.scalars(sa.select(Reward.id).where(Reward.state == State.PENDING).order_by(Reward.id)))
 
 

@@ -19,7 +19,7 @@ from tests.factories import Scene
 def put(scene: Scene, number: int = 1, *, to: str = "bob@example.com", secret: bool = False) -> Message | None:
     letter = outbox.Letter(to=to, to_hash=to, subject=f"Mail {number}", text="Hello", about_id=str(number))
     put = scene.do(lambda: outbox.put_all("test", "thing", [letter], secret=secret, at=scene.at))
-    return put[0] if put else None
+    return session.scalars(sa.select(Message).where(Message.public_id == put[0])).one() if put else None
 
 
 def claim(scene: Scene) -> list[str]:

@@ -192,6 +192,21 @@ def test_the_mark_of_what_is_clear_changes_with_a_refund_a_signal_and_a_decision
 
 
 @pytest.mark.both_databases
+def test_all_that_is_clear_is_approved_a_thousand_at_a_time(scene: Scene) -> None:
+    scene.publish(fixed(2000))
+    rita = scene.rita.id
+    many_pending(scene, scene.bob, 1_500, amount_minor=2000)
+    clear = Filters(assessment=Assessment.CLEAR)
+    for many, more in ((1000, 500), (500, 0), (0, 0)):
+        tally = queue.tally(clear, for_id=rita, at=scene.at)
+        assert (tally.many, tally.sum_minor, tally.more) == (many, many * 2000, more)
+        done = scene.do(lambda mark=tally.mark: program.approve_shown(clear, mark=mark, by=rita, at=scene.at)).done
+        assert len(done) == many and all(reward.state == State.APPROVED for reward in done)
+    assert scene.balance(scene.alice) == {"payable": 3_000_000}, "their hold has passed"
+    assert len(scene.mails("reward_approved")) == 1500
+
+
+@pytest.mark.both_databases
 def test_the_evidence_holds_everything_in_the_order_in_which_it_happened(scene: Scene) -> None:
     scene.publish(fixed(2000))
     scene.click(scene.carol, "v" * 20)

@@ -17,6 +17,7 @@ from portal.rewards.rewards import State
 from portal.rewards.signals import Assessed, Assessment
 from portal.sharing import origins
 from portal.sharing.clicks import Click
+from tests.domain.many import many_pending
 from tests.factories import IBAN, NOON, Scene
 
 VISITOR = "the-visitor-in-testsA"
@@ -327,6 +328,22 @@ def test_a_signal_dismissed_lets_its_case_go_on_and_no_other(scene: Scene) -> No
     assert referral is not None
     (entry,) = [one for one in audit.about("referral", referral.public_id) if one.verb == "signal_dismissed"]
     assert (entry.actor_id, entry.details) == (scene.rita.id, {"signal": "disposable"})
+
+
+def test_what_waits_for_a_person_keeps_nothing_behind_it_from_being_approved(scene: Scene) -> None:
+    """However much that nobody looks at stands first in the order."""
+    scene.publish(auto_approve_below_minor=5000)
+    flagged = scene.friend("Mal", of=scene.alice, email="mal@mailinator.com")
+    clerk = scene.friend("Clerk", of=scene.person("Boss", email="boss@acme.example"), email="clerk@acme.example")
+    gone = scene.friend("Gone", of=scene.person("Gina"))
+    for friend in (flagged, clerk, gone):
+        many_pending(scene, friend, 300, amount_minor=2000)
+    scene.suspend(gone)
+    scene.order(scene.bob)
+    scene.later(days=31)
+    assert scene.do(lambda: program.approve_clear(at=scene.at)) == 1
+    (approved,) = [one for one in scene.rewards(scene.alice) if one.state == State.APPROVED]
+    assert approved.referral.referee_id == scene.bob.id
 
 
 def test_of_two_signals_one_dismissed_leaves_the_other(scene: Scene) -> None:

@@ -29,8 +29,6 @@ from portal.sharing import links
 from portal.web import access, inputs, words
 from portal.web.admin.room import blueprint, name_of
 
-MOST = 1000
-"""How many rewards one press decides at most."""
 TOLD_AT_MOST = 5
 """How many refusals of one press are told one by one."""
 
@@ -246,7 +244,7 @@ def undo(wanted: str) -> ResponseReturnValue:
 
 def _chosen() -> list[int]:
     """The rewards that were ticked, by row number."""
-    names = [one for one in request.form.getlist("reward") if len(one) <= 16 and one.isalnum()][:MOST]
+    names = [one for one in request.form.getlist("reward") if len(one) <= 16 and one.isalnum()][: queue.MOST_AT_ONCE]
     return rewards_.numbers_of(names)
 
 

@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from portal import program
 from tests.browser.conftest import People
 from tests.factories import PASSWORD, Scene
 
@@ -74,3 +75,26 @@ def test_a_referral_is_read_held_and_noted(people: People, scene: Scene) -> None
     rita.get_by_label("A note about this referral").fill("They wrote to us.")
     rita.get_by_role("button", name="Write the note").click()
     expect(rita.get_by_role("main").get_by_text("Note by Rita")).to_be_visible()
+
+
+def test_a_signal_is_dismissed_with_a_reason_and_a_claim_is_answered(people: People, scene: Scene) -> None:
+    assert scene.rita and scene.alice
+    scene.order(scene.friend("Mal", of=scene.alice, email="mal@mailinator.com"))
+    nina = scene.person("Nina")
+    scene.do(lambda: program.claim(nina, scene.code(scene.alice), at=scene.at))
+    rita = people.sign_in("rita@example.com", PASSWORD)
+    rita.goto("/admin/rewards?assessment=check")
+    rita.get_by_role("link", name="Mal", exact=True).click()
+    rita.locator("summary", has_text="Dismiss …").click()
+    rita.locator("form[action$='/dismissal'] textarea").fill("The family's mail, they wrote to us.")
+    rita.get_by_role("button", name="There is nothing behind it").click()
+    main = rita.get_by_role("main")
+    expect(main).to_contain_text("Dismissed by Rita")
+    expect(main).to_contain_text("Rita dismissed a signal: Throw-away address")
+    rita.goto("/admin/rewards?assessment=clear")
+    expect(rita.get_by_role("link", name="Mal", exact=True)).to_be_visible()
+
+    rita.goto("/admin/referrals")
+    rita.get_by_role("button", name="Confirm").first.click()
+    expect(main).to_contain_text("Confirmed: the friend counts from the day they joined.")
+    expect(rita.get_by_role("link", name="Nina").first).to_be_visible()

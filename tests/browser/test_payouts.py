@@ -37,6 +37,9 @@ def test_finance_chooses_pays_and_reads_the_answer_back(ready: Scene, people: Pe
     main = finn.get_by_role("main")
     expect(finn.get_by_role("link", name="Ready · €60.00")).to_be_visible()
     expect(main).to_contain_text("No payout details yet")
+    finn.get_by_role("button", name="Remind Dan").click()
+    expect(main).to_contain_text("Reminded Dan by mail.")
+    expect(finn.get_by_role("button", name="Remind Dan")).to_have_count(0)
 
     # All are chosen; Cleo is left for another time.
     finn.get_by_label("Pay Cleo").uncheck()

@@ -1,6 +1,6 @@
-"""The tour: makes docs/tour.md and its pictures, of every page that referrers, friends and finance see.
+"""The tour: makes docs/tour.md and its pictures, of the pages that referrers, friends and colleagues see.
 
-    python tests/browser/tour.py
+    python tests/browser/tour.py [name ...]
 
 From the demo's sample data, at one moment and with the same codes each time, so that a picture changes only when its
 page does. A picture shows the first 1600 pixels of a page.
@@ -8,7 +8,6 @@ page does. A picture shows the first 1600 pixels of a page.
 
 import io
 import random
-import secrets
 import shutil
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from unittest import mock
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+import sqlalchemy as sa  # noqa: E402
 import time_machine  # noqa: E402
 from PIL import Image  # noqa: E402
 from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402
@@ -29,10 +29,12 @@ from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402
 from portal import create_app, demo  # noqa: E402
 from portal.accounts import one_time, users  # noqa: E402
 from portal.accounts.one_time import Purpose  # noqa: E402
-from portal.core import database  # noqa: E402
+from portal.core import database, text  # noqa: E402
 from portal.payouts.methods import Details  # noqa: E402
 from portal.payouts.payouts import Batch, Payout  # noqa: E402
 from portal.referrals import referrals  # noqa: E402
+from portal.rewards.rewards import Reward, State  # noqa: E402
+from portal.rewards.signals import Signal  # noqa: E402
 from tests.browser.conftest import CHROMIUM, DESCRIPTION  # noqa: E402
 from tests.browser.worlds import World, serve, unused_port  # noqa: E402
 from tests.conftest import close, make_schema, make_settings  # noqa: E402
@@ -45,7 +47,7 @@ LOOKS = [(theme, width) for width in (1200, 390) for theme in ("light", "dark")]
 TALLEST = 1600
 EXACT = 96
 ALICE, NORA, UNA = "alice@demo.example.com", "nora@demo.example.net", "una@demo.example.net"
-FINN = "finn@demo.example.com"
+FINN, RITA, OLIVIA = "finn@demo.example.com", "rita@demo.example.com", "olivia@demo.example.com"
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,26 @@ STOPS = [
         Stop("home", "The front page", "", "/"),
         Stop("terms", "Terms", "The rules in the words of the program’s settings.", "/terms"),
     ]),
+    ("The admin’s desk", [
+        Stop("overview", "Overview", "What needs attention, and the numbers of the last days.", "/admin", OLIVIA),
+        Stop("queue", "The queue", "Pending rewards with what speaks for and against each.", "/admin/rewards", RITA),
+        Stop("queue-check", "The queue, filtered", "What should be looked at twice, the largest first; the filters stand in the address.", "/admin/rewards?assessment=check&order=largest", RITA),
+        Stop("clear", "Approve all Clear", "How many and how much, before it acts.", "/admin/rewards/clear", RITA),
+        Stop("referral", "One referral", "The whole evidence: why this referrer, the signals, the computation, what happened.", "/admin/referrals/{flagged}", RITA),
+        Stop("signals", "Signals", "What is looked for, with which weight, and how often it was right.", "/admin/signals", OLIVIA),
+        Stop("people", "People", "Found by name, address or any code they have or had.", "/admin/people", OLIVIA),
+        Stop("person", "One person", "What they brought and earned, and what may be done about them.", "/admin/people/{alice}", OLIVIA),
+        Stop("colleagues", "Colleagues", "Who may do what, and who is invited.", "/admin/colleagues", OLIVIA),
+        Stop("imports", "A file", "Checked by doing it and taking it back, before it acts.", "/admin/imports", OLIVIA),
+        Stop("audit", "The audit list", "Who did what, when, and why.", "/admin/audit", OLIVIA),
+    ]),
+    ("Reports", [
+        Stop("reports", "Performance", "A range and the one before; every number leads to the rows behind it.", "/admin/reports?range=90", OLIVIA),
+        Stop("reports-referrers", "Referrers", "Who brought most.", "/admin/reports/referrers?range=90", OLIVIA),
+        Stop("reports-links", "Links", "Which links brought most.", "/admin/reports/links?range=90", OLIVIA),
+        Stop("reports-money", "Money", "What is owed, and what was paid.", "/admin/reports/money?range=90", OLIVIA),
+        Stop("reports-list", "The rows behind a number", "Also as CSV and XLSX.", "/admin/reports/lists/orders?range=90", OLIVIA),
+    ]),
     ("Finance", [
         Stop("payouts-ready", "Who is ready", "All or some go into a batch; who does not, and why.", "/admin/payouts", FINN),
         Stop("payouts-progress", "In progress", "Drafts, approved batches, and those whose file is out.", "/admin/payouts?tab=progress", FINN),
@@ -160,7 +182,12 @@ def _words(things: Things) -> None:
     mine = database.session.query(Payout).filter_by(user_id=alice.id).order_by(Payout.id)
     things.words["payout"] = mine.all()[-1].public_id
     things.words |= {batch.state: batch.public_id for batch in database.session.query(Batch).order_by(Batch.id)}
-    things.emails = {who: who for who in (ALICE, NORA, FINN, "ivo@demo.example.net")}
+    things.words["alice"] = alice.public_id
+    heaviest = sa.select(Signal.referral_id).join(Reward, Reward.referral_id == Signal.referral_id)
+    heaviest = heaviest.where(Reward.state == State.PENDING).group_by(Signal.referral_id)
+    number = database.session.scalars(heaviest.order_by(sa.func.sum(Signal.weight).desc()).limit(1)).one()
+    things.words["flagged"] = database.session.get_one(referrals.Referral, number).public_id
+    things.emails = {who: who for who in (ALICE, NORA, FINN, RITA, OLIVIA, "ivo@demo.example.net")}
 
 
 def take(browser: Browser, world: World, stop: Stop) -> None:
@@ -208,7 +235,7 @@ def page_of_the_tour() -> str:
     lines = [
         "# The tour",
         "",
-        "Every page that referrers, friends and finance see, light and dark, on a desktop and on a phone. Made by",
+        "The pages that referrers, friends and colleagues see, light and dark, on a desktop and on a phone. Made by",
         "`python tests/browser/tour.py` from the demo's sample data; pictures end after 1600 pixels.",
     ]
     for part, stops in STOPS:
@@ -228,7 +255,7 @@ def main() -> None:
     if not wanted:
         shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(exist_ok=True)
-    chosen = mock.patch.object(secrets, "choice", random.Random(2026).choice)  # the same codes each time
+    chosen = mock.patch.object(text, "_CHANCE", random.Random(2026))  # the same codes each time
     with time_machine.travel(MOMENT, tick=False), chosen, sync_playwright() as playwright, portal() as (world, port):
         arguments = [
             "--no-sandbox",

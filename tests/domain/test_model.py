@@ -646,7 +646,7 @@ def test_the_portal_does_what_the_rules_say(part: int, world: World, capsys: pyt
 @pytest.mark.on_postgresql
 def test_the_portal_does_what_the_rules_say_on_postgresql(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """Fewer steps: they take the same verbs, and the races have tests of their own."""
-    walk_on(world, 2000, steps=20_000 if LONG else 400, capsys=capsys)
+    walk_on(world, 2000, steps=20_000 if LONG else 200, capsys=capsys)
 
 
 def walk_on(world: World, number: int, *, steps: int, capsys: pytest.CaptureFixture[str]) -> None:

@@ -156,6 +156,8 @@ def dismiss(referral: Referral, signal: Signal, *, reason: str = "", by: int, at
     session.refresh(signal)
     if by in (referral.referrer_id, referral.referee_id):
         raise signals.SignalRefused(marked("You are part of this; a colleague looks at it."))
+    if conversions.recorded(referral.id, by):
+        raise signals.SignalRefused(marked("You recorded an order of this; a colleague looks at it."))
     signals.dismiss(signal, reason=reason, by=by, at=at)
     note_id = audit.note(reason, by=by, about=referral.referee_id, at=at)
     audit.write("signal_dismissed", "referral", referral.public_id, by=by, at=at, note_id=note_id, signal=signal.kind)

@@ -14,7 +14,7 @@ from portal.program.orders import SUSPENDED, apply, take_back
 from portal.referrals import claims, referrals
 from portal.referrals.attribution import Attribution, How
 from portal.referrals.referrals import Referral, ReferralRefused
-from portal.rewards import conversions, earning, looks, rewards, signals
+from portal.rewards import conversions, earning, looks, rewards
 from portal.rewards.conversions import Conversion, Customer
 from portal.rewards.rewards import Reason, Reward
 from portal.sharing import links
@@ -72,7 +72,6 @@ def correct_referrer(referral: Referral, referrer: User, *, note: str, by: int, 
         if reward.person_id == former.id and reward.state in (rewards.State.PENDING, rewards.State.APPROVED):
             _turn_away(reward, note=note, by=by, at=at)
     referrals.reassign(referral, _by_admin(referrer, referral.joined_at))
-    signals.forget(referral.id)
     looks.at_referral(referral, referee, referrer, at=at)
     looks.at_details(referee.id, methods.sharing_details_with(referee.id), at=at)
     audit.write("referrer_corrected", "referral", referral.public_id, by=by, at=at, note_id=why,

@@ -318,6 +318,12 @@ def lock_customer(customer: Customer) -> None:
     database.lock_names(*customer.names)
 
 
+def recorded(referral_id: int, by: int) -> bool:
+    """Whether somebody recorded an order of a referral by form."""
+    query = sa.select(Conversion.id).where(Conversion.referral_id == referral_id, Conversion.recorded_by_id == by)
+    return session.scalar(query.limit(1)) is not None
+
+
 def counted_before(referral: Referral, goal: str) -> bool:
     """Whether this goal was reached for a referral already."""
     query = sa.select(Conversion.id).where(

@@ -19,7 +19,7 @@ from portal.accounts import audit, users
 from portal.accounts.users import User
 from portal.core import database, money
 from portal.core.database import Json, Model, session
-from portal.core.text import Refusal, marked, public_id
+from portal.core.text import Refusal, marked, one_line, public_id
 from portal.referrals.referrals import Referral
 from portal.rewards import ledger
 from portal.rewards.conversions import Conversion, Refund
@@ -412,7 +412,7 @@ def reject(reward: Reward, *, by: int, reason: Reason, told: str, note: str, at:
     """Rejects a pending reward for a reason; `told` is what its person reads. Raises DecisionRefused."""
     _must_be_pending(reward)
     _must_be_somebody_elses(reward, by)
-    if not told.strip():
+    if not one_line(told, 500):
         raise DecisionRefused(marked("Write what the referrer should read."))
     told_id = audit.note(told, by=by, about=reward.person_id, at=at)
     note_id = audit.note(note, by=by, about=reward.person_id, at=at)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 
 from portal.core import database
 from portal.core.database import Model, session
-from portal.core.text import Refusal, marked
+from portal.core.text import Refusal, marked, one_line
 from portal.referrals.referrals import Referral
 from portal.rewards import kinds
 from portal.rewards.kinds import ABOUT, Kind
@@ -110,14 +110,9 @@ def dismiss(signal: Signal, *, reason: str, by: int, at: datetime) -> None:
     without a reason though it would be enough alone."""
     if not signal.stands:
         raise SignalRefused(marked("This was dismissed before."))
-    if signal.alone_is_enough and not reason.strip():
+    if signal.alone_is_enough and not one_line(reason, 500):
         raise SignalRefused(marked("Write why there is nothing behind it; colleagues read it."))
     signal.dismissed_at, signal.dismissed_by_id = at, by
-
-
-def forget(referral_id: int) -> None:
-    """Takes away what was raised about a friend and somebody who is the referrer no more."""
-    session.execute(sa.delete(Signal).where(Signal.referral_id == referral_id))
 
 
 def note_assessed(referral_id: int, *, at: datetime) -> None:

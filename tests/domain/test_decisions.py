@@ -78,7 +78,7 @@ def test_a_paid_or_reversed_reward_names_its_state(scene: Scene) -> None:
 @pytest.mark.case(78)
 def test_a_rejection_needs_words_for_the_referrer_who_never_reads_the_note(scene: Scene) -> None:
     reward = scene.pending_reward()
-    for told in ("", "   ", "\n"):
+    for told in ("", "   ", "\n", " \u200b "):
         with pytest.raises(DecisionRefused, match="what the referrer should read"):
             scene.reject(reward, told=told)
     scene.reject(reward, told="The order was a test.", note="Smells of Mallory.")

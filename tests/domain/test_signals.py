@@ -12,6 +12,7 @@ from portal.core.database import session
 from portal.payouts import methods
 from portal.reports import signal_record
 from portal.rewards import kinds, rewards, signals
+from portal.rewards.conversions import Customer, OrderReport
 from portal.rewards.kinds import Kind, Look
 from portal.rewards.rewards import State
 from portal.rewards.signals import Assessed, Assessment
@@ -359,13 +360,35 @@ def test_of_two_signals_one_dismissed_leaves_the_other(scene: Scene) -> None:
 @pytest.mark.case(46)
 def test_a_heavy_signal_is_dismissed_with_a_reason_a_light_one_without(scene: Scene) -> None:
     heavy = scene.friend("Mal", of=scene.alice, email="mal@mailinator.com")
-    for nothing in ("", "  "):
+    for nothing in ("", "  ", " \u200b "):
         with pytest.raises(signals.SignalRefused, match="Write why"):
             dismiss(scene, heavy, Kind.DISPOSABLE, nothing)
     assert assessment(scene, heavy) == Assessment.CHECK
     dismiss(scene, heavy, Kind.DISPOSABLE, "x" * 500)
     with pytest.raises(signals.SignalRefused, match="dismissed before"):
         dismiss(scene, heavy, Kind.DISPOSABLE, "Again.")
+
+
+def test_who_recorded_an_order_dismisses_nothing_about_it(scene: Scene) -> None:
+    friend = scene.friend("Mal", of=scene.alice, email="mal@mailinator.com")
+    told, by = OrderReport("purchase", "B-1", Customer(email=friend.email), scene.at, 6400, "EUR"), scene.olivia.id
+    scene.do(lambda: program.record_order(told, by=by, at=scene.at))
+    with pytest.raises(signals.SignalRefused, match="You recorded an order of this"):
+        dismiss(scene, friend, Kind.DISPOSABLE, "It is fine.", by=scene.olivia)
+    dismiss(scene, friend, Kind.DISPOSABLE, "It is fine.")
+
+
+def test_a_referrer_corrected_there_and_back_takes_no_signal_and_no_dismissal_away(scene: Scene) -> None:
+    friend = scene.friend("Mal", of=scene.alice, email="mal@mailinator.com")
+    referral = scene.referral(friend)
+    assert referral is not None
+    scene.do(lambda: signals.keep([signals.Finding(referral.id, Kind.MANY_SIGN_UPS, "4")], at=scene.at))
+    dismiss(scene, friend, Kind.DISPOSABLE, "It is fine.")
+    by = scene.olivia.id
+    for right in (scene.carol, scene.alice):
+        scene.do(lambda right=right: program.correct_referrer(referral, right, note="Wrong.", by=by, at=scene.at))
+        assert raised(scene, friend) == {Kind.DISPOSABLE: 40, Kind.MANY_SIGN_UPS: 40}
+        assert assessment(scene, friend) == Assessment.CHECK, "one stands, one is dismissed"
 
 
 def test_nobody_dismisses_a_signal_about_themselves(scene: Scene) -> None:

@@ -126,7 +126,16 @@ def test_days_that_cannot_be_read_are_said_and_the_usual_range_is_shown(query, t
         for path in (*REPORTS, "/admin/reports/lists/clicks"):
             page = owner.get(f"{path}?{query}")
             assert page.status == 200 and "These days could not be read." in page.main
-        assert owner.get(f"/admin/reports/performance.csv?{query}").status == 200
+        file = owner.get(f"/admin/reports/performance.csv?{query}")
+        assert file.status == 302 and "These days could not be read." in owner.get(file.location).main
+
+
+def test_a_file_of_days_that_are_none_leads_back_to_the_page_that_says_so(things, owner):
+    for path in ("reports/performance", "reports/referrers", "reports/links", "reports/lists/orders"):
+        for kind in ("csv", "xlsx"):
+            page = owner.get(f"/admin/{path}.{kind}?from=2026-11-30&to=2026-11-01&_scheme=javascript&_external=1")
+            assert page.status == 302 and page.location.startswith("/admin/reports")
+            assert "These days could not be read." in owner.get(page.location).main
 
 
 def test_wrong_keys_lead_to_the_first_page_and_things_that_are_not_there_to_404(things, owner):

@@ -319,6 +319,13 @@ def test_a_friend_is_given_to_the_right_referrer_with_a_reason(scene, olivia):
 # --- the audit list -------------------------------------------------------------------------------------------
 
 
+def test_an_order_of_somebody_whom_nobody_brought_says_that_it_earned_nothing(scene, tab_of):
+    olivia = tab_of(scene.olivia)
+    page = olivia.get(f"/admin/orders?person={scene.alice.public_id}")
+    said = olivia.submit(page.form("/admin/orders$"), external_id="X-1", amount="64.00").main
+    assert "Nobody brought this customer, so it earned nothing." in said
+
+
 def test_the_audit_list_is_filtered_by_its_address(scene, olivia):
     scene.correct(scene.alice, 500, reason="We forgot.")
     scene.suspend(scene.bob)

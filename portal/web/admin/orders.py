@@ -15,7 +15,7 @@ from portal.core import clock, database
 from portal.core.text import Refusal, marked
 from portal.program import Answer, Reported
 from portal.referrals import referrals
-from portal.rewards import conversions, goals
+from portal.rewards import conversions, goals, rewards
 from portal.rewards.conversions import Conversion, Customer, OrderReport, RefundReport, ReportRefused
 from portal.web import access, inputs, words
 from portal.web.admin.room import blueprint
@@ -115,6 +115,10 @@ def _became(reported: Reported) -> str:
         return gettext("Kept: it counts as soon as this customer is known.")
     if reported.answer == Answer.KNOWN:
         return gettext("This order is there since %(day)s; nothing was changed.", day=words.day(told.received_at))
+    if told.referral is None:
+        return gettext("The order is taken. Nobody brought this customer, so it earned nothing.")
+    if not rewards.of_conversion(told.id):
+        return gettext("The order is taken. It earned nothing; why stands beside it.")
     return gettext("The order is taken. A colleague decides what it earned.")
 
 

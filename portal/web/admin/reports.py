@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, timedelta
 from urllib.parse import urlencode
 
-from flask import abort, render_template, request, url_for
+from flask import abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
@@ -70,6 +70,12 @@ def asked_range(today: date) -> Asked:
         within = Range(today - timedelta(days=int(word if known else USUAL_SPAN) - 1), today)
     tried = bool(request.args.get("from") or request.args.get("to"))
     return Asked(word if known else USUAL_SPAN, within, wrong=tried or not known)
+
+
+def _as_asked() -> dict[str, str]:
+    """What a report was asked for, as it stands in the address."""
+    names = ("from", "to", "range", "by", "referrer", "link", "state")
+    return {name: request.args[name] for name in names if name in request.args}
 
 
 def _seen() -> tuple[Terms, View]:
@@ -228,7 +234,11 @@ def _key() -> behind.Key | None:
 def report_file(report: str, kind: str) -> ResponseReturnValue:
     """A report as a file: all of its lines."""
     current, seen = _seen()
-    within = asked_range(seen.today).within
+    asked = asked_range(seen.today)
+    if asked.wrong:  # the page says what is wrong; a file of other days would not
+        page = "reports" if report == "performance" else f"report_{report}"
+        return redirect(url_for(f".{page}", _external=False, **_as_asked()))
+    within = asked.within
     if report == "performance":
         first = (gettext("From"), gettext("To"))
         pieces = performance_in(seen, within, _step(within)).now.pieces
@@ -280,7 +290,10 @@ def _cells(numbers: Numbers, currency: str) -> list[Cell]:
 def report_list_file(what: str, kind: str) -> ResponseReturnValue:
     """The rows that a number counts, all of them."""
     current, seen = _seen()
-    within, zone, currency = asked_range(seen.today).within, seen.zone, current.currency
+    asked = asked_range(seen.today)
+    if asked.wrong:
+        return redirect(url_for(".report_list", _external=False, what=what, **_as_asked()))
+    within, zone, currency = asked.within, seen.zone, current.currency
     columns = [
         gettext("Day"), gettext("Time"), gettext("Referrer"), gettext("Code"), gettext("Friend"), gettext("Order"),
         gettext("State"), gettext("Amount"), gettext("Taken back"), gettext("Currency"),

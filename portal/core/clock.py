@@ -46,7 +46,7 @@ def noon(day: date, time_zone: str) -> datetime:
 def parse_day(text: str) -> date | None:
     """A day as an address writes it (`2026-11-03`), of the years 2000 to 2199; None for anything else."""
     try:
-        found = date.fromisoformat(text) if len(text) == 10 else None
+        found = date.fromisoformat(text) if len(text) == 10 and "W" not in text else None
     except ValueError:
         return None
     return found if found and 2000 <= found.year < 2200 else None

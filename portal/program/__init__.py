@@ -41,6 +41,7 @@ from portal.program.decisions import (
     hold,
     hold_many,
     note,
+    raise_again,
     reject,
     reject_many,
     undo,

@@ -152,15 +152,26 @@ def undo_at_once(decided_at: datetime, *, by: int, note: str, at: datetime) -> D
 
 def dismiss(referral: Referral, signal: Signal, *, reason: str = "", by: int, at: datetime) -> None:
     """A person has looked, and there is nothing behind a signal: it weighs no more. Raises SignalRefused."""
+    _lock_and_check(referral, signal, by)
+    signals.dismiss(signal, reason=reason, by=by, at=at)
+    note_id = audit.note(reason, by=by, about=referral.referee_id, at=at)
+    audit.write("signal_dismissed", "referral", referral.public_id, by=by, at=at, note_id=note_id, signal=signal.kind)
+
+
+def raise_again(referral: Referral, signal: Signal, *, by: int, at: datetime) -> None:
+    """Takes a dismissal back: the signal weighs what it weighed. Raises SignalRefused."""
+    _lock_and_check(referral, signal, by)
+    signals.raise_again(signal)
+    audit.write("signal_raised_again", "referral", referral.public_id, by=by, at=at, signal=signal.kind)
+
+
+def _lock_and_check(referral: Referral, signal: Signal, by: int) -> None:
     users.lock(referral.referrer_id, referral.referee_id)
     session.refresh(signal)
     if by in (referral.referrer_id, referral.referee_id):
         raise signals.SignalRefused(marked("You are part of this; a colleague looks at it."))
     if conversions.recorded(referral.id, by):
         raise signals.SignalRefused(marked("You recorded an order of this; a colleague looks at it."))
-    signals.dismiss(signal, reason=reason, by=by, at=at)
-    note_id = audit.note(reason, by=by, about=referral.referee_id, at=at)
-    audit.write("signal_dismissed", "referral", referral.public_id, by=by, at=at, note_id=note_id, signal=signal.kind)
 
 
 def note(referral: Referral, text: str, *, by: int, at: datetime) -> None:

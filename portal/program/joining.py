@@ -192,6 +192,7 @@ def report_customer(
         if by_email.external_id is not None:
             raise ReportRefused("external_id", marked("This address is another customer's already."))
         by_email.external_id = customer.external_id
+        audit.write("number_given", "user", by_email.public_id, by=None, at=at, shown=external_id)
         if signed_up_at is not None:
             by_email.signed_up_at = min(by_email.signed_up_at, signed_up_at)
         apply_waiting(customer, by_email, at=at)

@@ -115,6 +115,13 @@ def dismiss(signal: Signal, *, reason: str, by: int, at: datetime) -> None:
     signal.dismissed_at, signal.dismissed_by_id = at, by
 
 
+def raise_again(signal: Signal) -> None:
+    """Takes a dismissal back. Raises SignalRefused if there is none."""
+    if signal.stands:
+        raise SignalRefused(marked("This was not dismissed."))
+    signal.dismissed_at = signal.dismissed_by_id = None
+
+
 def note_assessed(referral_id: int, *, at: datetime) -> None:
     """Notes that a referral was looked at; the first time stands."""
     database.insert_once(Assessed, referral_id=referral_id, at=at)

@@ -31,5 +31,5 @@ def test_the_owner_weighs_a_signal_and_goes_to_the_referrals_behind_a_number(bro
             expect(row.locator(".cell-amount")).to_have_text("off")
             row.get_by_role("link", name="raised").click()
             expect(page.get_by_role("main")).to_contain_text("Only those with the signal “Throw-away address”")
-            expect(page.locator("tbody tr")).to_have_count(2)
+            expect(page.locator("tbody tr")).to_have_count(3)
             context.close()

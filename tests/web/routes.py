@@ -22,7 +22,7 @@ from portal.accounts.users import NOWHERE, User
 from portal.core import database
 from portal.reports import queue
 from portal.reports.queue import Filters
-from portal.rewards import rewards, rules
+from portal.rewards import rewards, rules, signals
 from portal.rewards.rewards import Reward
 from portal.rewards.signals import Assessment
 from portal.sharing import links
@@ -164,6 +164,7 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
         "decide", "/admin/referrals/{raised}/signals/disposable/dismissal", {"reason": "The family's mail."}
     ),
     "admin.draw": ("pay", "/admin/payouts", {"everybody": "yes"}),
+    "admin.signal_return": ("decide", "/admin/referrals/{dismissed}/signals/disposable/return", {}),
     "admin.reminder": ("pay", "/admin/payouts/reminders/{lacking}", {}),
     "admin.add_vouchers": ("pay", "/admin/vouchers", {"value": "5.00", "codes": "GIFT-1\nGIFT-2"}),
     "admin.batch_approval": ("pay", "/admin/payouts/{draft}/approval", {}),
@@ -308,15 +309,21 @@ def _at_the_owners(scene: Scene) -> dict[str, str]:
     referral = scene.referral(paul)
     assert referral is not None
     unpaid, zed = referral.public_id, scene.person("Zed")
-    flagged = scene.referral(scene.friend("Mila", of=scene.finn, email="mila@mailinator.com"))
-    assert flagged is not None
+    flagged, looked_at = (
+        scene.referral(scene.friend(name, of=scene.finn, email=f"{name.lower()}@mailinator.com"))
+        for name in ("Mila", "Mona")
+    )
+    assert flagged is not None and looked_at is not None
+    signal, by = signals.find(looked_at.public_id, "disposable"), scene.rita.id
+    assert signal is not None
+    scene.do(lambda: program.dismiss(looked_at, signal, reason="Looked at.", by=by, at=scene.at))
     scene.do(lambda: program.shut_out(zed, by=number, note="Cheats.", at=scene.at))
     invited = scene.do(
         lambda: program.invite_colleague("jo@example.com", Role.VIEWER, name="Jo", by=number, at=scene.at)
     )
     sent = io.BytesIO(b"external_id,email\nC-78,eight@example.com\n")
     return {
-        "shut_out": zed.public_id, "unpaid": unpaid, "raised": flagged.public_id, "join": scene.secret_for(invited, "join"),
+        "shut_out": zed.public_id, "unpaid": unpaid, "raised": flagged.public_id, "dismissed": looked_at.public_id, "join": scene.secret_for(invited, "join"),
         "upload": uploads.keep(sent, "customers", by=name),
     }  # fmt: skip
 

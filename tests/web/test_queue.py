@@ -142,7 +142,11 @@ def test_a_reviewer_dismisses_a_signal_with_a_reason_that_stands_in_the_story(sc
     assert "Mal" in rita.get("/admin/rewards?assessment=clear").main
     assert rita.get(f"{address}/signals/same_name/dismissal").status in (404, 405)
     finn = tab_of(scene.finn).get(address)
-    assert "Dismissed by Rita" in finn.main
+    assert "Dismissed by Rita" in finn.main and not [one for one in finn.forms if one.action.endswith("/return")]
+    back = form(page, "/return")
+    page = rita.submit(back)
+    assert "Taken back: it weighs again." in page.main and "Check" in page.main
+    assert "This was not dismissed." in rita.submit(back).main
 
 
 def test_a_referral_shows_what_came_before_and_what_was_passed_over(scene, tab_of):

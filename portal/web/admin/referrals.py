@@ -98,6 +98,19 @@ def dismissal(wanted: str, kind: str) -> ResponseReturnValue:
     )
 
 
+@blueprint.post("/referrals/<wanted>/signals/<kind>/return")
+@access.needs("decide")
+def signal_return(wanted: str, kind: str) -> ResponseReturnValue:
+    """Takes a dismissal back."""
+    found = _referral(wanted)
+    signal = signals.find(wanted, kind) or abort(404)
+    return act(
+        lambda: story.raise_again(found, signal, by=access.me().id, at=clock.now()),
+        done=gettext("Taken back: it weighs again."),
+        back=url_for(".referral", wanted=wanted, _anchor="signals"),
+    )
+
+
 @blueprint.post("/claims/<wanted>/answer")
 @access.needs("decide")
 def claim_answer(wanted: str) -> ResponseReturnValue:

@@ -68,12 +68,15 @@ def page(
     filters: Filters, *, after: Reward | None = None, at: datetime, most: int = PAGE
 ) -> tuple[list[Case], Reward | None]:
     """Pending rewards, and the one after which the next page begins if there is one."""
-    query = _pending(filters, at=at).options(*_SHOWN)
+    query = _pending(filters, at=at).with_only_columns(Reward.id)
     if after is not None:
         query = query.where(_beyond(after, filters.order))
-    found = list(session.scalars(query.order_by(*_order(filters.order)).limit(most + 1)).unique())
-    shown = found[:most]
-    return cases(shown), shown[-1] if len(found) > most else None
+    # Which ones by the index alone; what goes with them is joined to those, and not to all that wait.
+    numbers = list(session.scalars(query.order_by(*_order(filters.order)).limit(most + 1)))
+    wanted = sa.select(Reward).options(*_SHOWN).where(Reward.id.in_(numbers[:most]))
+    found = {reward.id: reward for reward in session.scalars(wanted).unique()}
+    shown = [found[number] for number in numbers[:most]]
+    return cases(shown), shown[-1] if len(numbers) > most else None
 
 
 _SHOWN = (

@@ -43,5 +43,5 @@ def create_app(settings: Settings) -> Flask:
     create_web(app, settings, quick)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign] # how WSGI is wrapped
     return app

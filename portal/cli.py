@@ -256,7 +256,7 @@ def _import(path: Path, form: Form) -> None:
 def _watched(found: Iterator[tuple[int, Row | Fault]], bar: object) -> Iterator[tuple[int, Row | Fault]]:
     for number, (line, row) in enumerate(found):
         if number % 100 == 0:
-            bar.update(line - bar.pos)  # type: ignore[attr-defined]
+            bar.update(line - bar.pos)  # type: ignore[attr-defined] # click does not publish its type
         yield line, row
 
 

@@ -52,7 +52,12 @@ class Kind(StrEnum):
     EXPIRED = "expired"
     SIGNAL = "signal"
     DISMISSED = "dismissed"
+    RAISED_AGAIN = "raised_again"
     CORRECTED = "corrected"
+
+
+SIGNAL_VERBS = {"signal_dismissed": Kind.DISMISSED, "signal_raised_again": Kind.RAISED_AGAIN}
+"""What the audit list calls it when a colleague does something about a signal, and what it is here."""
 
 
 @dataclass(frozen=True)
@@ -257,7 +262,7 @@ def _audited(referral: Referral, made: list[Reward]) -> list[Happening]:
         .outerjoin(Note, Note.id == AuditEntry.note_id)
         .where(
             sa.tuple_(AuditEntry.subject_kind, AuditEntry.subject_id).in_(subjects),
-            AuditEntry.verb.in_(("note_made", "hold_lengthened", "referrer_corrected", "signal_dismissed")),
+            AuditEntry.verb.in_(("note_made", "hold_lengthened", "referrer_corrected", *SIGNAL_VERBS)),
         )
     )
     rewards_by_name = {reward.public_id: reward for reward in made}
@@ -265,9 +270,9 @@ def _audited(referral: Referral, made: list[Reward]) -> list[Happening]:
     for entry, actor, text in session.execute(query.order_by(AuditEntry.id)):
         if entry.verb == "referrer_corrected":
             found.append(Happening(entry.at, Kind.CORRECTED, entry, by=actor, note=text or ""))
-        elif entry.verb == "signal_dismissed":
+        elif entry.verb in SIGNAL_VERBS:
             facts = {"signal": entry.details["signal"], "about": kinds.ABOUT[kinds.Kind(entry.details["signal"])]}
-            found.append(Happening(entry.at, Kind.DISMISSED, entry, by=actor, note=text or "", facts=facts))
+            found.append(Happening(entry.at, SIGNAL_VERBS[entry.verb], entry, by=actor, note=text or "", facts=facts))
         elif entry.verb == "note_made":
             found.append(Happening(entry.at, Kind.NOTE, entry, by=actor, note=text or ""))
         else:

@@ -60,4 +60,4 @@ def create_web(app: Flask, settings: Settings, quick: Quick) -> None:
             response.headers["Cache-Control"] = "no-store"
         return response
 
-    app.wsgi_app = Door(app.wsgi_app, settings, quick)  # type: ignore[method-assign]
+    app.wsgi_app = Door(app.wsgi_app, settings, quick)  # type: ignore[method-assign] # how WSGI is wrapped

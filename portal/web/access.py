@@ -86,8 +86,8 @@ def install(app: Flask, settings: Settings) -> None:
     )
     store = SQLAlchemyUserDatastore(db, User, RoleGrant)  # type: ignore[arg-type] # roles are rows of grants
     Security(app, store, login_form=SignInForm, verify_form=OnceMoreForm)
-    app.login_manager.user_loader(_load)  # type: ignore[attr-defined]
-    app.login_manager.request_loader(_nobody)  # type: ignore[attr-defined]
+    app.login_manager.user_loader(_load)  # type: ignore[attr-defined] # put there by Flask-Login
+    app.login_manager.request_loader(_nobody)  # type: ignore[attr-defined] # the same
     app.extensions["browsers"] = Browsers(settings)
     user_logged_in.connect(_signed_in, app)
     user_logged_out.connect(_signed_out, app)
@@ -137,7 +137,7 @@ def needs(permission: str) -> Callable[[Callable[..., ResponseReturnValue]], Cal
                 abort(403)
             return view(*args, **kwargs)
 
-        guarded.permission = permission  # type: ignore[attr-defined]
+        guarded.permission = permission  # type: ignore[attr-defined] # read by the tests of every route
         return guarded
 
     return decorate

@@ -164,7 +164,7 @@ def streamed(pieces: Iterator[bytes], *, kind: str, name: str) -> Response:
 
     Flask's `stream_with_context` would begin inside the request and end after it, where its context is gone.
     """
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    app = current_app._get_current_object()  # type: ignore[attr-defined] # of werkzeug's proxy
     own = contextvars.Context()
 
     def sent() -> Generator[bytes]:

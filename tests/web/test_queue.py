@@ -146,6 +146,7 @@ def test_a_reviewer_dismisses_a_signal_with_a_reason_that_stands_in_the_story(sc
     back = form(page, "/return")
     page = rita.submit(back)
     assert "Taken back: it weighs again." in page.main and "Check" in page.main
+    assert "Rita lets a signal weigh again: Throw-away address" in page.main
     assert "This was not dismissed." in rita.submit(back).main
 
 

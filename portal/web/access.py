@@ -137,7 +137,6 @@ def needs(permission: str) -> Callable[[Callable[..., ResponseReturnValue]], Cal
                 abort(403)
             return view(*args, **kwargs)
 
-        guarded.permission = permission  # type: ignore[attr-defined] # read by the tests of every route
         return guarded
 
     return decorate

@@ -5,7 +5,8 @@ Each writes a row to the outbox, in the same transaction.
 Invariant: one mail of a kind about one thing to one person, however often the verb is called.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -23,9 +24,10 @@ from portal.payouts.methods import Method
 from portal.payouts.payouts import Payout
 from portal.referrals.claims import Claim
 from portal.referrals.referrals import Referral
-from portal.rewards import rewards
+from portal.rewards import decisions, rewards
 from portal.rewards.appeals import Appeal
 from portal.rewards.corrections import Correction
+from portal.rewards.decisions import Approval, Decision, Verdict
 from portal.rewards.rewards import Reward
 
 
@@ -68,10 +70,14 @@ def _mails(
 ) -> None:
     """Renders `templates/mail/<kind>.txt` for each (addressee, what it is about, facts), in their language: the first
     line is the subject. Moments among the facts are told as days."""
+    outbox.put_all(kind, about_kind, _written(kind, letters), secret=secret, at=at)
+
+
+def _written(kind: str, letters: Iterable[tuple[User, str, dict[str, Any]]]) -> list[outbox.Letter]:
     current = terms.current()
     zone, program = (current.time_zone, current.program_name) if current else ("UTC", "")
     rendered: dict[tuple[Any, ...], tuple[str, str]] = {}  # of many that are told at once, most are told the same
-    put = []
+    written = []
     for user, about_id, facts in letters:
         spoken = language.spoken(user.language)
         same = (spoken, user.first_name, *facts.values())
@@ -79,8 +85,8 @@ def _mails(
             rendered[same] = _rendered(kind, spoken, zone, program=program, name=user.first_name, **facts)
         subject, body = rendered[same]
         to_hash = text.keyed_hash(Office.hash_key, user.email.lower())
-        put.append(outbox.Letter(to=user.email, to_hash=to_hash, subject=subject, text=body, about_id=about_id))
-    outbox.put_all(kind, about_kind, put, secret=secret, at=at)
+        written.append(outbox.Letter(to=user.email, to_hash=to_hash, subject=subject, text=body, about_id=about_id))
+    return written
 
 
 def _rendered(kind: str, spoken: str, zone: str, /, **facts: Any) -> tuple[str, str]:
@@ -161,35 +167,59 @@ def appeal_answered(appeal: Appeal, reward: Reward, *, at: datetime) -> None:
     _mail("appeal_answered", reward.person, "appeal", appeal.public_id, at=at, answer=appeal.answer)
 
 
-def rewards_approved(chosen: Sequence[Reward], *, at: datetime) -> None:
-    """To whoever gets one: one mail for each approval."""
-    numbers = rewards.decided_times([reward.id for reward in chosen])
-    _mails(
-        "reward_approved", "reward",
-        [
-            (
-                reward.person,
-                f"{reward.public_id} {numbers[reward.id]}",
-                {"amount": _amount(reward.person, left, reward.currency), "on_hold": reward.hold_until > at,
-                 "until": reward.hold_until},
-            )
-            for reward, left in zip(chosen, rewards.lefts(chosen), strict=True)
-        ],
-        at=at,
-    )  # fmt: skip
+def rewards_approved(reward_ids: Collection[int], *, at: datetime) -> None:
+    """To everybody who gets some: one mail for all that was approved in one act."""
+    people = rewards.people_of(reward_ids)
+    _mails("reward_approved", "approval", _of_approvals(decisions.approvals(at, people), people, at), at=at)
 
 
-def reward_rejected(reward: Reward, told: str, *, at: datetime) -> None:
-    """To whoever was to get it, in the words the reviewer chose."""
-    number = rewards.decided_times([reward.id])[reward.id]
-    _mail("reward_rejected", reward.person, "reward", f"{reward.public_id} {number}", at=at,
-          told=_ready(reward.person, told))  # fmt: skip
+def _of_approvals(
+    given: Iterable[Approval], people: Mapping[int, User], at: datetime
+) -> Iterator[tuple[User, str, dict[str, Any]]]:
+    for one in given:
+        person = people[one.person_id]
+        yield (
+            person,
+            decisions.name_of_act(person, at, one.currency),
+            {"many": one.many, "until": one.until}
+            | {
+                name: _amount(person, minor, one.currency) if minor else ""
+                for name, minor in (
+                    ("amount", one.amount_minor),
+                    ("on_hold", one.on_hold_minor),
+                    ("ready", one.amount_minor - one.on_hold_minor),
+                )
+            },
+        )
 
 
-def decision_taken_back(reward: Reward, number: int) -> None:
-    """What was decided a moment ago is told to nobody, if the mail about it has not gone out yet."""
-    for kind in ("reward_approved", "reward_rejected"):
-        outbox.withdraw(kind, "reward", f"{reward.public_id} {number}")
+def rewards_rejected(chosen: Sequence[Reward], told: str, *, at: datetime) -> None:
+    """To whoever was to get one, in the words the reviewer chose."""
+    numbers = decisions.decided_times([reward.id for reward in chosen])
+    letters = (
+        (reward.person, f"{reward.public_id} {numbers[reward.id]}", {"told": _ready(reward.person, told)})
+        for reward in chosen
+    )
+    _mails("reward_rejected", "reward", letters, at=at)
+
+
+def decisions_taken_back(taken_back: Iterable[tuple[Reward, Decision]]) -> None:
+    """What was decided a moment ago is told to nobody, if the mail about it has not gone out yet; one about several
+    approvals tells of those that still stand."""
+    rejected, approved = [], defaultdict[datetime, list[Reward]](list)
+    for reward, decision in taken_back:
+        if decision.verdict == Verdict.REJECT:
+            rejected.append(f"{reward.public_id} {decision.number}")
+        else:
+            approved[decision.at].append(reward)
+    outbox.withdraw("reward_rejected", "reward", rejected)
+    for at, chosen in approved.items():
+        people = {reward.person_id: reward.person for reward in chosen}
+        still = list(_of_approvals(decisions.approvals(at, people), people, at))
+        for letter in _written("reward_approved", still):
+            outbox.rewrite("reward_approved", "approval", letter)
+        all_ = {decisions.name_of_act(reward.person, at, reward.currency) for reward in chosen}
+        outbox.withdraw("reward_approved", "approval", all_.difference(about for _, about, _ in still))
 
 
 def balance_corrected(correction: Correction, *, at: datetime) -> None:

@@ -46,7 +46,7 @@ def approve_and_release() -> int:
     """Approves what the terms allow, then makes ready what was held; gives how many rewards moved."""
     at = clock.now()
     with database.writing():
-        approved = program.approve_clear(at=at)
+        approved = program.approve_by_terms(at=at)
     with database.writing():
         return approved + program.release_due(at=at)
 

@@ -17,8 +17,9 @@ from portal.program import Refunded, Reported
 from portal.rewards import goals, ledger
 from portal.rewards.conversions import Customer, OrderReport, RefundReport
 from portal.rewards.corrections import Correction
+from portal.rewards.decisions import Reason
 from portal.rewards.ledger import Bucket
-from portal.rewards.rewards import Reason, Reward
+from portal.rewards.rewards import Reward
 from tests.cast import NOON, PASSWORD, Cast
 from tests.offers import EVERY, REFEREE, REFERRER, fixed, milestone, offer, share
 

@@ -18,8 +18,9 @@ from portal.payouts.payouts import State as PayoutState
 from portal.referrals.referrals import Referral
 from portal.reports import books, referrer
 from portal.rewards import ledger
+from portal.rewards.decisions import Decision
 from portal.rewards.ledger import Transfer
-from portal.rewards.rewards import Decision, Reward, State
+from portal.rewards.rewards import Reward, State
 
 
 def check() -> None:

@@ -49,13 +49,18 @@ database.append_only(AuditEntry)
 
 def note(text: str, *, by: int | None, about: int | None, at: datetime, longest: int = 500) -> int | None:
     """Keeps a free text and gives its row number; None for an empty one."""
+    return note_about([about], text, by=by, at=at, longest=longest).get(about)
+
+
+def note_about(
+    people: Collection[int | None], text: str, *, by: int | None, at: datetime, longest: int = 500
+) -> dict[int | None, int]:
+    """Keeps a free text about each of these people, in one statement: person -> row number; none for an empty one."""
     cleaned = one_line(text, longest)
     if not cleaned:
-        return None
-    kept = Note(author_id=by, about_user_id=about, text=cleaned, written_at=at)
-    session.add(kept)
-    session.flush()
-    return kept.id
+        return {}
+    rows = [{"author_id": by, "about_user_id": person, "text": cleaned, "written_at": at} for person in people]
+    return dict(database.insert_all(Note, rows, Note.about_user_id, Note.id))
 
 
 def write(
@@ -83,12 +88,13 @@ def write(
 
 
 def write_all(
-    verb: str, subject_kind: str, lines: Iterable[tuple[str, dict[str, Any]]], *, by: int | None, at: datetime,
-    note_id: int | None = None,
+    verb: str, subject_kind: str, lines: Iterable[tuple[str, dict[str, Any], int | None]], *, by: int | None,
+    at: datetime,
 ) -> None:  # fmt: skip
-    """Adds a line for each thing, of its public id and details, in one statement."""
-    common = {"at": at, "actor_id": by, "verb": verb, "subject_kind": subject_kind, "note_id": note_id}
-    database.insert_all(AuditEntry, [common | {"subject_id": name, "details": details} for name, details in lines])
+    """Adds a line for each thing, of its public id, details and note, in one statement."""
+    common: dict[str, Any] = {"at": at, "actor_id": by, "verb": verb, "subject_kind": subject_kind}
+    rows = [common | {"subject_id": name, "details": details, "note_id": note} for name, details, note in lines]
+    database.insert_all(AuditEntry, rows)
 
 
 def latest(verb: str, subject_kind: str, subject_ids: Collection[str]) -> dict[str, datetime]:

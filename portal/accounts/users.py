@@ -8,7 +8,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import email_validator
 import sqlalchemy as sa
@@ -141,6 +141,11 @@ class User(Model, UserMixin):
         user = session.get(cls, number)
         assert user is not None
         return user
+
+
+def in_good_standing(person: Any) -> sa.ColumnElement[bool]:
+    """For queries over people, `User` or an alias of it: the same as `User.in_good_standing`."""
+    return sa.and_(person.suspended_at.is_(None), person.shut_out_at.is_(None), person.erased_at.is_(None))
 
 
 def clean_email(text: str) -> str:

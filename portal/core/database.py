@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -237,6 +238,7 @@ def insert_all(model: type[Any], rows: Sequence[dict[str, Any]], *returning: Any
     order."""
     if not rows:
         return []
+    session.flush()  # what the rows refer to
     statement = _insert_unless_there(model.__table__)  # of the table: the mapper would look at each value of each row
     if not returning:
         session.execute(statement, list(rows))
@@ -244,12 +246,29 @@ def insert_all(model: type[Any], rows: Sequence[dict[str, Any]], *returning: Any
     return list(session.execute(statement.returning(*returning), list(rows)))
 
 
-def _insert_unless_there(into: Any) -> Any:
+def insert_from(model: type[Any], columns: Sequence[str], rows: sa.Select[Any]) -> Any:
+    """A statement that inserts what a query finds, unless a UNIQUE rule says that it is there. The query needs a
+    WHERE, without which SQLite would take the end for part of a join."""
+    return _insert_unless_there(model.__table__, columns, rows)
+
+
+def _insert_unless_there(into: Any, columns: Sequence[str] = (), rows: sa.Select[Any] | None = None) -> Any:
     """ON CONFLICT DO NOTHING: of eight at once one inserts, the others wait for it and then see its row.
 
-    The rows go beside the statement, not in it: so it is built and compiled once for all.
+    Rows that are given go beside the statement, not in it: so it is built and compiled once for all.
     """
-    return (sqlite.insert if is_sqlite() else postgresql.insert)(into).on_conflict_do_nothing()
+    insert = (sqlite.insert if is_sqlite() else postgresql.insert)(into)
+    if rows is not None:
+        insert = insert.from_select(columns, rows, include_defaults=False)
+    return insert.on_conflict_do_nothing()
+
+
+def joined(*parts: Any) -> sa.ColumnElement[str]:
+    """For queries: texts and columns written one after another."""
+    texts: list[sa.ColumnElement[str]] = [
+        sa.literal(part) if isinstance(part, str) else sa.cast(part, sa.Text) for part in parts
+    ]
+    return reduce(lambda before, text: before.concat(text), texts)
 
 
 def given(name: str, **columns: Any) -> sa.CTE:
@@ -271,14 +290,14 @@ def given(name: str, **columns: Any) -> sa.CTE:
 
 def told(rows: Iterable[Sequence[Any]]) -> str:
     """Rows as `given` takes them: moments as both databases read and compare them."""
-    return json.dumps([[_told(value) for value in row] for row in rows])
+    return json.dumps(list(rows), default=_told)
 
 
-def _told(value: Any) -> Any:
+def _told(value: date) -> str:
     if isinstance(value, datetime):
         plain = value.astimezone(UTC)
         return plain.replace(tzinfo=None).isoformat(" ", "microseconds") if is_sqlite() else plain.isoformat()
-    return value.isoformat() if isinstance(value, date) else value
+    return value.isoformat()
 
 
 def unindexed(column: Any) -> Any:

@@ -6,7 +6,7 @@ link) is wiped from the row once it has gone out.
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -85,10 +85,17 @@ def put_all(kind: str, about_kind: str, letters: Iterable[Letter], *, at: dateti
     return [name for (name,) in database.insert_all(Message, rows, Message.public_id)]
 
 
-def withdraw(kind: str, about_kind: str, about_id: str) -> None:
-    """Keeps back a mail that has not gone out yet, since what it tells of is no longer so."""
-    mine = (Message.kind == kind, Message.about_kind == about_kind, Message.about_id == about_id)
+def withdraw(kind: str, about_kind: str, about_ids: Collection[str]) -> None:
+    """Keeps back mails that have not gone out yet, since what they tell of is no longer so."""
+    mine = (Message.kind == kind, Message.about_kind == about_kind, Message.about_id.in_(about_ids))
     session.execute(sa.update(Message).where(*mine, Message.state == State.QUEUED).values(state=State.WITHDRAWN))
+
+
+def rewrite(kind: str, about_kind: str, letter: Letter) -> None:
+    """Has a mail that has not gone out yet say something else, since what it tells of is no longer quite so."""
+    mine = (Message.kind == kind, Message.about_kind == about_kind, Message.about_id == letter.about_id)
+    told = {"subject": one_line(letter.subject, 200), "text": letter.text}
+    session.execute(sa.update(Message).where(*mine, Message.state == State.QUEUED).values(told))
 
 
 def claim(*, at: datetime, most: int = 20) -> list[Message]:

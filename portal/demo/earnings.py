@@ -9,7 +9,7 @@ from portal.core.database import session
 from portal.demo.people import BATCHES, FINN, FRIENDS, OLIVIA, RITA, VOUCHERS, Friend, Run
 from portal.demo.storyteller import Step, Storyteller
 from portal.payouts.payouts import Batch
-from portal.rewards.rewards import Reason
+from portal.rewards.decisions import Reason
 
 TOLD = {
     Reason.EXISTING_CUSTOMER: "A referral counts for somebody who was not a customer before.",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from portal.accounts.roles import Role
 from portal.payouts.methods import Kind
-from portal.rewards.rewards import Reason
+from portal.rewards.decisions import Reason
 
 BEGAN = 92
 """When the program was opened."""

@@ -458,6 +458,14 @@ def sent_of(referral_id: int) -> bool:
     return session.scalar(query.limit(1)) is not None
 
 
+def of_rewards(reward_ids: Collection[int]) -> set[int]:
+    """Which of these rewards have a line that stands, their own or a clawback's."""
+    about = sa.func.coalesce(Line.reward_id, Clawback.reward_id)
+    query = sa.select(about).outerjoin(Clawback, Clawback.id == Line.clawback_id)
+    mine = sa.or_(Line.reward_id.in_(reward_ids), Clawback.reward_id.in_(reward_ids))
+    return set(session.scalars(query.where(mine, Line.returned_at.is_(None))))
+
+
 def lines_about(reward: Reward) -> list[Line]:
     """The lines that stand for a reward: its own and its clawbacks', which may be in another payout."""
     query = (

@@ -34,7 +34,7 @@ from portal.program.decisions import (
     answer_appeal,
     appeal,
     approve,
-    approve_clear,
+    approve_by_terms,
     approve_many,
     approve_shown,
     dismiss,

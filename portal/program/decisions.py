@@ -1,6 +1,6 @@
 """What people decide about rewards: approve, reject, hold, undo, answer; one, many, or by the terms."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,17 +14,19 @@ from portal.program.orders import both_in_good_standing
 from portal.referrals.referrals import Referral
 from portal.reports import queue
 from portal.reports.queue import Filters
-from portal.rewards import appeals, conversions, rewards, signals
+from portal.rewards import appeals, conversions, decisions, rewards, signals
 from portal.rewards.appeals import Appeal
-from portal.rewards.rewards import Reason, Reward
+from portal.rewards.decisions import DecisionRefused, Reason
+from portal.rewards.rewards import Reward
 from portal.rewards.signals import Signal
 
 
 @dataclass(frozen=True)
 class Decided:
-    """What became of many that were to be decided at once: each that could not be is told, the others stand."""
+    """What became of many that were to be decided at once, by row numbers: each that could not be is told, the others
+    stand."""
 
-    done: list[Reward]
+    done: list[int]
     refused: list[Refusal]
 
 
@@ -36,24 +38,34 @@ def approve(reward_id: int, *, by: int | None, at: datetime) -> Reward:
     return _one(approve_many([reward_id], by=by, at=at))
 
 
+def approve_many(reward_ids: Collection[int], *, by: int | None, at: datetime) -> Decided:
+    """Approves pending rewards, as `approve` does one; what cannot be is left as it is."""
+    rewards.lock(reward_ids)
+    done = decisions.approve(reward_ids, by=by, at=at)
+    if done:
+        decisions.release(done, at=at)
+        notices.rewards_approved(done, at=at)
+    others = rewards.read(set(reward_ids).difference(done))
+    decided = _sifted(others, lambda reward: decisions.check_approval(reward, by))
+    assert not decided.done, "what may be approved is"
+    return Decided(done, decided.refused)
+
+
 def _one(decided: Decided) -> Reward:
     if decided.refused:
         raise decided.refused[0]
-    return decided.done[0]
+    return session.get_one(Reward, decided.done[0])
 
 
-def approve_many(reward_ids: Sequence[int], *, by: int | None, at: datetime) -> Decided:
-    """Approves pending rewards, as `approve` does one; what cannot be is left as it is."""
+def _sifted(chosen: Iterable[Reward], check: Callable[[Reward], object]) -> Decided:
+    """Those that pass a check, and why the others do not."""
     decided = Decided([], [])
-    for reward in rewards.locked(reward_ids):
+    for reward in chosen:
         try:
-            rewards.check_approval(reward, by)
-            decided.done.append(reward)
-        except rewards.DecisionRefused as refusal:
+            check(reward)
+            decided.done.append(reward.id)
+        except DecisionRefused as refusal:
             decided.refused.append(refusal)
-    rewards.approve(decided.done, by=by, at=at)
-    notices.rewards_approved(decided.done, at=at)
-    rewards.release(decided.done, at=at)
     return decided
 
 
@@ -62,14 +74,14 @@ def approve_shown(wanted: Filters, *, mark: str, by: int, at: datetime) -> Decid
 
     Raises DecisionRefused if one has come, gone or changed since; then nothing is approved.
     """
-    rewards.locked(queue.tally(wanted, for_id=by, at=at).reward_ids)
+    rewards.lock(queue.tally(wanted, for_id=by, at=at).reward_ids)
     tally = queue.tally(wanted, for_id=by, at=at)
     if tally.mark != mark:
-        raise rewards.DecisionRefused(marked("This has changed since you looked: nothing was approved. Look again."))
+        raise DecisionRefused(marked("This has changed since you looked: nothing was approved. Look again."))
     return approve_many(tally.reward_ids, by=by, at=at)
 
 
-def approve_clear(*, at: datetime) -> int:
+def approve_by_terms(*, at: datetime) -> int:
     """Approves what the terms say needs no person: Clear, without even a light signal, below the limit, its hold
     passed, budget left. Gives how many."""
     terms = terms_.current()
@@ -90,53 +102,38 @@ def approve_clear(*, at: datetime) -> int:
 
 def reject(reward_id: int, *, by: int, reason: Reason, told: str, note: str = "", at: datetime) -> Reward:
     """Rejects a pending reward. `told` is what its person reads, `note` is for colleagues. Raises DecisionRefused."""
-    reward = _locked(reward_id)
-    rewards.reject(reward, by=by, reason=reason, told=told, note=note, at=at)
-    notices.reward_rejected(reward, told, at=at)
-    return reward
+    return _one(reject_many([reward_id], by=by, reason=reason, told=told, note=note, at=at))
 
 
 def reject_many(
-    reward_ids: Sequence[int], *, by: int, reason: Reason, told: str, note: str = "", at: datetime
+    reward_ids: Collection[int], *, by: int, reason: Reason, told: str, note: str = "", at: datetime
 ) -> Decided:
-    """Rejects pending rewards for one reason and in the same words; what cannot be is left as it is."""
-    return _each(reward_ids, lambda number: reject(number, by=by, reason=reason, told=told, note=note, at=at))
+    """Rejects pending rewards for one reason and in the same words; what cannot be is left as it is. Raises
+    DecisionRefused without words."""
+    chosen = rewards.locked(reward_ids)
+    decided = _sifted(chosen, lambda reward: decisions.check_rejection(reward, by))
+    going = _of(chosen, decided)
+    decisions.reject(going, by=by, reason=reason, told=told, note=note, at=at)
+    notices.rewards_rejected(going, told, at=at)
+    return decided
 
 
 def hold(reward_id: int, *, until: datetime, note: str, by: int, at: datetime) -> Reward:
     """Holds a reward that is not ready to pay for longer, for a reason that colleagues read. Raises DecisionRefused."""
-    reward = _locked(reward_id)
-    rewards.hold(reward, until=until, note=note, by=by, at=at)
-    return reward
+    return _one(hold_many([reward_id], until=until, note=note, by=by, at=at))
 
 
-def hold_many(reward_ids: Sequence[int], *, until: datetime, note: str, by: int, at: datetime) -> Decided:
-    """Holds several; what cannot be is left as it is."""
-    return _each(reward_ids, lambda number: hold(number, until=until, note=note, by=by, at=at))
-
-
-def _each(reward_ids: Sequence[int], verb: Callable[[int], Reward]) -> Decided:
-    """A verb that refuses before it has changed anything, for each; in one order, so that nobody waits in a ring."""
-    decided = Decided([], [])
-    rewards.locked(reward_ids)
-    for number in sorted(set(reward_ids)):
-        try:
-            decided.done.append(verb(number))
-        except rewards.DecisionRefused as refusal:
-            decided.refused.append(refusal)
+def hold_many(reward_ids: Collection[int], *, until: datetime, note: str, by: int, at: datetime) -> Decided:
+    """Holds several; what cannot be is left as it is. Raises DecisionRefused without a reason."""
+    chosen = rewards.locked(reward_ids)
+    decided = _sifted(chosen, lambda reward: decisions.check_hold(reward, by, until=until, at=at))
+    decisions.hold(_of(chosen, decided), until=until, note=note, by=by, at=at)
     return decided
 
 
 def undo(reward_id: int, *, by: int, note: str, at: datetime) -> Reward:
     """Takes a decision back, until its payout is exported; its line then leaves the batch. Raises DecisionRefused."""
-    reward = _locked(reward_id)
-    if payouts.is_out(reward):
-        raise rewards.DecisionRefused(marked("Its payout is out already. From here on only refunds take back."))
-    rewards.check_undo(reward, by)
-    payouts.withdraw(reward, at=at)
-    notices.decision_taken_back(reward, rewards.undo(reward, by=by, note=note, at=at))
-    _catch_up(reward, at=at)
-    return reward
+    return _one(_undo_many([reward_id], by=by, note=note, at=at))
 
 
 AT_ONCE = timedelta(minutes=2)
@@ -146,8 +143,34 @@ AT_ONCE = timedelta(minutes=2)
 def undo_at_once(decided_at: datetime, *, by: int, note: str, at: datetime) -> Decided:
     """Takes back what somebody decided in one act a moment ago, one reward or many. Raises DecisionRefused later on."""
     if not decided_at <= at <= decided_at + AT_ONCE:
-        raise rewards.DecisionRefused(marked("It is too late for this. Take it back on the page of the referral."))
-    return _each(rewards.decided_by(by, decided_at), lambda number: undo(number, by=by, note=note, at=at))
+        raise DecisionRefused(marked("It is too late for this. Take it back on the page of the referral."))
+    return _undo_many(decisions.decided_by(by, decided_at), by=by, note=note, at=at)
+
+
+def _undo_many(reward_ids: Collection[int], *, by: int, note: str, at: datetime) -> Decided:
+    chosen = rewards.locked(reward_ids)
+    in_payouts = payouts.of_rewards(reward_ids)
+
+    def check(reward: Reward) -> None:
+        if reward.id in in_payouts and payouts.is_out(reward):
+            raise DecisionRefused(marked("Its payout is out already. From here on only refunds take back."))
+        decisions.check_undo(reward, by)
+
+    decided = _sifted(chosen, check)
+    going = _of(chosen, decided)
+    for reward in going:
+        if reward.id in in_payouts:
+            payouts.withdraw(reward, at=at)
+    taken_back = decisions.last_of(decided.done)
+    decisions.undo(going, by=by, note=note, at=at)
+    notices.decisions_taken_back((reward, taken_back[reward.id]) for reward in going)
+    _catch_up(going, at=at)
+    return decided
+
+
+def _of(chosen: Iterable[Reward], decided: Decided) -> list[Reward]:
+    passed = set(decided.done)
+    return [reward for reward in chosen if reward.id in passed]
 
 
 def dismiss(referral: Referral, signal: Signal, *, reason: str = "", by: int, at: datetime) -> None:
@@ -178,16 +201,18 @@ def note(referral: Referral, text: str, *, by: int, at: datetime) -> None:
     """A colleague notes something about a referral, for colleagues. Raises DecisionRefused for an empty note."""
     note_id = audit.note(text, by=by, about=referral.referee_id, at=at, longest=1000)
     if note_id is None:
-        raise rewards.DecisionRefused(marked("Write something."))
+        raise DecisionRefused(marked("Write something."))
     audit.write("note_made", "referral", referral.public_id, by=by, at=at, note_id=note_id)
 
 
-def _catch_up(reward: Reward, *, at: datetime) -> None:
-    """What was given back of the order while the reward was rejected counts again with the reward."""
-    given_back = conversions.refunds_for(reward.conversion)
-    if given_back:
-        rewards.take_back(reward, given_back[-1], *conversions.refunded(reward.conversion), at=at)
-        rewards.reverse(reward, at=at)
+def _catch_up(chosen: Sequence[Reward], *, at: datetime) -> None:
+    """What was given back of the orders while their rewards were rejected counts again with the rewards."""
+    with_refunds = conversions.with_refunds(reward.conversion_id for reward in chosen)
+    for reward in chosen:
+        if reward.conversion_id in with_refunds:
+            given_back = conversions.refunds_for(reward.conversion)
+            rewards.take_back(reward, given_back[-1], *conversions.refunded(reward.conversion), at=at)
+            rewards.reverse(reward, at=at)
 
 
 def appeal(reward: Reward, text: str, *, by: int, at: datetime) -> Appeal:
@@ -206,4 +231,5 @@ def answer_appeal(appeal: Appeal, text: str, *, by: int, at: datetime) -> None:
 
 
 def _locked(reward_id: int) -> Reward:
-    return rewards.locked([reward_id])[0]
+    (reward,) = rewards.locked([reward_id])
+    return reward

@@ -11,7 +11,7 @@ from portal.core.text import marked
 from portal.payouts import methods, payouts, results, vouchers
 from portal.payouts.payouts import Batch, Payout
 from portal.payouts.results import Checked, Result
-from portal.rewards import corrections, looks, rewards
+from portal.rewards import corrections, decisions, looks, rewards
 from portal.rewards.corrections import Correction
 
 # --- release --------------------------------------------------------------------------------------------------
@@ -19,7 +19,9 @@ from portal.rewards.corrections import Correction
 
 def release_due(*, at: datetime) -> int:
     """Makes approved rewards whose hold has passed ready to pay. Gives how many."""
-    return rewards.release(rewards.locked(rewards.due_for_release(at=at)), at=at)
+    due = rewards.due_for_release(at=at)
+    rewards.lock(due)
+    return decisions.release(due, at=at)
 
 
 # --- pay ------------------------------------------------------------------------------------------------------

@@ -14,9 +14,10 @@ from portal.program.orders import SUSPENDED, apply, take_back
 from portal.referrals import claims, referrals
 from portal.referrals.attribution import Attribution, How
 from portal.referrals.referrals import Referral, ReferralRefused
-from portal.rewards import conversions, earning, looks, rewards
+from portal.rewards import conversions, decisions, earning, looks, rewards
 from portal.rewards.conversions import Conversion, Customer
-from portal.rewards.rewards import Reason, Reward
+from portal.rewards.decisions import Reason
+from portal.rewards.rewards import Reward
 from portal.sharing import links
 
 
@@ -77,8 +78,8 @@ def correct_referrer(referral: Referral, referrer: User, *, note: str, by: int, 
     audit.write("referrer_corrected", "referral", referral.public_id, by=by, at=at, note_id=why,
                 was=former.public_id, now=referrer.public_id)  # fmt: skip
     for reward in rewards.of_referral(referral.id):
-        if reward.person_id == referrer.id and rewards.of_other_referrer(reward):
-            rewards.undo(reward, by=by, note=note, at=at)
+        if reward.person_id == referrer.id and decisions.of_other_referrer(reward):
+            decisions.undo([reward], by=by, note=note, at=at)
     for conversion in conversions.of_customer(referee.id):
         _earn_for_another(conversion, referral, at=at)
     if referee.known:
@@ -102,10 +103,10 @@ def _turn_away(reward: Reward, *, note: str, by: int, at: datetime) -> None:
     """Takes back what the wrong referrer earned; its line leaves the batch."""
     payouts.withdraw(reward, at=at)
     if reward.state == rewards.State.APPROVED:
-        rewards.undo(reward, by=by, note=note, at=at)
-    told = rewards.TOLD_OF_OTHER_REFERRER
-    rewards.reject(reward, by=by, reason=Reason.OTHER_REFERRER, told=told, note=note, at=at)
-    notices.reward_rejected(reward, told, at=at)
+        decisions.undo([reward], by=by, note=note, at=at)
+    told = decisions.TOLD_OF_OTHER_REFERRER
+    decisions.reject([reward], by=by, reason=Reason.OTHER_REFERRER, told=told, note=note, at=at)
+    notices.rewards_rejected([reward], told, at=at)
 
 
 def _lock_all_of(referee: User, *referrers: User) -> None:

@@ -11,8 +11,9 @@ from portal.payouts.payouts import Line, Payout
 from portal.payouts.payouts import State as PayoutState
 from portal.rewards import ledger
 from portal.rewards.corrections import Correction
+from portal.rewards.decisions import Decision
 from portal.rewards.ledger import Bucket, Cause, Transfer
-from portal.rewards.rewards import Clawback, Decision, Reward, State
+from portal.rewards.rewards import Clawback, Reward, State
 
 BUCKETS = (Bucket.PENDING, Bucket.APPROVED, Bucket.PAYABLE, Bucket.IN_PAYOUT, Bucket.PAID)
 

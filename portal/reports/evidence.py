@@ -19,10 +19,11 @@ from portal.payouts.payouts import Batch, Line, Payout
 from portal.referrals.claims import Claim
 from portal.referrals.referrals import Referral
 from portal.reports import queue
-from portal.rewards import appeals, kinds, rewards, signals
+from portal.rewards import appeals, decisions, kinds, signals
 from portal.rewards.appeals import Appeal
 from portal.rewards.conversions import Conversion, Refund
-from portal.rewards.rewards import Clawback, Decision, Reward
+from portal.rewards.decisions import Decision, Verdict
+from portal.rewards.rewards import Clawback, Reward
 from portal.rewards.signals import Assessment, Signal
 from portal.sharing.clicks import Click
 from portal.sharing.links import Code, Link
@@ -123,8 +124,8 @@ def of(referral: Referral) -> Evidence:
     """Gathers what is known about a referral."""
     made = list(session.scalars(sa.select(Reward).where(Reward.referral_id == referral.id).order_by(Reward.id)))
     conversions = _conversions(referral)
-    touches, lines, mails = _touches(referral), _lines(made), _mails(referral, made)
     judged = _judged(made)
+    touches, lines, mails = _touches(referral), _lines(made), _mails(referral, judged)
     raised = signals.of_referral(referral.id)
     told: list[Happening] = [
         *(Happening(touch.click.at, Kind.CLICK, touch) for touch in touches),
@@ -281,19 +282,23 @@ def _audited(referral: Referral, made: list[Reward]) -> list[Happening]:
     return found
 
 
-def _mails(referral: Referral, made: list[Reward]) -> list[Message]:
+def _mails(referral: Referral, judged: list[Judged]) -> list[Message]:
     """What the portal wrote about this referral, to whomever."""
-    times = rewards.decided_times([reward.id for reward in made])
-    about_rewards = [
-        f"{reward.public_id} {number}" for reward in made for number in range(1, times.get(reward.id, 0) + 1)
-    ]
+    about_rejections, about_approvals = [], []
+    for one in judged:
+        reward = one.case.reward
+        for decision in one.decisions:
+            if decision.verdict == Verdict.REJECT:
+                about_rejections.append(f"{reward.public_id} {decision.number}")
+            elif decision.verdict == Verdict.APPROVE:
+                about_approvals.append(decisions.name_of_act(reward.person, decision.at, reward.currency))
     asked = session.scalars(
-        sa.select(Appeal.public_id).where(Appeal.reward_id.in_([reward.id for reward in made]))
+        sa.select(Appeal.public_id).where(Appeal.reward_id.in_([one.case.reward.id for one in judged]))
     ).all()
     about = {
         "friend_joined": ("referral", [referral.public_id]),
-        "reward_approved": ("reward", about_rewards),
-        "reward_rejected": ("reward", about_rewards),
+        "reward_approved": ("approval", about_approvals),
+        "reward_rejected": ("reward", about_rejections),
         "appeal_answered": ("appeal", list(asked)),
     }
     wanted = sa.or_(

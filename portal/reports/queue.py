@@ -17,7 +17,7 @@ from portal.accounts.users import User
 from portal.core import clock
 from portal.core.database import session
 from portal.referrals.referrals import Referral
-from portal.rewards import rewards, signals
+from portal.rewards import decisions, signals
 from portal.rewards.conversions import Conversion
 from portal.rewards.rewards import Clawback, Reward, State
 from portal.rewards.rules import Beneficiary
@@ -226,6 +226,6 @@ def standing(*, at: datetime) -> Standing:
     pending, oldest = session.execute(
         sa.select(sa.func.count(), sa.func.min(Reward.made_at)).where(Reward.state == State.PENDING)
     ).one()
-    waited = rewards.waited_since(at - clock.days(1))
+    waited = decisions.waited_since(at - clock.days(1))
     longest = max((int(span.total_seconds() // 3600) for span in waited), default=0)
     return Standing(pending, oldest, len(waited), longest)

@@ -20,9 +20,10 @@ from portal.referrals.attribution import How
 from portal.referrals.referrals import Referral
 from portal.reports import status
 from portal.reports.status import Status
-from portal.rewards import ledger, rewards
+from portal.rewards import decisions, ledger, rewards
+from portal.rewards.decisions import Decision
 from portal.rewards.ledger import Bucket
-from portal.rewards.rewards import Clawback, Decision, Reward, State
+from portal.rewards.rewards import Clawback, Reward, State
 from portal.sharing.links import Link
 from portal.terms import Terms
 
@@ -246,8 +247,8 @@ def _paid(reward: Reward) -> int:
 
 def _decided(reward: Reward) -> list[Event]:
     return [
-        Event(decision.at, decision.verdict, reward=reward, text=rewards.told(decision))
-        for decision in rewards.decisions(reward.id)
+        Event(decision.at, decision.verdict, reward=reward, text=decisions.told(decision))
+        for decision in decisions.of_reward(reward.id)
     ]
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import joinedload
 from portal.core import clock
 from portal.core.database import session
 from portal.referrals.referrals import Referral
-from portal.rewards import kinds, rewards
+from portal.rewards import decisions, kinds
 from portal.rewards.kinds import ABOUT, About, Kind, Look, Standing
 from portal.rewards.rewards import Reward, State
 from portal.rewards.signals import Signal
@@ -44,7 +44,7 @@ class Record:
 def records(*, at: datetime) -> dict[Look, list[Record]]:
     """Every kind, by when the portal looks for it; two queries, whatever there is."""
     decided = sa.select(Reward.referral_id).where(Reward.state.in_(DECIDED)).distinct().subquery()
-    right = sa.select(Reward.referral_id).where(rewards.stands_as_not_genuine()).distinct().subquery()
+    right = sa.select(Reward.referral_id).where(decisions.stands_as_not_genuine()).distinct().subquery()
     query = (
         sa.select(
             Signal.kind, sa.func.count(), sa.func.count(decided.c.referral_id), sa.func.count(right.c.referral_id)
@@ -71,7 +71,7 @@ def behind(
     if outcome == Outcome.DECIDED:
         query = query.where(of_it.where(Reward.state.in_(DECIDED)).exists())
     if outcome == Outcome.RIGHT:
-        query = query.where(of_it.where(rewards.stands_as_not_genuine()).exists())
+        query = query.where(of_it.where(decisions.stands_as_not_genuine()).exists())
     if before is not None:
         query = query.where(Signal.referral_id < before)
     numbers = list(session.scalars(query.order_by(Signal.referral_id.desc()).limit(most + 1)))

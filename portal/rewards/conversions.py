@@ -4,6 +4,7 @@ Invariants: UNIQUE(source, external_id) for ever, for orders and refunds alike; 
 row; the same id with other facts is refused and kept for the attention list; a refund may come before its order.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -284,6 +285,12 @@ def refunds_for(conversion: Conversion) -> list[Refund]:
         Refund.source == conversion.source, Refund.conversion_external_id == conversion.external_id
     )
     return list(session.scalars(query.order_by(Refund.id)))
+
+
+def with_refunds(conversion_ids: Iterable[int]) -> set[int]:
+    """Which of these conversions something was given back of."""
+    query = sa.select(Refund.conversion_id).where(Refund.conversion_id.in_(set(conversion_ids)))
+    return {number for number in session.scalars(query) if number is not None}
 
 
 def refunded(conversion: Conversion) -> tuple[int, int]:

@@ -1,25 +1,22 @@
-"""Rewards: what one rule gave one person for one conversion, and every decision about it.
+"""Rewards: what one rule gave one person for one conversion, and what refunds took back of it.
 
-Invariants: at most one per rule, conversion and person; each decision is a row that is never changed, the first
-counts and the second is told; what was taken back is never more than was given; money moves with the state, in the
-same write, under its owner's lock.
+Invariants: at most one per rule, conversion and person; what was taken back is never more than was given; money moves
+with the state, in the same write, under its owner's lock. How it is decided: see `decisions`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, aliased, joinedload, mapped_column, relationship
-from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship
 
 from portal.accounts import audit, users
 from portal.accounts.users import User
 from portal.core import database, money
 from portal.core.database import Json, Model, session
-from portal.core.text import Refusal, marked, one_line, public_id
+from portal.core.text import public_id
 from portal.referrals.referrals import Referral
 from portal.rewards import ledger
 from portal.rewards.conversions import Conversion, Refund
@@ -36,39 +33,6 @@ class State(StrEnum):
     REVERSED = "reversed"
 
 
-class Verdict(StrEnum):
-    APPROVE = "approve"
-    REJECT = "reject"
-    UNDO = "undo"
-
-
-class Reason(StrEnum):
-    """Why a reward was rejected."""
-
-    SELF_REFERRAL = "self_referral"
-    EXISTING_CUSTOMER = "existing_customer"
-    DUPLICATE = "duplicate"
-    REFUNDED = "refunded"
-    TEST_ORDER = "test_order"
-    ABUSE = "abuse"
-    OTHER = "other"
-    OTHER_REFERRER = "other_referrer"
-    """An admin has given the friend to another referrer (see `program.correct_referrer`)."""
-
-
-TOLD_OF_OTHER_REFERRER = marked("We looked again: this friend was brought by somebody else.")
-"""What the wrong referrer reads about a reward that is taken back."""
-
-
-NOT_GENUINE = (Reason.SELF_REFERRAL, Reason.DUPLICATE, Reason.EXISTING_CUSTOMER, Reason.TEST_ORDER, Reason.ABUSE)
-"""The reasons that say that the friend was none, or not a new one: those by which a signal was right."""
-
-
-class DecisionRefused(Refusal):
-    """A decision that cannot be taken, or not any more."""
-
-
-LONGEST_HOLD = timedelta(days=366)
 LIVE = "state IN ('pending', 'approved', 'paid')"
 
 
@@ -129,34 +93,6 @@ class Reward(Model):
         return self.state == State.PENDING
 
 
-class Decision(Model):
-    """One decision. `by_id` is empty where the terms decided. `amount_minor` is what it moved."""
-
-    __tablename__ = "decisions"
-    __table_args__ = (
-        database.once("reward_id", "number"),
-        database.one_of("verdict", Verdict),
-        database.rule(f"reason IS NULL OR reason IN ({', '.join(repr(r.value) for r in Reason)})", "reason_known"),
-        database.rule("verdict <> 'reject' OR reason IS NOT NULL", "rejection_has_reason"),
-        database.rule("verdict <> 'undo' OR note_id IS NOT NULL", "undo_has_note"),
-        database.whole("number", "amount_minor"),
-        sa.Index("ix_decisions_at", "at"),
-    )
-
-    id: Mapped[int] = database.key()
-    reward_id: Mapped[int] = database.refers_to("rewards.id", index=False)
-    number: Mapped[int]
-    verdict: Mapped[str] = mapped_column(sa.String(8))
-    by_id: Mapped[int | None] = database.refers_to("users.id", index=False)
-    at: Mapped[datetime]
-    reason: Mapped[str | None] = mapped_column(sa.String(20))
-    told_id: Mapped[int | None] = database.refers_to("notes.id", index=False)
-    """The words to the person who was to get it."""
-    note_id: Mapped[int | None] = database.refers_to("notes.id", index=False)
-    """Why, for colleagues only."""
-    amount_minor: Mapped[int]
-
-
 class Clawback(Model):
     """What one refund took back of one reward."""
 
@@ -175,9 +111,6 @@ class Clawback(Model):
     at: Mapped[datetime]
 
     reward: Mapped[Reward] = relationship(Reward)
-
-
-database.append_only(Decision)
 
 
 # --- made -----------------------------------------------------------------------------------------------------
@@ -275,20 +208,6 @@ def friends_counted(referrer_id: int, goal: str) -> int:
     return session.scalar(query) or 0
 
 
-def stands_as_not_genuine() -> sa.ColumnElement[bool]:
-    """For queries over rewards: whether the decision that stands rejected it for a reason in `NOT_GENUINE`."""
-    latest, later = aliased(Decision), aliased(Decision)
-    overruled = sa.select(later.id).where(later.reward_id == latest.reward_id, later.number > latest.number).exists()
-    stands = sa.select(latest.id).where(latest.reward_id == Reward.id, latest.reason.in_(NOT_GENUINE), ~overruled)
-    return sa.and_(Reward.state == State.REJECTED, stands.correlate(Reward).exists())
-
-
-def found_not_genuine(referral_ids: list[int]) -> int:
-    """How many of these referrals have a reward that stands rejected as not genuine."""
-    query = sa.select(sa.func.count(sa.distinct(Reward.referral_id)))
-    return session.scalar(query.where(Reward.referral_id.in_(referral_ids), stands_as_not_genuine())) or 0
-
-
 def given_since(person_id: int, currency: str, since: datetime) -> int:
     """The sum of a person's rewards as a referrer since a moment, rejected and reversed ones left out; minor units."""
     query = sa.select(sa.func.coalesce(sa.func.sum(Reward.amount_minor), 0)).where(
@@ -323,26 +242,9 @@ def of_conversion(conversion_id: int) -> list[Reward]:
     return list(session.scalars(sa.select(Reward).where(Reward.conversion_id == conversion_id).order_by(Reward.id)))
 
 
-def decisions(reward_id: int) -> list[Decision]:
-    """The decisions about a reward, the first one first."""
-    return list(session.scalars(sa.select(Decision).where(Decision.reward_id == reward_id).order_by(Decision.number)))
-
-
-def decided_times(reward_ids: Sequence[int]) -> dict[int, int]:
-    """How many decisions there are about each of these rewards, those taken back among them."""
-    query = sa.select(Decision.reward_id, sa.func.max(Decision.number)).where(Decision.reward_id.in_(reward_ids))
-    return {number: times for number, times in session.execute(query.group_by(Decision.reward_id))}
-
-
 def of_referral(referral_id: int) -> list[Reward]:
     """The rewards of a referral, both sides' and whatever became of them, the first one first."""
     return list(session.scalars(sa.select(Reward).where(Reward.referral_id == referral_id).order_by(Reward.id)))
-
-
-def of_other_referrer(reward: Reward) -> bool:
-    """Whether a reward was rejected because its friend was given to another referrer."""
-    last = decisions(reward.id)[-1:]
-    return reward.state == State.REJECTED and bool(last) and last[0].reason == Reason.OTHER_REFERRER
 
 
 def taken_back(reward_id: int) -> int:
@@ -356,22 +258,19 @@ def clawbacks(reward_id: int) -> list[Clawback]:
     return list(session.scalars(sa.select(Clawback).where(Clawback.reward_id == reward_id).order_by(Clawback.id)))
 
 
-def waited_since(since: datetime) -> list[timedelta]:
-    """How long each reward that a person decided since a moment had waited."""
-    query = sa.select(Decision.at, Reward.made_at).join(Reward, Reward.id == Decision.reward_id)
-    query = query.where(Decision.at >= since, Decision.by_id.is_not(None), Decision.verdict != Verdict.UNDO)
-    return [decided_at - made_at for decided_at, made_at in session.execute(query)]
-
-
-def told(decision: Decision) -> str:
-    """The words to the person who was to get the reward; empty if there are none."""
-    note = session.get(audit.Note, decision.told_id) if decision.told_id else None
-    return note.text if note else ""
-
-
 def left(reward: Reward) -> int:
     """What is left of a reward after refunds, in minor units."""
     return reward.amount_minor - taken_back(reward.id)
+
+
+LEFT = Reward.amount_minor - sa.func.coalesce(
+    sa.select(sa.cast(sa.func.sum(Clawback.amount_minor), sa.BigInteger))
+    .where(Clawback.reward_id == Reward.id)
+    .correlate(Reward)
+    .scalar_subquery(),
+    0,
+)
+"""What is left of a reward after refunds, in minor units."""
 
 
 def where_it_lies(reward: Reward) -> Bucket:
@@ -381,211 +280,6 @@ def where_it_lies(reward: Reward) -> Bucket:
     if reward.state == State.APPROVED and reward.released_at is None:
         return Bucket.APPROVED
     return Bucket.PAYABLE
-
-
-# --- decided --------------------------------------------------------------------------------------------------
-
-
-def approve(chosen: Sequence[Reward], *, by: int | None, at: datetime) -> None:
-    """Approves pending rewards, all in a handful of statements; raises DecisionRefused if any may not be (see
-    `check_approval`, by which the others can be told apart before)."""
-    for reward in chosen:
-        check_approval(reward, by)
-    decided = _decide(chosen, Verdict.APPROVE, by=by, at=at)
-    moves = [
-        _moved(reward, taken.amount_minor, Bucket.PENDING, Bucket.APPROVED, Cause.DECISION, taken.id)
-        for reward, taken in zip(chosen, decided, strict=True)
-    ]
-    ledger.move_all(moves, at=at)
-    _set(chosen, state=State.APPROVED)
-
-
-def check_approval(reward: Reward, by: int | None) -> None:
-    """Raises DecisionRefused if this reward cannot be approved, or not by this person."""
-    _must_be_pending(reward)
-    _must_be_somebody_elses(reward, by)
-    if not reward.person.in_good_standing:
-        raise DecisionRefused(marked("This person is suspended: what is pending waits."))
-
-
-def reject(reward: Reward, *, by: int, reason: Reason, told: str, note: str, at: datetime) -> None:
-    """Rejects a pending reward for a reason; `told` is what its person reads. Raises DecisionRefused."""
-    _must_be_pending(reward)
-    _must_be_somebody_elses(reward, by)
-    if not one_line(told, 500):
-        raise DecisionRefused(marked("Write what the referrer should read."))
-    told_id = audit.note(told, by=by, about=reward.person_id, at=at)
-    note_id = audit.note(note, by=by, about=reward.person_id, at=at)
-    (decision,) = _decide([reward], Verdict.REJECT, by=by, at=at, reason=reason, told_id=told_id, note_id=note_id)
-    _move(reward, decision.amount_minor, Bucket.PENDING, Bucket.PROGRAM, Cause.DECISION, decision.id, at=at)
-    reward.state = State.REJECTED
-
-
-def undo(reward: Reward, *, by: int, note: str, at: datetime) -> int:
-    """Takes the last decision back: the reward is pending again. Its line must have left any payout before. Gives the
-    number of the decision that was taken back.
-
-    Raises DecisionRefused without a reason, or for a reward that is not decided.
-    """
-    check_undo(reward, by)
-    note_id = audit.note(note, by=by, about=reward.person_id, at=at)
-    if note_id is None:
-        raise DecisionRefused(marked("Write why the decision is taken back."))
-    lay = Bucket.PROGRAM if reward.state == State.REJECTED else where_it_lies(reward)
-    (decision,) = _decide([reward], Verdict.UNDO, by=by, at=at, note_id=note_id)
-    _move(reward, decision.amount_minor, lay, Bucket.PENDING, Cause.DECISION, decision.id, at=at)
-    reward.state, reward.released_at = State.PENDING, None
-    return decision.number - 1
-
-
-def check_undo(reward: Reward, by: int) -> None:
-    """Raises DecisionRefused if there is no decision to take back, or not for this person."""
-    _must_be_somebody_elses(reward, by)
-    if reward.state not in (State.APPROVED, State.REJECTED):
-        raise DecisionRefused(marked("This reward is not decided, so there is nothing to take back."))
-    if reward.beneficiary == Beneficiary.REFERRER and reward.person_id != reward.referral.referrer_id:
-        raise DecisionRefused(marked("This friend belongs to another referrer now."))
-    if (
-        reward.threshold is not None
-        and reward.state == State.REJECTED
-        and milestone_reached(reward.person_id, reward.rule)
-    ):
-        raise DecisionRefused(marked("This bonus has been earned again since, and is given once."))
-
-
-def hold(reward: Reward, *, until: datetime, note: str, by: int, at: datetime) -> None:
-    """Lengthens the hold of a reward that is not ready to pay. Raises DecisionRefused without a reason, for an earlier
-    day or one beyond a year, and for what is not there to be held."""
-    _must_be_somebody_elses(reward, by)
-    if not reward.can_be_held:
-        raise DecisionRefused(marked("Only what is in review or on hold can be held for longer."))
-    if not max(at, reward.hold_until) < until <= at + LONGEST_HOLD:
-        raise DecisionRefused(
-            marked("Choose a day after %(from)s and within a year."), **{"from": max(at, reward.hold_until)}
-        )
-    note_id = audit.note(note, by=by, about=reward.person_id, at=at)
-    if note_id is None:
-        raise DecisionRefused(marked("Write why it is held; colleagues read it."))
-    audit.write("hold_lengthened", "reward", reward.public_id, by=by, at=at, note_id=note_id,
-                was=reward.hold_until.isoformat(), until=until.isoformat())  # fmt: skip
-    reward.hold_until = until
-
-
-def decided_by(user_id: int, at: datetime) -> list[int]:
-    """Row numbers of the rewards on whose last decision somebody decided at this moment."""
-    numbers = sa.select(sa.func.max(Decision.number)).where(Decision.reward_id == Reward.id)
-    last = numbers.correlate(Reward).scalar_subquery()
-    query = sa.select(Reward.id).join(Decision, Decision.reward_id == Reward.id)
-    mine = (Decision.by_id == user_id, Decision.at == at, Decision.number == last, Decision.verdict != Verdict.UNDO)
-    return list(session.scalars(query.where(*mine)))
-
-
-def release(chosen: Sequence[Reward], *, at: datetime) -> int:
-    """Makes those of these rewards ready to pay that are approved, past their hold, and whose two sides take part;
-    gives how many."""
-    due = [
-        reward
-        for reward in chosen
-        if reward.state == State.APPROVED
-        and reward.released_at is None
-        and reward.hold_until <= at
-        and reward.referral.referrer.in_good_standing
-        and reward.referral.referee.in_good_standing
-    ]
-    query = sa.select(Decision.reward_id, sa.func.max(Decision.id)).where(Decision.reward_id.in_([r.id for r in due]))
-    approvals = {number: last for number, last in session.execute(query.group_by(Decision.reward_id))}
-    moves = [
-        _moved(reward, amount, Bucket.APPROVED, Bucket.PAYABLE, Cause.RELEASE, approvals[reward.id])
-        for reward, amount in zip(due, lefts(due), strict=True)
-    ]
-    ledger.move_all(moves, at=at)
-    _set(due, released_at=at)
-    return len(due)
-
-
-def _set(chosen: Sequence[Reward], **values: Any) -> None:
-    """Gives all of these the same values, in one statement."""
-    if not chosen:
-        return
-    mine = Reward.id.in_([reward.id for reward in chosen])
-    session.execute(sa.update(Reward).where(mine).values(values), execution_options={"synchronize_session": False})
-    for reward in chosen:
-        for name, value in values.items():
-            set_committed_value(reward, name, value)
-
-
-def _must_be_pending(reward: Reward) -> None:
-    if reward.state == State.PENDING:
-        return
-    taken = decisions(reward.id)
-    if not taken or reward.state in (State.PAID, State.REVERSED):
-        raise DecisionRefused(marked("This reward is %(state)s already."), state=reward.state)
-    last = taken[-1]
-    who = User.by_id(last.by_id).called if last.by_id else marked("the terms")
-    said = (
-        marked("Approved by %(who)s at %(when)s.")
-        if last.verdict == Verdict.APPROVE
-        else marked("Rejected by %(who)s at %(when)s.")
-    )
-    raise DecisionRefused(said, who=who, when=last.at)
-
-
-def _must_be_somebody_elses(reward: Reward, by: int | None) -> None:
-    if by is None:
-        return
-    referral = reward.referral
-    if by in (reward.person_id, referral.referrer_id, referral.referee_id):
-        raise DecisionRefused(marked("This one is yours; a colleague decides it."))
-    if reward.conversion.recorded_by_id == by:
-        raise DecisionRefused(marked("You recorded this order; a colleague decides it."))
-
-
-@dataclass(frozen=True)
-class _Taken:
-    """A decision that was just taken: its row number, which one about its reward it is, and of how much."""
-
-    id: int
-    number: int
-    amount_minor: int
-
-
-def _decide(chosen: Sequence[Reward], verdict: Verdict, *, by: int | None, at: datetime, **facts: Any) -> list[_Taken]:
-    """One decision about each, of what is left of it, in their order; their owners are locked."""
-    numbers = [reward.id for reward in chosen]
-    last = decided_times(numbers)
-    rows = [
-        {"reward_id": reward.id, "number": last.get(reward.id, 0) + 1, "verdict": verdict, "by_id": by, "at": at,
-         "amount_minor": amount, **facts}
-        for reward, amount in zip(chosen, lefts(chosen), strict=True)
-    ]  # fmt: skip
-    made = dict(database.insert_all(Decision, rows, Decision.reward_id, Decision.id))
-    if len(made) < len(chosen):
-        raise DecisionRefused(marked("Somebody else has just decided this. Look at it again."))
-    lines = [
-        (reward.public_id, {"was": reward.state, "reason": facts.get("reason"), "amount_minor": row["amount_minor"],
-                            "currency": reward.currency})
-        for reward, row in zip(chosen, rows, strict=True)
-    ]  # fmt: skip
-    audit.write_all(f"reward_{verdict}", "reward", lines, by=by, at=at, note_id=facts.get("note_id"))
-    return [_Taken(made[row["reward_id"]], row["number"], row["amount_minor"]) for row in rows]
-
-
-def lefts(chosen: Sequence[Reward]) -> list[int]:
-    """What is left of each after refunds, in minor units."""
-    query = sa.select(Clawback.reward_id, sa.func.sum(Clawback.amount_minor))
-    query = query.where(Clawback.reward_id.in_([reward.id for reward in chosen])).group_by(Clawback.reward_id)
-    taken: dict[int, int] = {number: int(amount) for number, amount in session.execute(query)}
-    return [reward.amount_minor - taken.get(reward.id, 0) for reward in chosen]
-
-
-def _moved(reward: Reward, amount: int, left_: Bucket, entered: Bucket, cause: Cause, cause_id: int) -> ledger.Move:
-    return ledger.Move(reward.person_id, amount, reward.currency, left_, entered, cause, cause_id, reward.id)
-
-
-def _move(
-    reward: Reward, amount: int, left_: Bucket, entered: Bucket, cause: Cause, cause_id: int, *, at: datetime
-) -> None:
-    ledger.move_all([_moved(reward, amount, left_, entered, cause, cause_id)], at=at)
 
 
 # --- taken back -----------------------------------------------------------------------------------------------
@@ -608,7 +302,17 @@ def take_back(reward: Reward, refund: Refund, part: int, whole: int, *, at: date
         Clawback, reward_id=reward.id, refund_id=refund.id, amount_minor=amount, at=at
     )
     if clawback is not None:
-        _move(reward, amount, where_it_lies(reward), Bucket.PROGRAM, Cause.CLAWBACK, clawback.id, at=at)
+        ledger.move(
+            reward.person_id,
+            amount,
+            reward.currency,
+            where_it_lies(reward),
+            Bucket.PROGRAM,
+            cause=Cause.CLAWBACK,
+            cause_id=clawback.id,
+            reward_id=reward.id,
+            at=at,
+        )
         audit.write("reward_clawback", "reward", reward.public_id, by=None, at=at,
                     amount_minor=amount, currency=reward.currency, refund=refund.public_id)  # fmt: skip
     return clawback
@@ -626,21 +330,20 @@ def reverse(reward: Reward, *, at: datetime) -> None:
 
 def due_for_release(*, at: datetime, most: int = 500) -> list[int]:
     """Row numbers of approved rewards whose hold has passed and whose two sides are in good standing."""
-    query = sa.select(Reward.id).where(
-        Reward.state == State.APPROVED, Reward.released_at.is_(None), Reward.hold_until <= at
-    )
-    return list(session.scalars(_of_who_takes_part(query).order_by(Reward.id).limit(most)))
+    query = of_who_takes_part(sa.select(Reward.id).where(*due(at)))
+    return list(session.scalars(query.order_by(Reward.id).limit(most)))
 
 
-def _of_who_takes_part(query: sa.Select[Any]) -> sa.Select[Any]:
+def due(at: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    """For queries over rewards: approved, not released yet, and past the hold."""
+    return (Reward.state == State.APPROVED, Reward.released_at.is_(None), Reward.hold_until <= at)
+
+
+def of_who_takes_part(query: sa.Select[Any]) -> sa.Select[Any]:
     """Those of these rewards whose two sides are in good standing."""
-    query = query.join(Referral, Referral.id == Reward.referral_id)
-    for side in (Referral.referrer_id, Referral.referee_id):
-        person = aliased(User)
-        query = query.join(person, person.id == side).where(
-            person.suspended_at.is_(None), person.shut_out_at.is_(None), person.erased_at.is_(None)
-        )
-    return query
+    sides = User.id.in_((Referral.referrer_id, Referral.referee_id))
+    away = sa.select(User.id).where(sides, ~users.in_good_standing(User)).exists()
+    return query.join(Referral, Referral.id == Reward.referral_id).where(~away)
 
 
 def due_for_approval(below_minor: int, *where: sa.ColumnElement[bool], at: datetime, most: int = 500) -> list[int]:
@@ -651,15 +354,38 @@ def due_for_approval(below_minor: int, *where: sa.ColumnElement[bool], at: datet
     query = sa.select(Reward.id).where(
         Reward.state == State.PENDING, Reward.hold_until <= at, Reward.amount_minor < below_minor, *where
     )
-    return list(session.scalars(_of_who_takes_part(query).order_by(Reward.id).limit(most)))
+    return list(session.scalars(of_who_takes_part(query).order_by(Reward.id).limit(most)))
 
 
-def locked(numbers: Sequence[int]) -> list[Reward]:
+def locked(numbers: Collection[int]) -> list[Reward]:
     """These rewards with their owners locked, in order; read after the lock."""
+    lock(numbers)
+    return read(numbers)
+
+
+def people_of(numbers: Collection[int]) -> dict[int, User]:
+    """Whose these rewards are, by row number."""
+    theirs, these = _owners(numbers)
+    return {user.id: user for user in session.scalars(sa.select(User).where(User.id.in_(theirs)), these)}
+
+
+def lock(numbers: Collection[int]) -> None:
+    """Locks the owners of these rewards."""
+    if numbers:
+        users.lock(*session.scalars(*_owners(numbers)))
+
+
+def _owners(numbers: Collection[int]) -> tuple[sa.Select[Any], dict[str, str]]:
+    """The query for whose these rewards are, and its parameters."""
+    chosen = database.given("chosen", id=database.Key)
+    query = sa.select(Reward.person_id).where(Reward.id == chosen.c.id).distinct()
+    return query, {"chosen_rows": database.told([number] for number in numbers)}
+
+
+def read(numbers: Collection[int]) -> list[Reward]:
+    """These rewards in order, with what a decision about them looks at."""
     if not numbers:
         return []
-    owners = session.scalars(sa.select(Reward.person_id).where(Reward.id.in_(numbers)))
-    users.lock(*owners)
     both_sides = joinedload(Reward.referral).options(joinedload(Referral.referrer), joinedload(Referral.referee))
     of_each = (joinedload(Reward.person), joinedload(Reward.conversion), both_sides)
     query = sa.select(Reward).options(*of_each).where(Reward.id.in_(numbers))

@@ -97,12 +97,12 @@ def keep(findings: Iterable[Finding], *, at: datetime) -> None:
     if not found:
         return
     today = kinds.standings()
-    for one in found:
-        if today[one.kind].is_on:
-            weight = today[one.kind].weight
-            database.insert_once(
-                Signal, referral_id=one.referral_id, kind=one.kind, weight=weight, value=one.value, raised_at=at
-            )
+    database.insert_all(Signal, [
+        {"referral_id": one.referral_id, "kind": one.kind, "weight": today[one.kind].weight, "value": one.value,
+         "raised_at": at}
+        for one in found
+        if today[one.kind].is_on
+    ])  # fmt: skip
 
 
 def dismiss(signal: Signal, *, reason: str, by: int, at: datetime) -> None:

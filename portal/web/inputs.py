@@ -29,7 +29,7 @@ from portal.core import clock, money
 from portal.core.language import NAMES
 from portal.payouts.methods import Kind
 from portal.rewards import appeals, corrections, kinds
-from portal.rewards.rewards import Reason
+from portal.rewards.decisions import Reason
 from portal.sharing import invites
 from portal.web import words
 

@@ -12,8 +12,8 @@ from markupsafe import Markup
 from portal import terms
 from portal.core import clock, language, money
 from portal.core.text import Refusal, marked
-from portal.rewards import goals, kinds, rewards
-from portal.rewards.rewards import Reason
+from portal.rewards import decisions, goals, kinds
+from portal.rewards.decisions import Reason
 
 REASONS = {
     Reason.SELF_REFERRAL: marked("Self-referral"),
@@ -34,7 +34,7 @@ TOLD = {
     Reason.TEST_ORDER: marked("The order was only a test."),
     Reason.ABUSE: marked("This does not keep to the terms of the program."),
     Reason.OTHER: marked("This does not keep to the terms of the program."),
-    Reason.OTHER_REFERRER: rewards.TOLD_OF_OTHER_REFERRER,
+    Reason.OTHER_REFERRER: decisions.TOLD_OF_OTHER_REFERRER,
 }
 """What a referrer reads about a rejection, where the reviewer leaves it as it is. Kept in English, said in theirs."""
 

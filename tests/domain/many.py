@@ -11,8 +11,9 @@ from portal.payouts.methods import Kind, Method
 from portal.referrals.referrals import Referral
 from portal.rewards import goals, rules
 from portal.rewards.conversions import Conversion
+from portal.rewards.decisions import Decision, Verdict
 from portal.rewards.ledger import Bucket, Cause, Transfer
-from portal.rewards.rewards import Decision, Reward, State, Verdict
+from portal.rewards.rewards import Reward, State
 from portal.sharing import links
 from portal.terms import in_force
 from tests.factories import REFERRER, Scene

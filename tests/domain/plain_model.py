@@ -295,7 +295,7 @@ class Plain:
         friend = r["order"]["customer"]
         return by in (r["person"], friend, self.people[friend]["referrer"], r["order"]["recorder"])
 
-    def approve_clear(self) -> None:
+    def approve_by_terms(self) -> None:
         below = self.today["auto_below"]
         for r in self.rewards:
             due = r["state"] == "pending" and r["hold"] <= self.at and self._take_part(r["order"])

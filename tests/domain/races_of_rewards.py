@@ -15,10 +15,11 @@ from portal.program import Answer
 from portal.referrals.referrals import Referral
 from portal.reports import queue
 from portal.reports.queue import Filters
-from portal.rewards import ledger, rewards, signals
+from portal.rewards import decisions, ledger, rewards, signals
 from portal.rewards.conversions import Conversion, RefundReport
+from portal.rewards.decisions import Reason
 from portal.rewards.kinds import Kind
-from portal.rewards.rewards import Reason, State
+from portal.rewards.rewards import State
 from portal.rewards.signals import Assessment
 from tests.domain.racing import (
     NAMES,
@@ -117,7 +118,7 @@ def the_same_approval(scene: Scene, clients: int) -> tuple[Acts, Question]:
 
     def question(outcomes: list[Any]) -> Iterator[str]:
         yield from expect("approvals", len(granted(outcomes)), 1)
-        yield from expect("decisions", count(rewards.Decision, rewards.Decision.reward_id == number), 1)
+        yield from expect("decisions", count(decisions.Decision, decisions.Decision.reward_id == number), 1)
         yield from expect("mails", len(scene.mails("reward_approved", to=person)), 1)
         told = {str(outcome) for outcome in outcomes if isinstance(outcome, Refusal)}
         yield from expect("told", {text.startswith("Approved by Rita at") for text in told}, {True})
@@ -134,7 +135,7 @@ def an_approval_against_a_rejection(scene: Scene, clients: int) -> tuple[Acts, Q
 
     def question(outcomes: list[Any]) -> Iterator[str]:
         yield from expect("decisions granted", len(granted(outcomes)), 1)
-        yield from expect("decisions", count(rewards.Decision, rewards.Decision.reward_id == number), 1)
+        yield from expect("decisions", count(decisions.Decision, decisions.Decision.reward_id == number), 1)
         approved = any(not isinstance(outcome, Exception) for outcome in outcomes[: clients // 2])
         yield from expect("state", state(number), State.APPROVED if approved else State.REJECTED)
 
@@ -161,8 +162,9 @@ def all_clear_against_refunds(scene: Scene, clients: int) -> tuple[Acts, Questio
     shown = queue.tally(clear, for_id=by, at=scene.at)
 
     def approves() -> Any:
-        done = program.approve_shown(clear, mark=shown.mark, by=by, at=scene.at).done
-        return sum(rewards.lefts(done))
+        return sum(
+            map(rewards.left, rewards.read(program.approve_shown(clear, mark=shown.mark, by=by, at=scene.at).done))
+        )
 
     gives_back = [refund(scene, order, f"race-{next(scene._numbers)}", 1600) for _, order, _ in orders]
 

@@ -11,15 +11,16 @@ from portal.accounts import audit, roles
 from portal.accounts.roles import Role
 from portal.core.database import session
 from portal.reports import referrer
-from portal.rewards import rewards
-from portal.rewards.rewards import Decision, DecisionRefused, Reason, State, Verdict
+from portal.rewards import decisions, rewards
+from portal.rewards.decisions import Decision, DecisionRefused, Reason, Verdict
+from portal.rewards.rewards import State
 from tests.factories import REFEREE, Scene, fixed
 
 pytestmark = pytest.mark.both_databases
 
 
 def verdicts(reward: rewards.Reward) -> list[str]:
-    return [decision.verdict for decision in rewards.decisions(reward.id)]
+    return [decision.verdict for decision in decisions.of_reward(reward.id)]
 
 
 @pytest.mark.case(76, 114)
@@ -27,7 +28,7 @@ def test_an_approval_says_who_and_when_and_is_told_once(scene: Scene) -> None:
     reward = scene.pending_reward()
     scene.later(hours=1)
     scene.approve(reward)
-    (decision,) = rewards.decisions(reward.id)
+    (decision,) = decisions.of_reward(reward.id)
     assert (decision.verdict, decision.by_id, decision.at) == (Verdict.APPROVE, scene.rita.id, scene.at)
     entry = audit.about("reward", reward.public_id)[-1]
     assert (entry.verb, entry.actor_id, entry.at) == ("reward_approve", scene.rita.id, scene.at)
@@ -107,11 +108,11 @@ def test_the_terms_approve_what_is_below_their_limit_once_the_hold_ends(
     scene.publish(fixed(amount_minor), auto_approve_below_minor=5000)
     reward = scene.pending_reward()
     scene.at += timedelta(days=30) - timedelta(microseconds=1)
-    assert scene.do(lambda: program.approve_clear(at=scene.at)) == 0
+    assert scene.do(lambda: program.approve_by_terms(at=scene.at)) == 0
     scene.at += timedelta(microseconds=1)
-    assert scene.do(lambda: program.approve_clear(at=scene.at)) == int(approved)
+    assert scene.do(lambda: program.approve_by_terms(at=scene.at)) == int(approved)
     assert reward.state == (State.APPROVED if approved else State.PENDING)
-    assert [decision.by_id for decision in rewards.decisions(reward.id)] == [None] * approved
+    assert [decision.by_id for decision in decisions.of_reward(reward.id)] == [None] * approved
     if approved:
         with pytest.raises(DecisionRefused, match="Approved by the terms"):
             scene.reject(reward)
@@ -120,7 +121,7 @@ def test_the_terms_approve_what_is_below_their_limit_once_the_hold_ends(
 def test_without_a_limit_the_terms_approve_nothing(scene: Scene) -> None:
     scene.pending_reward()
     scene.later(days=31)
-    assert scene.do(lambda: program.approve_clear(at=scene.at)) == 0
+    assert scene.do(lambda: program.approve_by_terms(at=scene.at)) == 0
 
 
 def test_the_months_budget_stops_the_terms_and_not_a_person(scene: Scene) -> None:
@@ -128,10 +129,10 @@ def test_the_months_budget_stops_the_terms_and_not_a_person(scene: Scene) -> Non
     orders = [scene.order(scene.friend(name, of=scene.alice)) for name in ("Ann", "Ben")]
     scene.later(days=30)
     orders.append(scene.order(scene.friend("Cid", of=scene.alice), occurred_at=scene.at))
-    assert scene.do(lambda: program.approve_clear(at=scene.at)) == 2, "October's budget has room"
+    assert scene.do(lambda: program.approve_by_terms(at=scene.at)) == 2, "October's budget has room"
     scene.order(scene.friend("Dan", of=scene.alice))
     scene.later(days=30)
-    assert scene.do(lambda: program.approve_clear(at=scene.at)) == 2 or scene.at.month == 10
+    assert scene.do(lambda: program.approve_by_terms(at=scene.at)) == 2 or scene.at.month == 10
 
 
 @pytest.mark.case(92)
@@ -185,6 +186,7 @@ def test_an_approval_taken_back_is_pending_again_and_can_be_decided_again(scene:
     reward = scene.approved_reward()
     scene.undo(reward)
     assert reward.state == State.PENDING and scene.balance(scene.alice) == {"pending": 2000}
+    scene.later(seconds=1)
     scene.approve(reward)
     assert verdicts(reward) == ["approve", "undo", "approve"]
     assert len(scene.mails("reward_approved")) == 2, "one for each approval"
@@ -251,4 +253,4 @@ def test_every_reason_can_be_given(scene: Scene) -> None:
         order = scene.order(scene.friend(f"Friend {number}", of=scene.alice))
         reward = rewards.of_conversion(order.conversion.id)[0]
         scene.do(partial(program.reject, reward.id, by=rita, reason=why, told="No.", at=scene.at))
-        assert rewards.decisions(reward.id)[0].reason == why
+        assert decisions.of_reward(reward.id)[0].reason == why

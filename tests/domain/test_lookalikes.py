@@ -10,7 +10,8 @@ from sqlalchemy import event
 from portal import program
 from portal.core import database
 from portal.core.database import session
-from portal.rewards.rewards import Decision, Reward, State, Verdict
+from portal.rewards.decisions import Decision, Verdict
+from portal.rewards.rewards import Reward, State
 from tests.domain.lookalikes import STORIES, Side
 from tests.domain.telling import Teller
 from tests.domain.telling import Verdict as Judged
@@ -53,7 +54,7 @@ def test_few_honest_people_are_raised_and_none_is_rejected_but_by_a_person(
     assert len(judged) >= 30 and 10 * len(raised) <= len(judged), [(one.story.name, one.by) for one in raised]
 
     teller.waits("100d")
-    while teller.scene.do(lambda: program.approve_clear(at=teller.scene.at)):
+    while teller.scene.do(lambda: program.approve_by_terms(at=teller.scene.at)):
         pass
     by_machine = sa.select(Decision.verdict).where(Decision.by_id.is_(None)).distinct()
     assert list(session.scalars(by_machine)) == [Verdict.APPROVE], "the machine has approved, and done nothing else"

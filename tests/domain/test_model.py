@@ -34,7 +34,7 @@ from portal.payouts.payouts import Batch, Payout
 from portal.reports import books
 from portal.rewards import kinds, ledger, rules
 from portal.rewards.conversions import Customer, OrderReport, RefundReport
-from portal.rewards.rewards import Reason
+from portal.rewards.decisions import Reason
 from portal.rewards.rules import Often, Rule
 from tests import invariants
 from tests.conftest import close
@@ -46,7 +46,7 @@ LONG = os.environ.get("PORTAL_TEST_LONG") == "1"
 SEED = os.environ.get("PORTAL_TEST_SEED") if LONG else None
 STEPS_A_WALK = 100
 WALKS = 8
-"""From one seed."""
+"""From one seed at most."""
 PARTS = 4
 
 STAFF = ("Olivia", "Rita", "Finn")
@@ -489,7 +489,7 @@ class Walk(RuleBasedStateMachine):
     def wait(self, span: timedelta) -> None:
         """Time passes, and the worker has its turn."""
         self.plain.at += span
-        self.both("approve_clear", lambda: program.approve_clear(at=self.plain.at), self.plain.approve_clear)
+        self.both("approve_clear", lambda: program.approve_by_terms(at=self.plain.at), self.plain.approve_by_terms)
         self.both("release", lambda: program.release_due(at=self.plain.at), self.plain.release)
 
     # --- payouts ----------------------------------------------------------------------------------------------
@@ -659,7 +659,7 @@ def walk_on(world: World, number: int, *, steps: int, capsys: pytest.CaptureFixt
             number = int(SEED) if SEED else random.SystemRandom().randrange(10**9)
             with capsys.disabled():
                 print(f"\n{world.steps} of {steps} steps; PORTAL_TEST_SEED={number}", flush=True)
-        walk(world, number, walks=WALKS)
+        walk(world, number, walks=min(WALKS, -(-(steps - world.steps) // STEPS_A_WALK)))
         number += PARTS
         if SEED:
             break

@@ -22,8 +22,9 @@ from portal.program import Answer
 from portal.reports import books, desk
 from portal.rewards import ledger, rewards
 from portal.rewards.conversions import Conversion, Customer, OrderReport, RefundReport
+from portal.rewards.decisions import DecisionRefused
 from portal.rewards.ledger import Bucket
-from portal.rewards.rewards import DecisionRefused, Reward, State
+from portal.rewards.rewards import Reward, State
 from tests.factories import EVERY, REFEREE, Scene, fixed, milestone, share
 
 Balances = tuple[tuple[int, ...], ...]

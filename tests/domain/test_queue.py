@@ -11,7 +11,9 @@ from portal.program import AT_ONCE
 from portal.reports import evidence, queue
 from portal.reports.evidence import Kind
 from portal.reports.queue import Filters, Order, Record
-from portal.rewards.rewards import DecisionRefused, Reason, Reward, State
+from portal.rewards import rewards
+from portal.rewards.decisions import DecisionRefused, Reason
+from portal.rewards.rewards import Reward, State
 from portal.rewards.signals import Assessment, Signal
 from tests.domain.many import many_pending
 from tests.factories import Scene, fixed
@@ -96,10 +98,11 @@ def test_of_many_at_once_what_can_be_is_decided_and_the_rest_is_told(scene: Scen
     first, second, third = three(scene)
     rita = scene.rita.id
     scene.approve(second)
+    scene.later(seconds=1)
     both = scene.do(lambda: program.approve_many([third.id, second.id, first.id, first.id], by=rita, at=scene.at))
-    assert [reward.id for reward in both.done] == [first.id, third.id]
+    assert both.done == [first.id, third.id]
     assert [refusal.message for refusal in both.refused] == ["Approved by %(who)s at %(when)s."]
-    assert scene.balance(scene.alice) == {"approved": 6000} and len(scene.mails("reward_approved")) == 3
+    assert scene.balance(scene.alice) == {"approved": 6000} and len(scene.mails("reward_approved")) == 2
 
 
 def test_many_are_rejected_for_one_reason_in_the_same_words(scene: Scene) -> None:
@@ -118,7 +121,7 @@ def test_nobody_decides_on_what_is_theirs_among_many_either(scene: Scene) -> Non
     own, other = scene.rewards(scene.rita)[0], three(scene)[0]
     rita = scene.rita.id
     done = scene.do(lambda: program.approve_many([own.id, other.id], by=rita, at=scene.at))
-    assert [reward.id for reward in done.done] == [other.id] and len(done.refused) == 1
+    assert done.done == [other.id] and len(done.refused) == 1
     assert queue.tally(EVERYTHING, for_id=rita, at=scene.at).many == 2
 
 
@@ -156,11 +159,38 @@ def test_what_was_decided_in_one_act_is_taken_back_in_one_and_nothing_else(scene
     olivia = scene.olivia.id
     assert scene.do(lambda: program.undo_at_once(decided_at, by=olivia, note="-", at=scene.at)).done == []
     back = scene.do(lambda: program.undo_at_once(decided_at, by=rita, note="Taken back at once.", at=scene.at))
-    assert [reward.id for reward in back.done] == numbers[1:]
+    assert back.done == numbers[1:]
     assert [reward.state for reward in made] == [State.APPROVED, State.PENDING, State.PENDING]
-    assert [mail.state for mail in scene.mails("reward_approved")] == ["queued", "withdrawn", "withdrawn"]
+    assert [mail.state for mail in scene.mails("reward_approved")] == ["queued", "withdrawn"]
     again = scene.do(lambda: program.undo_at_once(decided_at, by=rita, note="Taken back at once.", at=scene.at))
     assert again.done == [] and again.refused == []
+
+
+@pytest.mark.both_databases
+def test_what_is_approved_in_one_act_is_told_in_one_mail_which_follows_what_is_taken_back(scene: Scene) -> None:
+    made = three(scene)
+    friend = scene.friend("Bo", of=scene.carol)
+    scene.order(friend)
+    numbers = [reward.id for reward in (*made, *scene.rewards(scene.carol))]
+    scene.publish(fixed(2000, hold_days=0))
+    scene.order(scene.friend("Cy", of=scene.alice))
+    numbers.append(scene.rewards(scene.alice)[-1].id)
+    rita = scene.rita.id
+    scene.do(lambda: program.approve_many(numbers, by=rita, at=scene.at))
+    (to_alice,), (to_carol,) = (scene.mails("reward_approved", to=person) for person in (scene.alice, scene.carol))
+    assert to_carol.subject == "€20.00 is on its way: clears 4 October 2026"
+    assert to_alice.subject == "€80.00 was approved"
+    assert "4 rewards were approved, together €80.00." in to_alice.text
+    assert "€20.00 is ready to pay" in to_alice.text and "€60.00 is on hold until 4 October 2026" in to_alice.text
+    scene.undo(made[0])
+    assert "3 rewards were approved, together €60.00." in scene.mails("reward_approved", to=scene.alice)[0].text
+    scene.undo(made[1])
+    scene.undo(session.get_one(Reward, numbers[-1]))
+    (left,) = scene.mails("reward_approved", to=scene.alice)
+    assert (left.subject, left.state) == ("€20.00 is on its way: clears 4 October 2026", "queued")
+    scene.undo(made[2])
+    assert [mail.state for mail in scene.mails("reward_approved", to=scene.alice)] == ["withdrawn"]
+    assert [mail.state for mail in scene.mails("reward_approved", to=scene.carol)] == ["queued"]
 
 
 def test_a_press_that_comes_late_or_from_nowhere_takes_nothing_back(scene: Scene) -> None:
@@ -201,9 +231,12 @@ def test_all_that_is_clear_is_approved_a_thousand_at_a_time(scene: Scene) -> Non
         tally = queue.tally(clear, for_id=rita, at=scene.at)
         assert (tally.many, tally.sum_minor, tally.more) == (many, many * 2000, more)
         done = scene.do(lambda mark=tally.mark: program.approve_shown(clear, mark=mark, by=rita, at=scene.at)).done
-        assert len(done) == many and all(reward.state == State.APPROVED for reward in done)
+        assert len(done) == many and all(reward.state == State.APPROVED for reward in rewards.read(done))
+        scene.later(seconds=1)
     assert scene.balance(scene.alice) == {"payable": 3_000_000}, "their hold has passed"
-    assert len(scene.mails("reward_approved")) == 1500
+    assert [mail.subject for mail in scene.mails("reward_approved")] == [
+        "€20,000.00 is ready to pay", "€10,000.00 is ready to pay",
+    ]  # fmt: skip
 
 
 @pytest.mark.both_databases

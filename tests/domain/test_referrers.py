@@ -9,7 +9,7 @@ from portal.accounts.audit import about
 from portal.accounts.users import User
 from portal.referrals import claims
 from portal.referrals.referrals import Referral, ReferralRefused
-from portal.rewards.rewards import DecisionRefused
+from portal.rewards.decisions import DecisionRefused
 from tests.factories import EVERY, REFEREE, Scene, fixed, milestone
 from tests.web.tables import Unchanged
 

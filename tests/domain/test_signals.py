@@ -11,7 +11,7 @@ from portal.accounts.users import Surroundings, User
 from portal.core.database import session
 from portal.payouts import methods
 from portal.reports import signal_record
-from portal.rewards import kinds, rewards, signals
+from portal.rewards import decisions, kinds, signals
 from portal.rewards.conversions import Customer, OrderReport
 from portal.rewards.kinds import Kind, Look
 from portal.rewards.rewards import State
@@ -276,10 +276,10 @@ def test_a_flagged_reward_waits_for_a_person_while_clear_ones_are_approved_by_th
     for friend in (scene.bob, flagged):
         scene.order(friend)
     scene.later(days=31)
-    assert scene.do(lambda: program.approve_clear(at=scene.at)) == 1
+    assert scene.do(lambda: program.approve_by_terms(at=scene.at)) == 1
     states = {reward.referral.referee_id: reward.state for reward in scene.rewards(scene.alice)}
     assert states == {scene.bob.id: State.APPROVED, flagged.id: State.PENDING}
-    decided = rewards.decisions(next(r.id for r in scene.rewards(scene.alice) if r.state == State.APPROVED))
+    decided = decisions.of_reward(next(r.id for r in scene.rewards(scene.alice) if r.state == State.APPROVED))
     assert [decision.by_id for decision in decided] == [None]
 
 
@@ -294,10 +294,10 @@ def test_one_company_domain_is_flagged_and_not_approved_by_the_terms(scene: Scen
     scene.later(days=31)
     assert raised(scene, clerk) == {Kind.SAME_DOMAIN: 10}
     assert assessment(scene, clerk) == Assessment.CLEAR
-    assert scene.do(lambda: program.approve_clear(at=scene.at)) == 1
+    assert scene.do(lambda: program.approve_by_terms(at=scene.at)) == 1
     assert [reward.state for reward in scene.rewards(boss)] == [State.PENDING]
     dismiss(scene, clerk, Kind.SAME_DOMAIN)
-    assert scene.do(lambda: program.approve_clear(at=scene.at)) == 1
+    assert scene.do(lambda: program.approve_by_terms(at=scene.at)) == 1
     assert [reward.state for reward in scene.rewards(boss)] == [State.APPROVED]
 
 
@@ -318,11 +318,11 @@ def test_a_signal_dismissed_lets_its_case_go_on_and_no_other(scene: Scene) -> No
     for friend in (looked_at, other):
         scene.order(friend)
     scene.later(days=31)
-    assert scene.do(lambda: program.approve_clear(at=scene.at)) == 0
+    assert scene.do(lambda: program.approve_by_terms(at=scene.at)) == 0
     assert assessment(scene, looked_at) == Assessment.CHECK
     dismiss(scene, looked_at, Kind.DISPOSABLE, "The family's mail, they wrote to us.")
     assert assessment(scene, looked_at) == Assessment.CLEAR
-    assert scene.do(lambda: program.approve_clear(at=scene.at)) == 1
+    assert scene.do(lambda: program.approve_by_terms(at=scene.at)) == 1
     states = {reward.referral.referee_id: reward.state for reward in scene.rewards(scene.alice)}
     assert states == {looked_at.id: State.APPROVED, other.id: State.PENDING}
     referral = scene.referral(looked_at)
@@ -342,7 +342,7 @@ def test_what_waits_for_a_person_keeps_nothing_behind_it_from_being_approved(sce
     scene.suspend(gone)
     scene.order(scene.bob)
     scene.later(days=31)
-    assert scene.do(lambda: program.approve_clear(at=scene.at)) == 1
+    assert scene.do(lambda: program.approve_by_terms(at=scene.at)) == 1
     (approved,) = [one for one in scene.rewards(scene.alice) if one.state == State.APPROVED]
     assert approved.referral.referee_id == scene.bob.id
 

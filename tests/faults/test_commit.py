@@ -19,7 +19,8 @@ from portal.core import clock, database
 from portal.core.database import session
 from portal.reports import books
 from portal.rewards.conversions import Conversion
-from portal.rewards.rewards import Decision, Reward, State
+from portal.rewards.decisions import Decision
+from portal.rewards.rewards import Reward, State
 from portal.sharing.clicks import Click
 from tests.conftest import Browser
 from tests.factories import EVERY, Scene, fixed

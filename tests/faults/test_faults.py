@@ -25,7 +25,7 @@ from portal.core.database import session
 from portal.reports import books
 from portal.rewards import goals
 from portal.rewards.conversions import Conversion, Customer, OrderReport, RefundReport
-from portal.rewards.rewards import Reason
+from portal.rewards.decisions import Reason
 from portal.sharing import clicks
 from portal.sharing.clicks import Click
 from tests.factories import NOON, PASSWORD, REFEREE, Scene, fixed

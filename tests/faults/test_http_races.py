@@ -16,8 +16,10 @@ from portal.core.database import session
 from portal.delivery.outbox import Message
 from portal.payouts.payouts import Batch, Line, Payout
 from portal.referrals import referrals
+from portal.rewards import decisions
 from portal.rewards.conversions import Conversion, Refund
-from portal.rewards.rewards import Clawback, Decision, Reward, State
+from portal.rewards.decisions import Decision
+from portal.rewards.rewards import Clawback, Reward, State
 from tests.factories import PASSWORD
 from tests.faults.conftest import PROCESSES
 from tests.faults.live import LONG_AGO, Live, at_once, statuses
@@ -32,7 +34,8 @@ def count(model: type, *where: sa.ColumnElement[bool]) -> int:
 
 
 def approved_mails(reward: Reward) -> int:
-    return count(Message, Message.kind == "reward_approved", Message.about_id.startswith(reward.public_id))
+    acts = [decisions.name_of_act(reward.person, one.at, reward.currency) for one in decisions.of_reward(reward.id)]
+    return count(Message, Message.kind == "reward_approved", Message.about_id.in_(acts))
 
 
 def test_the_clients_reach_four_processes_or_one_of_eight_threads(live: Live) -> None:

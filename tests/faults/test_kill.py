@@ -22,7 +22,8 @@ from portal.delivery import outbox
 from portal.delivery.outbox import Message
 from portal.reports import books
 from portal.rewards.conversions import Conversion
-from portal.rewards.rewards import Decision, Reward, State
+from portal.rewards.decisions import Decision
+from portal.rewards.rewards import Reward, State
 from portal.sharing.clicks import Click
 from tests.factories import EVERY, fixed
 from tests.faults.conftest import live_once

@@ -22,7 +22,7 @@ from portal.accounts.users import NOWHERE, User
 from portal.core import database
 from portal.reports import queue
 from portal.reports.queue import Filters
-from portal.rewards import rewards, rules, signals
+from portal.rewards import decisions, rules, signals
 from portal.rewards.rewards import Reward
 from portal.rewards.signals import Assessment
 from portal.sharing import links
@@ -295,7 +295,7 @@ def furnish(scene: Scene) -> Things:
         sign_ins.start(people["referrer"].id, surroundings=NOWHERE, at=scene.at)  # on another device
     words["key"] = api_keys.listed()[0].public_id
     just = scene.approve(_pending_reward(scene, scene.friend("Una", of=alice)))
-    words["just_decided"] = rewards.decisions(just.id)[0].at.isoformat()
+    words["just_decided"] = decisions.of_reward(just.id)[0].at.isoformat()
     words["in_two_months"] = f"{scene.at + timedelta(days=60):%Y-%m-%d}"
     words["clear_mark"] = queue.tally(Filters(assessment=Assessment.CLEAR), for_id=scene.rita.id, at=scene.at).mark
     return Things(scene.at, words, {who: person.email for who, person in people.items()})

@@ -10,7 +10,7 @@ from portal.core import clock
 from portal.core.database import session
 from portal.referrals import referrals
 from portal.referrals.referrals import Referral
-from portal.rewards import rewards
+from portal.rewards import decisions
 from portal.rewards.kinds import Kind
 from portal.rewards.looks.arrivals import Arrival
 from portal.rewards.signals import Finding
@@ -63,7 +63,7 @@ def paid_search(arrival: Arrival) -> Iterator[Finding]:
 
 
 def rejected_before(arrival: Arrival) -> Iterator[Finding]:
-    rejected = rewards.found_not_genuine([friend.id for friend in arrival.circle])
+    rejected = decisions.found_not_genuine([friend.id for friend in arrival.circle])
     if rejected >= OFTEN_REJECTED:
         yield Finding(arrival.referral.id, Kind.REJECTED_BEFORE, str(rejected))
 

@@ -21,9 +21,10 @@ from portal.core.text import Refusal
 from portal.program import Decided
 from portal.reports import queue
 from portal.reports.queue import Filters, Order
+from portal.rewards import decisions, rules
 from portal.rewards import rewards as rewards_
-from portal.rewards import rules
-from portal.rewards.rewards import Reason, Reward
+from portal.rewards.decisions import Reason
+from portal.rewards.rewards import Reward
 from portal.rewards.signals import Assessment
 from portal.sharing import links
 from portal.web import access, inputs, words
@@ -120,8 +121,8 @@ def decided() -> ResponseReturnValue:
     return render_template("admin/_decided.html", gone=[(reward, _decision_of(reward)) for reward in gone], swap=True)
 
 
-def _decision_of(reward: Reward) -> tuple[rewards_.Decision | None, str]:
-    taken = rewards_.decisions(reward.id)
+def _decision_of(reward: Reward) -> tuple[decisions.Decision | None, str]:
+    taken = decisions.of_reward(reward.id)
     return (taken[-1], name_of(taken[-1].by_id)) if taken else (None, "")
 
 

@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -21,6 +22,8 @@ from portal.accounts.one_time import Purpose
 from portal.config import BadSetting, Settings
 from portal.core import clock, database, migrate, money
 from portal.core.text import Refusal
+from portal.delivery import mail, outbox
+from portal.delivery import worker as delivery_worker
 from portal.imports import Fault, Form, Row
 from portal.payouts.methods import Details
 from portal.program import Answer
@@ -133,6 +136,59 @@ def worker() -> None:
     click.echo("The worker runs. Stop with Ctrl-C.")
     stop.wait()
     scheduler.shutdown()
+
+
+@portal.command()
+def doctor() -> None:
+    """Look at the settings, the database, the way out of mails and the worker; exit code 1 if one does not work."""
+    settings = Settings.from_env()
+    app = create_app(settings)
+    with app.app_context():
+        wrong = [name for name, look in _LOOKS.items() if not _told(name, look, settings)]
+    if wrong:
+        raise Stop(f"To be mended: {', '.join(wrong)}.")
+    click.echo("All is well.")
+
+
+def _told(name: str, look: Callable[[Settings], str], settings: Settings) -> bool:
+    """Says what was seen; whether it works."""
+    try:
+        click.echo(f"{name}: {look(settings)}")
+    except (mail.Away, Stop) as trouble:
+        click.echo(f"{name}: NOT WELL. {trouble}")
+        return False
+    return True
+
+
+def _look_at_the_address(settings: Settings) -> str:
+    insecure = "" if settings.secure else " This is not https: cookies and passwords travel unprotected."
+    return f"People reach the portal at {settings.base_url}.{insecure}"
+
+
+def _look_at_the_database(_settings: Settings) -> str:
+    found = migrate.state(database.db.engine)
+    if found.state != migrate.State.CURRENT:
+        raise Stop(found.sentence)
+    return found.sentence
+
+
+def _look_at_the_mail(settings: Settings) -> str:
+    way_out = mail.way_out(settings.mail_url, settings.mail_dir)
+    return f"{way_out.check()} They come from {settings.mail_from or mail.usual_address(settings.base_url)}."
+
+
+def _look_at_the_worker(_settings: Settings) -> str:
+    seen = delivery_worker.last_turn("worker")
+    if seen is None or clock.now() - seen > timedelta(minutes=2):
+        raise Stop("No worker has run in the last two minutes: start `portal serve` or `portal worker`.")
+    waits = outbox.oldest_due(at=clock.now())
+    return "It runs" + (f"; the oldest mail waits for {int(waits.total_seconds())} s." if waits else "; no mail waits.")
+
+
+_LOOKS = {
+    "Address": _look_at_the_address, "Database": _look_at_the_database, "Mail": _look_at_the_mail,
+    "Worker": _look_at_the_worker,
+}  # fmt: skip
 
 
 @portal.command()

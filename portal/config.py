@@ -8,7 +8,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -33,6 +33,7 @@ class Settings:
     """Key of the hashes by which addresses are remembered without being kept."""
     base_url: str = "http://127.0.0.1:8000"
     mail_url: str = ""
+    mail_from: str = ""
     redis_url: str = ""
     trusted_proxies: int = 0
     host: str = "127.0.0.1"
@@ -64,7 +65,8 @@ class Settings:
     @property
     def mail_dir(self) -> Path:
         """Where mails lie while MAIL_URL names files."""
-        return Path(self.mail_url.removeprefix("file://")) if self.mail_url else self.instance_dir / "mail"
+        in_files = self.mail_url.startswith("file://")
+        return Path(self.mail_url.removeprefix("file://")) if in_files else self.instance_dir / "mail"
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, *, demo: bool = False) -> "Settings":
@@ -92,7 +94,8 @@ class Settings:
             details_key=_details_key(instance),
             suppression_key=_kept_key(instance, "suppression_key", lambda: secrets.token_urlsafe(48)),
             base_url=f"http://127.0.0.1:{port}" if demo else _base_url(env, port),
-            mail_url=_mail_url(env),
+            mail_url="" if demo else _mail_url(env),
+            mail_from=_mail_from(env),
             redis_url=_redis_url(env),
             trusted_proxies=_whole(env, "TRUSTED_PROXIES", 0, 0, 10),
             host="127.0.0.1" if demo else _host(env),
@@ -153,14 +156,48 @@ def _base_url(env: Mapping[str, str], port: int) -> str:
 
 def _mail_url(env: Mapping[str, str]) -> str:
     url = env.get("MAIL_URL") or ""
+    if url.startswith(("smtp://", "smtps://")):
+        return _smtp_url(url)
     if url and not url.startswith("file:///"):
-        raise BadSetting("MAIL_URL: name a folder as file:///path, or leave it out for files in instance/mail.")
+        raise BadSetting(
+            "MAIL_URL: write smtp://user:password@host:587 (STARTTLS), smtps://user:password@host:465 (TLS) or"
+            " file:///folder, or leave it out for files in instance/mail."
+        )
     try:
         if url:
             Path(url.removeprefix("file://")).mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise BadSetting(f"MAIL_URL: {url!r} is no folder that mails can be put into ({error}).") from error
     return url
+
+
+def _smtp_url(url: str) -> str:
+    """The address of a mail server. Its password is in none of the messages."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise BadSetting("MAIL_URL: the port is not a number from 1 to 65535.") from error
+    asked = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+    if not parts.hostname or port == 0 or parts.path not in ("", "/") or set(asked) - {"security", "ca"}:
+        raise BadSetting("MAIL_URL: write smtp://user:password@host:587 or smtps://user:password@host:465.")
+    security = asked.get("security", "starttls")
+    if security not in ("starttls", "none") or (parts.scheme == "smtps" and "security" in asked):
+        raise BadSetting("MAIL_URL: security is starttls or none, and only for smtp://; smtps:// is always encrypted.")
+    if security == "none" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+        raise BadSetting("MAIL_URL: security=none is for a mail server on this machine; any other has to be encrypted.")
+    if asked.get("ca") and not Path(asked["ca"]).is_file():
+        raise BadSetting(f"MAIL_URL: ca names no file of certificates: {asked['ca']!r}.")
+    return url
+
+
+def _mail_from(env: Mapping[str, str]) -> str:
+    address = env.get("MAIL_FROM") or ""
+    if address and not re.fullmatch(
+        r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,190}\.[A-Za-z]{2,63}", address
+    ):
+        raise BadSetting(f"MAIL_FROM: {address!r} is not an address like portal@example.com.")
+    return address
 
 
 def _redis_url(env: Mapping[str, str]) -> str:

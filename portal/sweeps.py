@@ -3,43 +3,91 @@
 Each may run in many processes at once: what it works on is locked or claimed. They need the context of an app.
 """
 
-from urllib.parse import urlsplit
+import logging
+from datetime import timedelta
 
 from portal import program, terms
 from portal.core import clock, database
 from portal.delivery import mail, outbox, worker
-from portal.delivery.mail import Files, Undeliverable
+from portal.delivery.mail import Away, Line, Sender, Undeliverable, WayOut
 from portal.referrals import referrals
 from portal.reports import rollups
 from portal.rewards import ledger
 
+log = logging.getLogger(__name__)
 
-def send_mail(way_out: Files, *, base_url: str) -> int:
+AWAY = timedelta(seconds=20)
+"""How soon it is tried again when the way out does not work: no mail waits longer because of it."""
+
+
+def send_mail(way_out: WayOut, *, sender: str, base_url: str) -> int:
     """Sends what is due; gives how many went out. The database is free while a mail is on its way."""
     gone = 0
     while True:
         with database.writing():
             claimed = outbox.claim(at=clock.now())
             current = terms.current()
-            sender = current.program_name if current else "Referral portal"
+            by = Sender(current.program_name if current else "Referral portal", sender, base_url)
             for message in claimed:
                 database.session.expunge(message)
         if not claimed:
             return gone
-        for message in claimed:
-            gone += _send(message, way_out, sender=sender, host=urlsplit(base_url).hostname or "localhost")
+        went, going = _send_all(claimed, way_out, by)
+        gone += went
+        if not going:
+            return gone
 
 
-def _send(message: outbox.Message, way_out: Files, *, sender: str, host: str) -> int:
+def _send_all(claimed: list[outbox.Message], way_out: WayOut, by: Sender) -> tuple[int, bool]:
+    """Sends what was claimed, while the lease lasts; gives how many went out, and whether to go on."""
+    gone, begun = 0, clock.now()
+    with way_out.opened() as line:
+        for number, message in enumerate(claimed):
+            left = [one.id for one in claimed[number:]]
+            if clock.now() > begun + outbox.LEASE / 2:  # a slow server: what is left is for whoever is free
+                with database.writing():
+                    outbox.give_back(left, due_at=clock.now())
+                return gone, True
+            try:
+                gone += _send(message, line, by)
+            except Away as trouble:
+                log.warning("mail waits: %s", trouble)
+                with database.writing():
+                    outbox.give_back(left, due_at=clock.now() + AWAY, trouble=str(trouble))
+                return gone, False
+    return gone, True
+
+
+def _send(message: outbox.Message, line: Line, by: Sender) -> int:
+    why = program.unwanted(message, at=clock.now()) if message.stop else ""
+    database.session.rollback()
+    if why:
+        with database.writing():
+            outbox.withhold(message.id, why, at=clock.now())
+        return 0
     try:
-        way_out.send(message, mail.compose(message, sender_name=sender, host=host, at=message.made_at))
+        line.send(message, mail.compose(message, by))
     except Undeliverable as trouble:
         with database.writing():
             outbox.failed(message.id, str(trouble), at=clock.now(), for_good=trouble.for_good)
+            if trouble.for_good:
+                program.came_back(message.to_hash, at=clock.now())
         return 0
     with database.writing():
         outbox.sent(message.id, at=clock.now())
     return 1
+
+
+def write_mails() -> int:
+    """Writes what nobody's act causes: reminders of invites and the colleagues' digest; deletes addresses whose time is
+    over. Gives how many it did."""
+    at, done = clock.now(), 0
+    if terms.current() is None:
+        return 0
+    for job in (program.remind_invited, program.write_digests, program.purge_invites):
+        with database.writing():
+            done += job(at=at)
+    return done
 
 
 def approve_and_release() -> int:

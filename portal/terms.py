@@ -47,6 +47,8 @@ class Terms(Model):
         database.whole("version", "window_days", "claim_days", "goal_days", "minimum_payout_minor",
                        "auto_approve_below_minor", "second_person_above_minor", "referrer_year_cap_minor",
                        "referrer_month_cap_minor", "budget_month_minor"),
+        *(database.whole(column, name=f"{column}_whole")
+          for column in ("mails_invites", "invites_a_day", "invites_an_address")),
     )  # fmt: skip
 
     id: Mapped[int] = database.key()
@@ -74,6 +76,12 @@ class Terms(Model):
     """Host names, besides the portal's own, to which a link may lead."""
     legal_text: Mapped[str] = mapped_column(sa.Text, default="")
     help_contact: Mapped[str] = mapped_column(sa.String(200), default="")
+    mails_invites: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
+    """Whether the portal writes to invited friends; if not, their referrers do, with the ready message."""
+    invites_a_day: Mapped[int] = mapped_column(default=20, server_default="20")
+    """How many friends one referrer may invite in 24 hours."""
+    invites_an_address: Mapped[int] = mapped_column(default=3, server_default="3")
+    """How many invites the portal sends to one address in 30 days, whoever asks for them."""
 
     @property
     def open_to_new(self) -> bool:

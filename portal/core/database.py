@@ -114,10 +114,13 @@ def one_of(column: str, values: Iterable[str]) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
 
 
-def whole(*columns: str) -> CheckConstraint:
-    """On SQLite, where an INTEGER column takes 'abc': a CHECK that these columns hold whole numbers or nothing."""
+def whole(*columns: str, name: str = "whole_numbers") -> CheckConstraint:
+    """On SQLite, where an INTEGER column takes 'abc': a CHECK that these columns hold whole numbers or nothing.
+
+    `name`: for columns that came later, each with a CHECK of its own.
+    """
     parts = " AND ".join(f"typeof({column}) IN ('integer', 'null')" for column in columns)
-    return CheckConstraint(parts, name="whole_numbers").ddl_if(dialect="sqlite")
+    return CheckConstraint(parts, name=name).ddl_if(dialect="sqlite")
 
 
 def once(*columns: str, where: str | None = None, name: str | None = None) -> Any:

@@ -4,7 +4,8 @@ English is what the code says; every other language has a catalogue in `translat
 """
 
 from datetime import date, datetime
-from functools import cache
+from decimal import Decimal
+from functools import cache, lru_cache
 
 from babel import dates, numbers, support
 
@@ -38,9 +39,16 @@ def day(on: date, language: str) -> str:
     return dates.format_date(on, "medium", locale=DATES.get(language, language))
 
 
+@lru_cache(maxsize=1024)
 def long_day(on: date, language: str) -> str:
     """A calendar day in a letter: 3 December 2026, 3. Dezember 2026."""
     return dates.format_date(on, "long", locale=DATES.get(language, language))
+
+
+def share(basis_points: int, language: str) -> str:
+    """A share such as 10 % or 2,5 %."""
+    number = numbers.format_decimal(Decimal(basis_points) / 100, locale=language)
+    return f"{number}\N{NO-BREAK SPACE}%"
 
 
 def month(on: date, language: str) -> str:

@@ -10,18 +10,23 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.core import database
 from portal.core.database import Model, session
-from portal.core.text import one_line, public_id
+from portal.core.text import Refusal, marked, one_line, public_id
 
 LEASE = timedelta(minutes=5)
 GIVE_UP_AFTER = timedelta(days=3)
 LEAST_TRIES = 5
 """However old it is: after a weekend without a worker, one bad answer is no reason to give up."""
+
+
+class OutboxRefused(Refusal):
+    """A message that cannot be sent again."""
 
 
 class State(StrEnum):
@@ -60,6 +65,16 @@ class Message(Model):
     tries: Mapped[int] = mapped_column(default=0)
     sent_at: Mapped[datetime | None]
     trouble: Mapped[str] = mapped_column(sa.String(300), default="")
+    language: Mapped[str] = mapped_column(sa.String(8), default="", server_default="")
+    made_again_at: Mapped[datetime | None]
+    """When an admin had it sent again: from then on it is tried as a new one."""
+    stop: Mapped[str] = mapped_column(sa.String(200), default="", server_default="")
+    """The token of its *Unsubscribe*; empty for mails that nobody can do without."""
+
+    @property
+    def waits_for_a_hand(self) -> bool:
+        """Whether it was tried and is given up, or waits for its next try: sending it again has a meaning."""
+        return bool(self.to) and self.tries > 0 and self.state in (State.GIVEN_UP, State.QUEUED)
 
 
 @dataclass(frozen=True)
@@ -71,6 +86,8 @@ class Letter:
     subject: str
     text: str
     about_id: str
+    language: str = ""
+    stop: str = ""
 
 
 def put_all(kind: str, about_kind: str, letters: Iterable[Letter], *, at: datetime, secret: bool = False) -> list[str]:
@@ -124,11 +141,35 @@ def sent(message_id: int, *, at: datetime) -> None:
         message.text = ""
 
 
+def give_back(message_ids: Collection[int], *, due_at: datetime, trouble: str = "") -> None:
+    """Puts claimed messages back that were not tried, to be tried at a moment."""
+    mine = (Message.id.in_(message_ids), Message.state == State.SENDING)
+    values: dict[str, Any] = {"state": State.QUEUED, "due_at": due_at, "tries": Message.tries - 1}
+    if trouble:
+        values["trouble"] = one_line(trouble, 300)
+    session.execute(sa.update(Message).where(*mine).values(values))
+
+
+def withhold(message_id: int, why: str, *, at: datetime) -> None:
+    """Does not send a message that was due, since its addressee does not want it any more. It keeps the moment at
+    which it would have gone out."""
+    message = session.get_one(Message, message_id)
+    message.state, message.sent_at, message.trouble = State.WITHDRAWN, at, one_line(why, 300)
+
+
+def send_again(message: Message, *, at: datetime) -> None:
+    """Has a message tried again that was given up, or that waits for its next try. Raises OutboxRefused."""
+    session.refresh(message, with_for_update=True)
+    if message.state not in (State.GIVEN_UP, State.QUEUED):
+        raise OutboxRefused(marked("This mail is not waiting to be sent again."))
+    message.state, message.due_at, message.made_again_at = State.QUEUED, at, at
+
+
 def failed(message_id: int, trouble: str, *, at: datetime, for_good: bool) -> None:
     """Notes that sending failed: again later, with growing waits and jitter, or given up for good."""
     message = session.get_one(Message, message_id)
     message.trouble = one_line(trouble, 300)
-    if for_good or (at > message.made_at + GIVE_UP_AFTER and message.tries >= LEAST_TRIES):
+    if for_good or (at > (message.made_again_at or message.made_at) + GIVE_UP_AFTER and message.tries >= LEAST_TRIES):
         message.state = State.GIVEN_UP
         return
     wait = min(30 * 4 ** min(message.tries, 6), 6 * 3600)
@@ -136,10 +177,51 @@ def failed(message_id: int, trouble: str, *, at: datetime, for_good: bool) -> No
     message.due_at = at + timedelta(seconds=wait * random.uniform(0.8, 1.2))
 
 
+def find(wanted: str) -> Message | None:
+    return session.scalar(sa.select(Message).where(Message.public_id == wanted))
+
+
+def sent_to(to_hash: str, kind: str, *, since: datetime) -> int:
+    """How many mails of a kind went to an address since a moment."""
+    query = sa.select(sa.func.count()).select_from(Message)
+    mine = (Message.to_hash == to_hash, Message.kind == kind, Message.state == State.SENT, Message.sent_at >= since)
+    return session.scalar(query.where(*mine)) or 0
+
+
+def came_back(to_hash: str) -> int:
+    """How many mails to an address were given up."""
+    query = sa.select(sa.func.count()).select_from(Message)
+    return session.scalar(query.where(Message.to_hash == to_hash, Message.state == State.GIVEN_UP)) or 0
+
+
+def forget(kind: str, about_kind: str, about_id: str) -> None:
+    """Empties what a mail said and to whom; that there was one stays."""
+    mine = (Message.kind == kind, Message.about_kind == about_kind, Message.about_id == about_id)
+    session.execute(sa.update(Message).where(*mine).values(to="", subject="", text=""))
+
+
+def about(about_kind: str, about_ids: Collection[str]) -> list[Message]:
+    """The mails about some things, the first one first."""
+    query = sa.select(Message).where(Message.about_kind == about_kind, Message.about_id.in_(about_ids))
+    return list(session.scalars(query.order_by(Message.id)))
+
+
 def listed(states: Iterable[State], *, most: int = 100) -> list[Message]:
     """Messages in these states, the newest first."""
     query = sa.select(Message).where(Message.state.in_(list(states)))
     return list(session.scalars(query.order_by(Message.id.desc()).limit(most)))
+
+
+def standing_trouble() -> str:
+    """What keeps mails from going out that were not even tried: the way out itself. Empty if nothing does."""
+    held = (Message.state == State.QUEUED, Message.tries == 0, Message.trouble != "")
+    return session.scalar(sa.select(Message.trouble).where(*held).order_by(Message.id.desc()).limit(1)) or ""
+
+
+def counts() -> dict[str, int]:
+    """How many messages there are in each state."""
+    query = sa.select(Message.state, sa.func.count()).group_by(Message.state)
+    return {state: many for state, many in session.execute(query)}
 
 
 def oldest_due(*, at: datetime) -> timedelta | None:

@@ -16,6 +16,7 @@ from portal.program.opening import (
 )
 from portal.program.sharing import (
     change_link,
+    decline_invite,
     destinations,
     follow,
     foresee,
@@ -46,6 +47,22 @@ from portal.program.decisions import (
     reject_many,
     undo,
     undo_at_once,
+)
+from portal.program.mails import (
+    came_back,
+    choose_mails,
+    delete_address,
+    purge_invites,
+    remind_invite,
+    remind_invited,
+    restore_mail,
+    send_again,
+    stop,
+    stopped,
+    try_mail,
+    unwanted,
+    write_digests,
+    write_mail,
 )
 from portal.program.paying import (
     add_vouchers,

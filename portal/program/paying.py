@@ -21,7 +21,9 @@ def release_due(*, at: datetime) -> int:
     """Makes approved rewards whose hold has passed ready to pay. Gives how many."""
     due = rewards.due_for_release(at=at)
     rewards.lock(due)
-    return decisions.release(due, at=at)
+    ready = decisions.release(due, at=at)
+    notices.rewards_ready(ready, at=at)
+    return len(ready)
 
 
 # --- pay ------------------------------------------------------------------------------------------------------

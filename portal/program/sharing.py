@@ -23,10 +23,14 @@ log = logging.getLogger(__name__)
 # --- share ----------------------------------------------------------------------------------------------------
 
 
-def invite(user: User, typed: Iterable[str], *, note: str = "", at: datetime) -> list[Told]:
-    """Makes an invite for each address, with a link and a code of its own; what became of each, in their order.
+def invite(
+    user: User, typed: Iterable[str], *, note: str = "", remind: bool = False, spoken: str = "", at: datetime
+) -> list[Told]:
+    """Makes an invite for each address, with a link and a code of its own, and writes to it where the terms have the
+    portal do so, in the language that its sender speaks; what became of each, in their order.
 
-    Whether an address has an account is never told. Raises InviteRefused where nothing can be invited at all.
+    Whether an address has an account, or wants no mail, is never told. Raises InviteRefused where nothing can be
+    invited at all.
     """
     if user.confirmed_at is None:
         raise invites.InviteRefused(marked("Confirm your e-mail address first; then you can invite friends."))
@@ -34,17 +38,21 @@ def invite(user: User, typed: Iterable[str], *, note: str = "", at: datetime) ->
         raise invites.InviteRefused(marked("Your account is paused, so nobody can be invited."))
     if not terms_.in_force().open_to_new:
         raise invites.InviteRefused(marked("The program takes nobody new at the moment, so nobody can be invited."))
+    if invites.has_link(note):
+        raise invites.InviteRefused(marked("Leave links and addresses out of the note: the invite has its own."))
     users.lock(user.id)
     seen: dict[str, Told] = {}
     for one in typed:
         email = invites.clean(one)
         key = (email or one).lower()
         if key not in seen:
-            seen[key] = _invite(user, one, email, note=note, at=at)
+            seen[key] = told = _invite(user, one, email, note=note, remind=remind, at=at)
+            if told.answer == invites.Answer.ACCEPTED and told.invite and terms_.in_force().mails_invites:
+                notices.invited(told.invite, user, spoken=spoken, at=at)
     return list(seen.values())
 
 
-def _invite(user: User, typed: str, email: str | None, *, note: str, at: datetime) -> Told:
+def _invite(user: User, typed: str, email: str | None, *, note: str, remind: bool, at: datetime) -> Told:
     if email is None:
         return Told(typed, invites.Answer.MISTYPED)
     if invites.same_mailbox(email, user.email):
@@ -56,10 +64,11 @@ def _invite(user: User, typed: str, email: str | None, *, note: str, at: datetim
         return Told(typed, answer, known, known.made_at)
     if meant := invites.meant(email):
         return Told(typed, invites.Answer.MISTYPED, meant=meant)
-    left, again_at = invites.room_left(user.id, at=at)
+    terms = terms_.in_force()
+    left, again_at = invites.room_left(user.id, terms.invites_a_day, at=at)
     if not left:
         return Told(typed, invites.Answer.LIMIT, since=again_at)
-    made = invites.make(user.id, email, to_hash, note=note, at=at)
+    made = invites.make(user.id, email, to_hash, note=note, remind=remind and terms.mails_invites, at=at)
     audit.write("invite_made", "invite", made.public_id, by=user.id, at=at)
     return Told(typed, invites.Answer.ACCEPTED, made, at)
 
@@ -74,6 +83,7 @@ def withdraw_invite(invite: Invite, *, by: int, at: datetime) -> None:
     users.lock(invite.owner_id)
     session.refresh(invite)
     invites.withdraw(invite, at=at)
+    notices.invite_withdrawn(invite)
     audit.write("invite_withdrawn", "invite", invite.public_id, by=by, at=at)
 
 
@@ -85,7 +95,13 @@ def not_this_person(visitor: str | None, code: str, *, at: datetime) -> None:
     clicks.forget(visitor, links={one.id for one in links.of_owner(link.owner_id)})
     invited = invites.of_link(link.id)
     if invited is not None:
-        invites.decline(invited, at=at)
+        decline_invite(invited, at=at)
+
+
+def decline_invite(invite: Invite, *, at: datetime) -> None:
+    """A friend does not want an invite: it credits nobody any more, and nothing more is written about it."""
+    invites.decline(invite, at=at)
+    notices.invite_withdrawn(invite)
 
 
 def make_link(user: User, *, label: str, destination: str | None, wanted: str, own_host: str, at: datetime) -> Link:

@@ -10,16 +10,18 @@ from sqlalchemy.orm import joinedload
 from portal.accounts.audit import AuditEntry, Note
 from portal.accounts.users import User
 from portal.core.database import session
+from portal.delivery import outbox
 from portal.delivery.outbox import Message
 from portal.delivery.outbox import State as MailState
 from portal.payouts.payouts import Payout
 from portal.referrals.claims import Claim
 from portal.referrals.referrals import Referral
 from portal.reports import batches
-from portal.rewards import appeals
+from portal.rewards import appeals, signals
 from portal.rewards.appeals import Appeal
 from portal.rewards.conversions import Conversion, Disagreement, Refund
 from portal.rewards.rewards import Reward, State
+from portal.rewards.signals import Assessment
 from portal.sharing.links import Link
 
 PAGE = 50
@@ -105,10 +107,14 @@ class Attention:
 
     pending: int
     oldest_pending_at: datetime | None
+    risky: int
+    """How many of those that are pending are assessed as risky."""
     open_batches: int
     failed_payouts: int
     """Payouts that came back and whose person stands in no later one that was not cancelled."""
     mail_given_up: int
+    mail_trouble: str
+    """Why no mail goes out at the moment; empty if they do."""
     waiting_orders: int
     waiting_refunds: int
     disagreements: int
@@ -121,15 +127,19 @@ def attention() -> Attention:
     pending = sa.select(sa.func.count(), sa.func.min(Reward.made_at)).where(Reward.state == State.PENDING)
     count, oldest = session.execute(pending).one()
 
+    risky = signals.is_assessed(Reward.referral_id, Assessment.RISKY)
+
     def many(model: type, *where: sa.ColumnElement[bool]) -> int:
         return session.scalar(sa.select(sa.func.count()).select_from(model).where(*where)) or 0
 
     return Attention(
         pending=count,
         oldest_pending_at=oldest,
+        risky=many(Reward, Reward.state == State.PENDING, risky),
         open_batches=batches.under_way(),
         failed_payouts=batches.problems(),
         mail_given_up=many(Message, Message.state == MailState.GIVEN_UP),
+        mail_trouble=outbox.standing_trouble(),
         waiting_orders=many(Conversion, Conversion.applied_at.is_(None)),
         waiting_refunds=many(Refund, Refund.conversion_id.is_(None)),
         disagreements=many(Disagreement),

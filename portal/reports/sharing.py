@@ -13,12 +13,13 @@ from sqlalchemy.orm import joinedload
 
 from portal.core import clock
 from portal.core.database import session
+from portal.delivery import outbox
 from portal.referrals.referrals import Referral
 from portal.reports import referrer, status
 from portal.reports.status import Status
 from portal.rewards.rewards import Clawback, Reward, State
 from portal.sharing.clicks import Click
-from portal.sharing.invites import Invite
+from portal.sharing.invites import REMIND_BY_HAND_AFTER, Invite
 from portal.sharing.links import Code, Link
 
 
@@ -147,6 +148,9 @@ class InviteRow:
     clicks: int
     status: Status
     friend: Referral | None
+    reminded_at: datetime | None
+    can_remind: bool
+    """Whether the one reminder can be sent by hand now."""
 
 
 def invites_of(
@@ -164,6 +168,7 @@ def invite_rows(invites: list[Invite], *, at: datetime) -> list[InviteRow]:
     """These invites with what came of each."""
     numbers = [invite.link_id for invite in invites]
     codes, (clicks, _) = _codes(numbers), _by_link(numbers)
+    mails = {(mail.about_id, mail.kind): mail for mail in outbox.about("invite", [one.public_id for one in invites])}
     came = sa.select(Referral).options(joinedload(Referral.referee)).where(Referral.link_id.in_(numbers))
     friends = {referral.link_id: referral for referral in session.scalars(came.order_by(Referral.id.desc()))}
     owner = invites[0].owner_id if invites else 0
@@ -172,8 +177,14 @@ def invite_rows(invites: list[Invite], *, at: datetime) -> list[InviteRow]:
         InviteRow(
             invite, codes[invite.link_id][0], clicks[invite.link_id],
             stand[friends[invite.link_id].id] if invite.link_id in friends
-            else status.of_invite(invite, opened=bool(clicks[invite.link_id])),
+            else status.of_invite(
+                invite, mails.get((invite.public_id, "invite")), opened=bool(clicks[invite.link_id])
+            ),
             friends.get(invite.link_id),
+            reminded.made_at if (reminded := mails.get((invite.public_id, "invite_reminder"))) else None,
+            can_remind=reminded is None and invite.ended_at is None and invite.to is not None
+            and (invite.public_id, "invite") in mails and invite.link_id not in friends
+            and at >= invite.made_at + REMIND_BY_HAND_AFTER,
         )
         for invite in invites
     ]  # fmt: skip
@@ -190,12 +201,18 @@ class Ratios:
 
 
 def invite_ratios(user_id: int) -> Ratios:
-    """How many invites there are, how many were opened, how many of the invited joined and reached the goal."""
+    """How many invites somebody made, how many were opened, how many of the invited joined and reached the goal."""
+    return _ratios(Invite.owner_id == user_id)
+
+
+def all_invite_ratios(since: datetime, until: datetime) -> Ratios:
+    """The same of everybody's invites that were made in a span; `until` is left out."""
+    return _ratios(Invite.made_at >= since, Invite.made_at < until)
+
+
+def _ratios(*where: sa.ColumnElement[bool]) -> Ratios:
     opened = sa.select(Click.id).where(Click.link_id == Invite.link_id).exists()
-    asked = sa.select(sa.func.count(), sa.func.count(sa.case((opened, 1)))).where(Invite.owner_id == user_id)
-    came = (
-        sa.select(sa.func.count(), sa.func.count(Referral.counted_at))
-        .join(Invite, Invite.link_id == Referral.link_id)
-        .where(Invite.owner_id == user_id)
-    )
+    asked = sa.select(sa.func.count(), sa.func.count(sa.case((opened, 1)))).where(*where)
+    came = sa.select(sa.func.count(), sa.func.count(Referral.counted_at))
+    came = came.join(Invite, Invite.link_id == Referral.link_id).where(*where)
     return Ratios(*session.execute(asked).one(), *session.execute(came).one())

@@ -10,6 +10,8 @@ from enum import StrEnum
 import sqlalchemy as sa
 
 from portal.core.database import session
+from portal.delivery.outbox import Message
+from portal.delivery.outbox import State as MailState
 from portal.payouts.payouts import Line
 from portal.referrals.referrals import Referral
 from portal.rewards.rewards import Reward, State
@@ -18,6 +20,9 @@ from portal.sharing.invites import Invite
 
 class Word(StrEnum):
     INVITED = "invited"
+    QUEUED = "queued"
+    SENT = "sent"
+    UNDELIVERED = "undelivered"
     OPENED = "opened"
     WITHDRAWN = "withdrawn"
     DECLINED = "declined"
@@ -70,13 +75,20 @@ def _of_reward(reward: Reward, *, drawn: bool) -> Status:
     return Status(Word.REVERSED, reward.reversed_at)
 
 
-def of_invite(invite: Invite, *, opened: bool) -> Status:
-    """Where an invite stands by which nobody has joined."""
+def of_invite(invite: Invite, mail: Message | None, *, opened: bool) -> Status:
+    """Where an invite stands by which nobody has joined; `mail`: the one that the portal wrote, if it did.
+
+    One that was kept back, since its addressee wants none, stands like one that was sent: nobody learns of it.
+    """
     if invite.withdrawn_at is not None:
         return Status(Word.WITHDRAWN, invite.withdrawn_at)
     if invite.declined_at is not None:
         return Status(Word.DECLINED, invite.declined_at)
-    return Status(Word.OPENED if opened else Word.INVITED, invite.made_at)
+    if opened or mail is None:
+        return Status(Word.OPENED if opened else Word.INVITED, invite.made_at)
+    if mail.sent_at is not None:
+        return Status(Word.SENT, mail.sent_at)
+    return Status(Word.UNDELIVERED if mail.state == MailState.GIVEN_UP else Word.QUEUED, invite.made_at)
 
 
 def of_friend(referral: Referral, latest: Status | None, *, at: datetime) -> Status:

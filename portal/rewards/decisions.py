@@ -353,9 +353,9 @@ def hold(chosen: Sequence[Reward], *, until: datetime, note: str, by: int, at: d
     _set([reward.id for reward in chosen], hold_until=until)
 
 
-def release(reward_ids: Collection[int], *, at: datetime) -> int:
-    """Makes those of these rewards ready to pay that are approved, past their hold, and whose two sides take part;
-    gives how many. Their owners are locked."""
+def release(reward_ids: Collection[int], *, at: datetime) -> list[int]:
+    """Makes those of these rewards ready to pay that are approved, past their hold, and whose two sides take part, and
+    gives them. Their owners are locked."""
     session.flush()
     query = rewards.of_who_takes_part(sa.select(Reward.id).where(Reward.id == _chosen().c.id, *rewards.due(at)))
     due = list(session.scalars(query.order_by(Reward.id), _these(reward_ids)))
@@ -368,7 +368,7 @@ def release(reward_ids: Collection[int], *, at: datetime) -> int:
             due,
         )  # fmt: skip
         _set(due, released_at=at)
-    return len(due)
+    return due
 
 
 # --- by sets --------------------------------------------------------------------------------------------------

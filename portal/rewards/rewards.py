@@ -369,6 +369,19 @@ def people_of(numbers: Collection[int]) -> dict[int, User]:
     return {user.id: user for user in session.scalars(sa.select(User).where(User.id.in_(theirs)), these)}
 
 
+def sums_of(numbers: Collection[int]) -> list[tuple[int, str, int, int]]:
+    """What these rewards come to, by person and currency: (person, currency, how many, what is left in minor units)."""
+    chosen = database.given("chosen", id=database.Key)
+    query = (
+        sa.select(Reward.person_id, Reward.currency, sa.func.count(), sa.func.sum(LEFT))
+        .where(Reward.id == chosen.c.id)
+        .group_by(Reward.person_id, Reward.currency)
+        .order_by(Reward.person_id, Reward.currency)
+    )
+    rows = session.execute(query, {"chosen_rows": database.told([number] for number in numbers)})
+    return [(person, currency, many, int(minor)) for person, currency, many, minor in rows]
+
+
 def lock(numbers: Collection[int]) -> None:
     """Locks the owners of these rewards."""
     if numbers:

@@ -1,15 +1,15 @@
 """Invites: a link with one addressee, so that whoever comes by it is known to be the one who was asked.
 
-Invariants: one invite per referrer and address; at most twenty a day; each has a link and a code of its own; one that
-was withdrawn or declined credits nobody any more. The address stands here in the clear until it is purged; what stays
-for ever is its keyed hash.
+Invariants: one invite per referrer and address; at most so many a day as the terms say; each has a link and a code of
+its own; one that was withdrawn or declined credits nobody any more. The address stands here in the clear until it is
+purged, at the latest after 90 days without the friend; what stays for ever is its keyed hash.
 """
 
 import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import sqlalchemy as sa
@@ -23,9 +23,12 @@ from portal.core.text import Refusal, marked, one_line, public_id
 from portal.sharing import links
 from portal.sharing.links import Link
 
-A_DAY = 20
 AT_ONCE = 50
 LONGEST_NOTE = 280
+REMIND_AFTER = timedelta(hours=72)
+REMIND_BY_HAND_AFTER = timedelta(hours=24)
+KEPT = timedelta(days=90)
+"""How long the address of somebody who does not join is kept."""
 
 USUAL_DOMAINS = """gmail.com googlemail.com outlook.com hotmail.com live.com icloud.com me.com yahoo.com yahoo.de
     yahoo.co.uk gmx.de gmx.net gmx.at gmx.ch web.de t-online.de freenet.de mail.de posteo.de mailbox.org proton.me
@@ -55,6 +58,7 @@ class Invite(Model):
     __table_args__ = (
         database.once("owner_id", "to_hash"),
         database.rule("withdrawn_at IS NULL OR declined_at IS NULL", "ended_once"),
+        database.whole("remind", name="remind_whole"),
     )
 
     id: Mapped[int] = database.key()
@@ -68,6 +72,10 @@ class Invite(Model):
     withdrawn_at: Mapped[datetime | None]
     declined_at: Mapped[datetime | None]
     """When the friend said *not this person* to it."""
+    remind: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    """Whether the referrer wants the friend reminded, once."""
+    purged_at: Mapped[datetime | None]
+    """When the address was deleted."""
 
     owner: Mapped[User] = relationship(User)
     link: Mapped[Link] = relationship(Link)
@@ -126,6 +134,11 @@ def same_mailbox(one: str, other: str) -> bool:
     return plain(one) == plain(other)
 
 
+def has_link(note: str) -> bool:
+    """Whether a note holds an address of the web or of a person, which mail programs would make links of."""
+    return re.search(r"://|www\.|@|\w\.[a-z]{2,}", note, re.IGNORECASE) is not None
+
+
 def clean(typed: str) -> str | None:
     """An address as it is kept; None for what cannot be one."""
     try:
@@ -137,12 +150,12 @@ def clean(typed: str) -> str | None:
 # --- made and ended -------------------------------------------------------------------------------------------
 
 
-def room_left(owner_id: int, *, at: datetime) -> tuple[int, datetime | None]:
-    """How many invites a referrer may still make now, and when there is room again if there is none."""
+def room_left(owner_id: int, a_day: int, *, at: datetime) -> tuple[int, datetime | None]:
+    """How many invites a referrer may still make now, of so many a day; if none, when there is room again."""
     query = sa.select(Invite.made_at).where(Invite.owner_id == owner_id, Invite.made_at > at - clock.days(1))
-    made = list(session.scalars(query.order_by(Invite.made_at.desc()).limit(A_DAY)))
-    left = A_DAY - len(made)
-    return left, None if left else made[-1] + clock.days(1)
+    made = list(session.scalars(query.order_by(Invite.made_at.desc()).limit(a_day)))
+    left = a_day - len(made)
+    return left, None if left or not made else made[-1] + clock.days(1)
 
 
 def find(owner_id: int, to_hash: str) -> Invite | None:
@@ -150,12 +163,13 @@ def find(owner_id: int, to_hash: str) -> Invite | None:
     return session.scalar(sa.select(Invite).where(Invite.owner_id == owner_id, Invite.to_hash == to_hash))
 
 
-def make(owner_id: int, email: str, to_hash: str, *, note: str, at: datetime) -> Invite:
+def make(owner_id: int, email: str, to_hash: str, *, note: str, remind: bool, at: datetime) -> Invite:
     """A new invite with a link and a code of its own. The caller holds the referrer's lock and looked before."""
     link = links.make(owner_id, at=at, addressed=True)
     invite = Invite(
-        owner_id=owner_id, link_id=link.id, to=email, to_hash=to_hash, note=one_line(note, LONGEST_NOTE), made_at=at
-    )
+        owner_id=owner_id, link_id=link.id, to=email, to_hash=to_hash, note=one_line(note, LONGEST_NOTE),
+        remind=remind, made_at=at,
+    )  # fmt: skip
     session.add(invite)
     session.flush()
     return invite
@@ -174,6 +188,31 @@ def decline(invite: Invite, *, at: datetime) -> None:
     if invite.ended_at is None:
         invite.declined_at = invite.link.archived_at = at
         session.flush()
+
+
+# --- addresses that go ----------------------------------------------------------------------------------------
+
+
+def reminded(invite: Invite) -> None:
+    """Notes that the one reminder is written."""
+    invite.remind = False
+    session.flush()
+
+
+def purge(invite: Invite, *, at: datetime) -> None:
+    """Deletes the address; the keyed hash stays."""
+    invite.to, invite.purged_at, invite.remind, invite.note = None, at, False, ""
+    session.flush()
+
+
+def to_address(to_hash: str) -> list[Invite]:
+    """Every invite to an address, whoever made it."""
+    return list(session.scalars(sa.select(Invite).where(Invite.to_hash == to_hash).order_by(Invite.id)))
+
+
+def find_by_name(wanted: str) -> Invite | None:
+    """An invite by its public id."""
+    return session.scalar(sa.select(Invite).where(Invite.public_id == wanted))
 
 
 # --- asked for ------------------------------------------------------------------------------------------------

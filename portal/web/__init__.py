@@ -25,6 +25,7 @@ from portal.web import (
     public,
     sharing,
     shell,
+    stopping,
     words,
 )
 from portal.web.door import Door
@@ -35,7 +36,7 @@ def create_web(app: Flask, settings: Settings, quick: Quick) -> None:
     languages.install(app)
     gate.install(app)
     protect = CSRFProtect(app)
-    for room in (public, account, dashboard, sharing, exports, poster, joining, admin, api, languages):
+    for room in (public, account, dashboard, sharing, exports, poster, joining, stopping, admin, api, languages):
         app.register_blueprint(room.blueprint)
     if settings.demo:
         for room in (mailbox, components):
@@ -43,6 +44,7 @@ def create_web(app: Flask, settings: Settings, quick: Quick) -> None:
     protect.exempt(api.blueprint)
     for view in (public.sign_up, public.not_this_person):
         protect.exempt(view)  # checks itself, so that it works where cookies are off
+    protect.exempt(stopping.stop)  # mail programs send it by themselves (RFC 8058); its token says whose it is
     assets.init_app(app)
     access.install(app, settings)
     limits.install(app, settings)

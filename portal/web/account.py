@@ -5,7 +5,8 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext, refresh
 
 from portal import program
-from portal.accounts import sign_ins
+from portal.accounts import mail_choices, sign_ins
+from portal.accounts.mail_choices import Topic
 from portal.core import clock, database
 from portal.core.text import Refusal
 from portal.sharing import links
@@ -68,6 +69,19 @@ def code() -> ResponseReturnValue:
     return redirect(url_for(".account"))
 
 
+@blueprint.post("/account/mails")
+@access.signed_in
+def mails() -> ResponseReturnValue:
+    """Which of the mails that one can do without one wants."""
+    form, asked = inputs.MailChoices(), _topics()
+    wanted = {topic for topic in Topic if form[topic].data or topic not in asked}
+    return act(
+        lambda: program.choose_mails(access.me(), wanted, at=clock.now()),
+        done=gettext("Saved."),
+        back=url_for(".account"),
+    )
+
+
 @blueprint.post("/account/sign-outs")
 @access.signed_in
 def sign_out_others() -> ResponseReturnValue:
@@ -80,14 +94,21 @@ def sign_out_others() -> ResponseReturnValue:
     )
 
 
+def _topics() -> list[Topic]:
+    """What one may be written about."""
+    return [topic for topic in Topic if topic != Topic.DIGEST or access.me().may("decide")]
+
+
 def _page(profile: inputs.Profile, own_code: inputs.OwnCode) -> str:
     user, at = access.me(), clock.now()
-    link = links.main_link(user.id)
+    link, unwanted = links.main_link(user.id), mail_choices.off(user.id)
     return render_template(
         "account/account.html",
         profile=profile,
         own_code=own_code,
         language_form=inputs.Language(formdata=None, language=user.language),
+        mails=inputs.MailChoices(formdata=None, data={topic: topic not in unwanted for topic in Topic}),
+        topics=_topics(),
         code=links.current_code(link.id),
         live=sign_ins.live(user.id, at=at),
         here=sign_ins.find(session[access.TOKEN], at=at),

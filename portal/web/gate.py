@@ -18,6 +18,9 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 WITHOUT_TOKEN = ("/api/",)
 """The one list of what may be posted without a CSRF token: these bring a key of their own instead of a cookie."""
 
+BY_MAIL_PROGRAMS = "stopping.stop"
+"""What mail programs post by themselves (RFC 8058): the token in the address says whose it is."""
+
 LARGER = {"admin.check_import": 2 * 1024 * 1024}
 """What takes a file: endpoint -> bytes. Said here, since the token is read from the body before any view."""
 
@@ -31,7 +34,7 @@ def _turn_away() -> ResponseReturnValue | None:
     if "\x00" in request.path or b"%00" in request.query_string:
         abort(400)
     request.max_content_length = LARGER.get(request.endpoint or "", request.max_content_length)
-    if request.method in SAFE or request.path.startswith(WITHOUT_TOKEN):
+    if request.method in SAFE or request.path.startswith(WITHOUT_TOKEN) or request.endpoint == BY_MAIL_PROGRAMS:
         return redirect(request.path) if _leads_astray() else None
     if not _from_here():
         raise CSRFError("Sent from another site.")

@@ -27,6 +27,7 @@ from wtforms.validators import DataRequired, InputRequired, Length, NumberRange,
 from portal.accounts import users
 from portal.core import clock, money
 from portal.core.language import NAMES
+from portal.delivery import wordings
 from portal.payouts.methods import Kind
 from portal.rewards import appeals, corrections, kinds
 from portal.rewards.decisions import Reason
@@ -221,6 +222,13 @@ class Program(Form):
     )
     help_contact = StringField(_l("Who helps"), validators=[Optional(), Length(max=200), without_nul])
     legal_text = TextAreaField(_l("Legal text"), validators=[Optional(), Length(max=20000), without_nul])
+    mails_invites = BooleanField(_l("The portal writes to invited friends"))
+    invites_a_day = WholeField(
+        _l("Invites a referrer may make a day"), validators=[InputRequired(), NumberRange(1, 500)]
+    )
+    invites_an_address = WholeField(
+        _l("Invites that one address gets in 30 days"), validators=[InputRequired(), NumberRange(1, 50)]
+    )
 
 
 class OfferedRule(Form):
@@ -585,6 +593,28 @@ class OwnCode(Form):
     )
 
 
+def without_links(form: Form, field: Field) -> None:
+    """No address of the web or of a person in a note."""
+    if invites.has_link(field.data or ""):
+        raise ValidationError(gettext("Leave links and addresses out of the note: the invite has its own."))
+
+
+class MailChoices(Form):
+    """A5: which of the mails that one can do without somebody wants."""
+
+    friends = BooleanField(_l("When a friend joins"))
+    rewards = BooleanField(_l("When a reward is approved or becomes ready"))
+    payouts = BooleanField(_l("When a payout went out, or what is missing for one"))
+    digest = BooleanField(_l("Once a day, what waits for a decision"))
+
+
+class Wording(Form):
+    """The text of one mail, in one's own words."""
+
+    subject = StringField(_l("Subject"), validators=[InputRequired(), Length(max=200), without_nul])
+    body = TextAreaField(_l("Text"), validators=[InputRequired(), Length(max=wordings.LONGEST), without_nul])
+
+
 class Invites(Form):
     """A1 and A2: the friends to invite, in any common form, and a note."""
 
@@ -598,8 +628,10 @@ class Invites(Form):
             Optional(),
             Length(max=invites.LONGEST_NOTE, message=_l("Use at most %(most)s characters.", most=invites.LONGEST_NOTE)),
             without_nul,
+            without_links,
         ],
     )
+    remind = BooleanField(_l("Remind them once, after three days, if they have not joined"), default=True)
 
 
 class Claim(Form):

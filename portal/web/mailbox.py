@@ -6,6 +6,7 @@ from flask import Blueprint, abort, current_app, render_template
 from flask.typing import ResponseReturnValue
 
 from portal.config import Settings
+from portal.delivery import letters
 from portal.delivery.mail import Files
 
 blueprint = Blueprint("mailbox", __name__)
@@ -28,4 +29,8 @@ def mail(name: str) -> ResponseReturnValue:
     if path is None:
         abort(404)
     found = message_from_bytes(path.read_bytes(), policy=policy.default)
-    return render_template("mailbox/mail.html", mail=found, text=found.get_content())
+    settings: Settings = current_app.extensions["settings"]
+    text = found.get_body(("plain",))
+    blocks = letters.blocks(text.get_content() if text else "", f"{settings.base_url}/")
+    sender = found["From"].addresses[0].display_name
+    return render_template("mailbox/mail.html", mail=found, blocks=blocks, sender=sender)

@@ -22,16 +22,18 @@ from granian.log import LogLevels
 
 from portal import sweeps
 from portal.config import Settings
-from portal.delivery import worker
-from portal.delivery.mail import Files
+from portal.delivery import mail, worker
 from portal.delivery.worker import Job
 
 
 def jobs(app: Flask, settings: Settings) -> list[Job]:
     """What the worker does, and how often."""
-    way_out = Files(settings.mail_dir)
+    out = mail.way_out(settings.mail_url, settings.mail_dir)
+    sender = settings.mail_from or mail.usual_address(settings.base_url)
+    send = functools.partial(sweeps.send_mail, out, sender=sender, base_url=settings.base_url)
     return [
-        Job("send mail", 1, _in(app, functools.partial(sweeps.send_mail, way_out, base_url=settings.base_url))),
+        Job("send mail", 1, _in(app, send)),
+        Job("write mails", 60, _in(app, sweeps.write_mails)),
         Job("approve and release", 20, _in(app, sweeps.approve_and_release)),
         Job("expire", 60, _in(app, sweeps.expire)),
         Job("seal", 5, _in(app, sweeps.seal)),

@@ -6,9 +6,10 @@ from flask import Blueprint, abort, current_app, flash, redirect, render_templat
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext, ngettext
 
-from portal import program
+from portal import notices, program
 from portal.core import clock, database
 from portal.core.text import Refusal
+from portal.delivery import letters
 from portal.referrals import candidates
 from portal.reports import sharing as report
 from portal.sharing import invites, links
@@ -52,23 +53,31 @@ def invite() -> ResponseReturnValue:
         return _invites_page(form, []), 422
     try:
         with database.writing():
-            told = program.invite(access.me(), typed, note=form.note.data or "", at=clock.now())
+            told = program.invite(
+                access.me(), typed, note=form.note.data or "", remind=form.remind.data, spoken=words.spoken(),
+                at=clock.now(),
+            )  # fmt: skip
     except Refusal as refusal:
         form.addresses.errors = [words.say(refusal)]
         return _invites_page(form, []), 422
     made = sum(one.answer == Answer.ACCEPTED for one in told)
     wrong = [one.typed for one in told if one.answer in (Answer.MISTYPED, Answer.LIMIT, Answer.OWN, Answer.ENDED)]
     if not wrong and made:  # nothing to mend: a reload must not send the form again
-        flash(ngettext("%(num)s invite is ready to be sent.", "%(num)s invites are ready to be sent.", made), "ok")
+        flash(
+            ngettext("%(num)s invite is on its way.", "%(num)s invites are on their way.", made)
+            if words.in_force().mails_invites
+            else ngettext("%(num)s invite is ready to be sent.", "%(num)s invites are ready to be sent.", made),
+            "ok",
+        )
         return redirect(url_for(".invite_list", _anchor="invites"))
-    again = inputs.Invites(formdata=None, addresses="\n".join(wrong), note=form.note.data)
+    again = inputs.Invites(formdata=None, addresses="\n".join(wrong), note=form.note.data, remind=form.remind.data)
     return _invites_page(again, told), 200 if made else 422
 
 
 def _invites_page(form: inputs.Invites, told: list[Told]) -> str:
     user, at = access.me(), clock.now()
     listed, older = report.invites_of(user.id, at=at, before=page_key("before"))
-    left, again_at = invites.room_left(user.id, at=at)
+    left, again_at = invites.room_left(user.id, words.in_force().invites_a_day, at=at)
     return render_template(
         "dashboard/invites.html",
         form=form,
@@ -79,10 +88,40 @@ def _invites_page(form: inputs.Invites, told: list[Told]) -> str:
         ratios=report.invite_ratios(user.id),
         left=left,
         again_at=again_at,
-        most=invites.A_DAY,
+        most=words.in_force().invites_a_day,
         offer=offer(),
         url_of=url_of,
         only=inputs.Only(),
+        preview=_preview(form.note.data or "") if words.in_force().mails_invites else None,
+    )
+
+
+def _preview(note: str) -> tuple[str, list[letters.Block]]:
+    """The mail as a friend will get it: its subject and its blocks."""
+    letter = notices.invitation(access.me(), note, words.spoken())
+    return letter.subject, letters.blocks(letter.text, f"{notices.Office.base_url}/")
+
+
+@blueprint.post("/invites/preview")
+@access.signed_in
+def preview() -> ResponseReturnValue:
+    """Shows the mail with the note that was typed, and sends nothing."""
+    form = inputs.Invites()
+    form.validate()
+    form.addresses.errors = []
+    return _invites_page(form, [])
+
+
+@blueprint.post("/invites/<wanted>/reminder")
+@access.signed_in
+def remind(wanted: str) -> ResponseReturnValue:
+    """Sends the one reminder."""
+    user = access.me()
+    found = invites.find_of_owner(wanted, owner_id=user.id) or abort(404)
+    return act(
+        lambda: program.remind_invite(found, by=user.id, at=clock.now()),
+        done=gettext("The reminder is on its way."),
+        back=url_for(".invite_list"),
     )
 
 

@@ -1,12 +1,11 @@
 """Words: how the domain's sentences, amounts and moments are said in the reader's language."""
 
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
 from flask import Flask, g
-from flask_babel import format_decimal, format_timedelta, get_locale, gettext
+from flask_babel import format_timedelta, get_locale, gettext
 from markupsafe import Markup
 
 from portal import terms
@@ -97,38 +96,38 @@ def ready(text: str) -> str:
 
 
 def amount(minor: int, currency: str) -> str:
-    return money.shown(minor, currency, _language())
+    return money.shown(minor, currency, spoken())
 
 
 def brief(minor: int, currency: str) -> str:
     """An amount for a heading: `£10` where it is whole, else `£10.50`."""
-    return money.brief(minor, currency, _language())
+    return money.brief(minor, currency, spoken())
 
 
 def typed(plain: str) -> str:
     """An amount or a share with a decimal point (`12.50`) as people type it: in German `12,50`."""
-    return plain.replace(".", language.decimal_point(_language()))
+    return plain.replace(".", language.decimal_point(spoken()))
 
 
 def untyped(text: str) -> str:
     """The same back. Two kinds of signs are left as they are: nobody guesses which of them groups."""
-    point = language.decimal_point(_language())
+    point = language.decimal_point(spoken())
     return text if "." in text else text.replace(point, ".", 1)
 
 
 def exact(at: datetime) -> str:
     """A moment in full, in the program's time zone."""
-    return language.moment(clock.in_zone(at, zone()), _language())
+    return language.moment(clock.in_zone(at, zone()), spoken())
 
 
 def day(at: datetime | date) -> str:
     """A day such as 3 Dec 2026, in the program's time zone."""
-    return language.day(clock.local_date(at, zone()) if isinstance(at, datetime) else at, _language())
+    return language.day(clock.local_date(at, zone()) if isinstance(at, datetime) else at, spoken())
 
 
 def month(on: date) -> str:
     """A month such as December 2026."""
-    return language.month(on, _language())
+    return language.month(on, spoken())
 
 
 def ago(at: datetime) -> str:
@@ -182,10 +181,11 @@ def computation(steps: list[dict[str, Any]], currency: str) -> str:
 
 def share(basis_points: int) -> str:
     """A share such as 10 % or 2.5 %."""
-    return f"{format_decimal(Decimal(basis_points) / 100)}\N{NO-BREAK SPACE}%"
+    return language.share(basis_points, spoken())
 
 
-def _language() -> str:
+def spoken() -> str:
+    """The language of the page."""
     return str(get_locale() or language.LANGUAGES[0])
 
 

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from email import message_from_bytes, policy
 
 from portal import program, sweeps
 from portal.accounts import one_time, users
@@ -36,12 +37,13 @@ def staff() -> None:
                 program.grant_role(person, role, by=olivia.id, at=at)
 
 
-def mailed_link(settings: Settings, address: str) -> str:
-    """The path of the link in the newest mail to an address; the worker's job sends it first."""
+def mailed_link(settings: Settings, address: str, page: str = "confirm") -> str:
+    """The path of the link to a page in the newest mail to an address; the worker's job sends it first."""
     out = Files(settings.mail_dir)
-    sweeps.send_mail(out, base_url=settings.base_url)
+    sweeps.send_mail(out, sender="portal@example.com", base_url=settings.base_url)
     for path in out.newest():
-        text = path.read_bytes().decode()
-        if f"To: {address}" in text and (found := re.search(r"http://127\.0\.0\.1:\d+(/confirm/\S+)", text)):
+        mail = message_from_bytes(path.read_bytes(), policy=policy.default)
+        text = mail.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+        if mail["To"] == address and (found := re.search(rf"http://127\.0\.0\.1:\d+(/{page}/\S+)", text)):
             return found[1]
     raise AssertionError(f"no mail to {address}")

@@ -4,11 +4,9 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from portal import sweeps
 from portal.config import Settings
-from portal.delivery.mail import Files
 from tests.browser.conftest import People
-from tests.browser.people import PASSWORD, staff
+from tests.browser.people import PASSWORD, mailed_link, staff
 
 
 def main(page: Page):
@@ -80,7 +78,7 @@ def test_the_owner_imports_records_corrects_gives_a_friend_and_invites(people: P
     olivia.get_by_role("button", name="Invite", exact=True).click()
     expect(main(olivia)).to_contain_text("A link is on its way to jo@example.com")
     jo = people.page()
-    jo.goto(join_link(settings))
+    jo.goto(mailed_link(settings, "jo@example.com", "join"))
     jo.get_by_label("Password", exact=False).first.fill("quite a long password")
     jo.get_by_role("button", name="Set the password").click()
     jo.wait_for_url("**/login")
@@ -98,13 +96,3 @@ def test_the_owner_imports_records_corrects_gives_a_friend_and_invites(people: P
     assert "what=user" in olivia.url
     for line in ("Shut out of signing in", "Balance corrected · £5.00", "Colleague invited"):
         expect(main(olivia)).to_contain_text(line)
-
-
-def join_link(settings: Settings) -> str:
-    """The path in the colleague's mail; the worker's job sends it first."""
-    out = Files(settings.mail_dir)
-    sweeps.send_mail(out, base_url=settings.base_url)
-    for path in out.newest():
-        if found := re.search(r"http://127\.0\.0\.1:\d+(/join/\S+)", path.read_bytes().decode()):
-            return found[1]
-    raise AssertionError("no mail to a colleague")

@@ -54,9 +54,10 @@ def test_a_referrer_shares_in_every_way_that_the_pages_offer(people: People, set
     # An invite with its own code and its message; what is mistyped stays in the field.
     alice.goto("/dashboard")
     alice.get_by_label("One or more e-mail addresses").fill("bob@example.com, carol@gmial.com")
-    alice.get_by_role("button", name="Make invites").click()
+    alice.get_by_role("button", name="Send invites").click()
     expect(main(alice)).to_contain_text("Did you mean carol@gmail.com?")
     expect(alice.get_by_label("One or more e-mail addresses")).to_have_value("carol@gmial.com")
+    alice.get_by_role("row", name=re.compile("bob@example.com")).locator("summary", has_text="Message").click()
     message = alice.get_by_label("Message to bob@example.com").input_value()
     (link,) = re.findall(r"http://\S+", message)
     assert (alice.get_by_role("link", name="Open in my mail program").get_attribute("href") or "").startswith(

@@ -80,11 +80,19 @@ def _sqlite(connection: sa.Connection) -> Iterator[tuple[str, str]]:
         if kind != "table":
             yield f"{kind} {name}", sql
             continue
-        items = list(_items(sql))
+        items = [part for item in _items(sql) for part in _apart(item)]
         yield f"table {name}", ", ".join(item for item in items if not item.startswith("CONSTRAINT"))
         for item in items:
             if item.startswith("CONSTRAINT"):
                 yield f"{name}: {item.split()[1]}", item
+
+
+def _apart(item: str) -> Iterator[str]:
+    """A column, and the rule that came in with it, if it did."""
+    column, said, rule = item.partition(" CONSTRAINT ")
+    yield column
+    if said:
+        yield f"CONSTRAINT {rule}"
 
 
 def _items(create_table: str) -> Iterator[str]:

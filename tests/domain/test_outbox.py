@@ -10,7 +10,7 @@ from portal import notices, sweeps
 from portal.core import clock
 from portal.core.database import session
 from portal.delivery import mail, outbox
-from portal.delivery.mail import Files, Undeliverable
+from portal.delivery.mail import Files, Sender, Undeliverable
 from portal.delivery.outbox import GIVE_UP_AFTER, LEASE, Message, State
 from tests.domain.racing import at_once
 from tests.factories import Scene
@@ -120,7 +120,7 @@ def test_eight_workers_never_claim_the_same_mail(scene: Scene) -> None:
 def sweep(scene: Scene, way_out: Files, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(clock, "now", lambda: scene.at)
     session.rollback()
-    return sweeps.send_mail(way_out, base_url="https://friends.example.com")
+    return sweeps.send_mail(way_out, sender="portal@friends.example.com", base_url="https://friends.example.com")
 
 
 @pytest.mark.both_databases
@@ -146,7 +146,7 @@ def test_a_mail_sent_twice_after_a_crash_is_the_same_mail(
     assert message is not None
     way_out = Files(tmp_path / "mail")
     scene.do(lambda: outbox.claim(at=scene.at))
-    composed = mail.compose(message, sender_name="Friends", host="friends.example.com", at=message.made_at)
+    composed = mail.compose(message, Sender("Friends", "portal@friends.example.com", "https://friends.example.com"))
     way_out.send(message, composed)
     scene.later(minutes=6)
     assert sweep(scene, way_out, monkeypatch) == 1
@@ -176,13 +176,13 @@ def test_no_control_character_reaches_a_header_and_there_is_one_recipient(scene:
     session.refresh(message)
     session.expunge(message)
     message.subject = "Hello\r\nBcc: everybody@example.com\x00"
-    composed = mail.compose(message, sender_name="Evil\r\nBcc: x@y.example", host="localhost", at=scene.at)
+    composed = mail.compose(message, Sender("Evil\r\nBcc: x@y.example", "portal@x.example", "https://x.example"))
     text = composed.as_string()
     assert composed["Bcc"] is None and composed["To"] == "bob@example.com" and "\x00" not in text
     for address in ("a@x.example, b@y.example", "a b@x.example", "a\r\nBcc: b@y.example", "", "@", "a@"):
         message.to = address
         try:
-            sent_to = mail.compose(message, sender_name="F", host="x.example", at=scene.at)["To"].addresses
+            sent_to = mail.compose(message, Sender("F", "portal@x.example", "https://x.example"))["To"].addresses
         except Undeliverable as trouble:
             assert trouble.for_good
         else:

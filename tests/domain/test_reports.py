@@ -7,7 +7,7 @@ from portal.referrals import referrals
 from portal.reports import desk, people, queue, referrer, sharing
 from portal.reports.queue import Filters
 from portal.reports.status import Word
-from portal.rewards.signals import Assessment
+from portal.rewards.signals import Assessment, Signal
 from tests.domain.many import many_pending, many_ready
 from tests.factories import REFEREE, Scene, fixed
 
@@ -149,7 +149,10 @@ def test_what_needs_attention_is_counted(scene: Scene) -> None:
     assert (found.pending, found.failed_payouts, found.waiting_orders, found.waiting_refunds, found.disagreements) == (
         1, 1, 1, 1, 1,
     )  # fmt: skip
-    assert found.oldest_pending_at == scene.at
+    assert found.oldest_pending_at == scene.at and found.risky == 0
+    risky = scene.rewards(scene.alice)[-1].referral_id
+    scene.do(lambda: session.add(Signal(referral_id=risky, kind="disposable", weight=90, raised_at=scene.at)))
+    assert desk.attention().risky == 1
 
 
 def program_customer():  # type: ignore[no-untyped-def]

@@ -34,4 +34,9 @@ def test_a_friend_comes_orders_and_the_referrer_is_paid(scene: Scene) -> None:
     assert scene.pay_batch(batch) == 1
     assert scene.balance(scene.alice) == {"paid": 2000}
     assert (reward.state, batch.state) == (State.PAID, BatchState.PAID)
-    assert [m.kind for m in scene.mails(to=scene.alice)][1:] == ["friend_joined", "reward_approved", "payout_paid"]
+    assert [m.kind for m in scene.mails(to=scene.alice)][1:] == [
+        "friend_joined",
+        "reward_approved",
+        "reward_ready",
+        "payout_paid",
+    ]

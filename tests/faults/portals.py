@@ -9,7 +9,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,18 +18,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from tests.mailserver import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 PATIENCE = 60.0
 NOT_THEIRS = ("PORTAL_", "FLASK_", "PYTHONDONTWRITEBYTECODE", "PYTEST_")
 """What of the tests' environment a portal does not get; without its bytecode kept each start would take seconds."""
-
-
-def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Portal:

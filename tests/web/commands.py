@@ -33,7 +33,17 @@ Run = Callable[..., Said]
 
 def runner(folder: Path, database_url: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """The command in this process: `run("convert", "--external-id", "o-1")`. No traceback may reach the operator."""
-    for name in ("BASE_URL", "MAIL_URL", "REDIS_URL", "TRUSTED_PROXIES", "HOST", "PORT", "WORKERS", "PORTAL_DEMO"):
+    for name in (
+        "BASE_URL",
+        "MAIL_URL",
+        "MAIL_FROM",
+        "REDIS_URL",
+        "TRUSTED_PROXIES",
+        "HOST",
+        "PORT",
+        "WORKERS",
+        "PORTAL_DEMO",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("INSTANCE_DIR", str(folder / "instance"))
     monkeypatch.setenv("DATABASE_URL", database_url)

@@ -14,12 +14,13 @@ from typing import Any
 from flask import Flask
 from werkzeug.routing import Rule as Route
 
-from portal import program, terms
+from portal import notices, program, terms
 from portal.accounts import api_keys, one_time, sign_ins, users
 from portal.accounts.one_time import Purpose
 from portal.accounts.roles import Role
 from portal.accounts.users import NOWHERE, User
 from portal.core import database
+from portal.delivery import outbox, stops
 from portal.reports import queue
 from portal.reports.queue import Filters
 from portal.rewards import decisions, rules, signals
@@ -92,6 +93,9 @@ READ: dict[str, tuple[str, str]] = {
     "admin.program": ("read", "/admin/program"),
     "admin.signals": ("read", "/admin/signals"),
     "admin.outbox_list": ("read", "/admin/outbox"),
+    "admin.mail_list": ("read", "/admin/mails"),
+    "admin.mail_wording": ("read", "/admin/mails/invite/de"),
+    "stopping.unsubscribe": ("anyone", "/unsubscribe/{stop_invite}"),
     "admin.audit_list": ("read", "/admin/audit?who=portal&what=user&about=bob@example.com"),
     "admin.reports": ("read", "/admin/reports"),
     "admin.report_referrers": ("read", "/admin/reports/referrers"),
@@ -125,6 +129,16 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "public.not_this_person": ("anyone", "/signup/not-this-person", {"sent_by": "{invite_code}"}),
     "sharing.invite": ("self", "/invites", {"addresses": "somebody.new@example.com"}),
+    "sharing.preview": ("self", "/invites/preview", {"note": "Try the dark one."}),
+    "sharing.remind": ("alice", "/invites/{old_invite}/reminder", {}),
+    "stopping.stop": ("anyone", "/unsubscribe/{stop_invite}", {"List-Unsubscribe": "One-Click"}),
+    "stopping.delete_address": ("anyone", "/unsubscribe/{stop_invite}/address", {}),
+    "stopping.not_this_person": ("anyone", "/unsubscribe/{stop_invite}/sender", {}),
+    "account.mails": ("self", "/account/mails", {"friends": "y"}),
+    "admin.send_again": ("own", "/admin/outbox/{mail}/sending", {}),
+    "admin.word_mail": ("own", "/admin/mails/invite/de", {"subject": "Hello", "body": "Have a look. {text}"}),
+    "admin.restore_mail": ("own", "/admin/mails/reset/en/restoration", {}),
+    "admin.try_mail": ("own", "/admin/mails/invite/de/test", {}),
     "sharing.withdraw": ("alice", "/invites/{invite}/withdrawal", {}),
     "sharing.make": ("self", "/links", {"label": "Newsletter"}),
     "sharing.name": ("alice", "/links/{link}/name", {"label": "Another name"}),
@@ -208,7 +222,8 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "admin.publish": (
         "own", "/admin/program",
         {"program_name": "Friends", "state": "paused", "goal": "purchase", "touch": "last", "window_days": "30",
-         "claim_days": "7", "goal_days": "90", "minimum_payout": "20.00", "time_zone": "UTC"},
+         "claim_days": "7", "goal_days": "90", "minimum_payout": "20.00", "time_zone": "UTC",
+         "mails_invites": "y", "invites_a_day": "20", "invites_an_address": "3"},
     ),
     "admin.add_rule": (
         "own", "/admin/program/rules",
@@ -226,7 +241,14 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
 }  # fmt: skip
 """Endpoint -> who may do it, where, and a form that does it."""
 
-WITHOUT_EFFECT = {"public.theme", "sharing.test", "languages.choose", "security.verify", "admin.check_import"}
+WITHOUT_EFFECT = {
+    "public.theme",
+    "sharing.test",
+    "sharing.preview",
+    "languages.choose",
+    "security.verify",
+    "admin.check_import",
+}
 """Actions that leave nothing in the database: a cookie, a fresher session."""
 
 
@@ -333,7 +355,14 @@ def _asked(scene: Scene) -> dict[str, str]:
     alice = scene.alice
     invited = scene.do(lambda: program.invite(alice, ["ina@example.com", "ivy@example.com"], at=scene.at))
     first, second = (one.invite for one in invited)
-    assert first is not None and second is not None
+    two_days_ago = scene.at - timedelta(days=2)
+    (older,) = scene.do(lambda: program.invite(alice, ["ole@example.com"], at=two_days_ago))
+    assert first is not None and second is not None and older.invite is not None
+    failed = scene.do(lambda: outbox.claim(at=scene.at, most=1))[0]
+    scene.do(lambda: outbox.failed(failed.id, "550 nobody of this name", at=scene.at, for_good=True))
+    by = scene.olivia.id
+    scene.do(lambda: program.write_mail("reset", "en", "{subject}", "Dear friend: {link}", by=by, at=scene.at))
+    key = notices.Office.hash_key
     link = scene.do(
         lambda: program.make_link(alice, label="Blog", destination=None, wanted="", own_host="", at=scene.at)
     )
@@ -345,6 +374,9 @@ def _asked(scene: Scene) -> dict[str, str]:
     return {
         "invite": first.public_id, "invite_code": links.current_code(second.link_id), "link": link.public_id,
         "claim": claim.public_id, "rejected": turned_down[0].public_id, "appeal": appeal.public_id,
+        "text": "{text}", "old_invite": older.invite.public_id, "mail": failed.public_id,
+        "stop": stops.token(key, "user", alice.public_id, "friends"),
+        "stop_invite": stops.token(key, "invite", second.public_id),
     }  # fmt: skip
 
 

@@ -116,6 +116,18 @@ def test_a_range_is_compared_with_the_one_before_and_can_be_a_word_or_days(scene
     assert len(rows(owner, "/admin/reports/performance.csv?from=2026-09-01&to=2026-09-30&by=week")) == 5
 
 
+def test_the_file_of_money_says_what_the_page_says(things, owner):
+    days = "from=2026-09-01&to=2026-09-30"
+    page, file = owner.get(f"/admin/reports/money?{days}"), rows(owner, f"/admin/reports/money.csv?{days}")
+    assert [row["Where it lies"] for row in file] == [
+        "Pending", "Approved, on hold", "Payable", "In a payout", "Paid since the start",
+    ]  # fmt: skip
+    for row in file:
+        told = " ".join(f"€{float(row[day]):,.2f}" for day in ("2026-08-31", "2026-09-30"))
+        assert f"{row['Where it lies']} {told}" in page.main and row["Currency"] == "EUR"
+    assert owner.get(f"/admin/reports/money.xlsx?{days}").status == 200
+
+
 @pytest.mark.parametrize(
     "query",
     ["range=soon", "from=2026-09-05&to=2026-09-01", "from=yesterday&to=2026-09-01", "from=1000-01-01&to=9999-12-31",
@@ -131,7 +143,7 @@ def test_days_that_cannot_be_read_are_said_and_the_usual_range_is_shown(query, t
 
 
 def test_a_file_of_days_that_are_none_leads_back_to_the_page_that_says_so(things, owner):
-    for path in ("reports/performance", "reports/referrers", "reports/links", "reports/lists/orders"):
+    for path in ("reports/performance", "reports/referrers", "reports/links", "reports/money", "reports/lists/orders"):
         for kind in ("csv", "xlsx"):
             page = owner.get(f"/admin/{path}.{kind}?from=2026-11-30&to=2026-11-01&_scheme=javascript&_external=1")
             assert page.status == 302 and page.location.startswith("/admin/reports")
@@ -147,7 +159,7 @@ def test_wrong_keys_lead_to_the_first_page_and_things_that_are_not_there_to_404(
     for query in ("referrer=nobody", "link=1", "state=lost", "referrer=%ff", "link=%ff", "referrer=" + "a" * 5000):
         for path in ("/admin/reports/lists/rewards", "/admin/reports/lists/rewards.csv"):
             assert owner.get(f"{path}?{query}").status == 404
-    for path in ("/admin/reports/lists/secrets", "/admin/reports/money.csv", "/admin/reports/lists/clicks.pdf"):
+    for path in ("/admin/reports/lists/secrets", "/admin/reports/costs.csv", "/admin/reports/lists/clicks.pdf"):
         assert owner.get(path).status == 404
 
 

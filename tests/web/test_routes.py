@@ -2,6 +2,7 @@
 
 import pytest
 
+from portal.web import gate
 from tests.web.client import Tab
 from tests.web.keys import Shop
 from tests.web.routes import ACT, EVERYBODY, READ, WITHOUT_EFFECT, may, of_map
@@ -84,7 +85,7 @@ def test_actions_are_refused_to_everybody_whom_they_are_not_for(who, things, tab
     assert not changes(before, contents(), but=frozenset(SEEN))
 
 
-FORMS = [endpoint for endpoint, (needs, *_) in ACT.items() if needs != "key"]
+FORMS = [endpoint for endpoint, (needs, *_) in ACT.items() if needs != "key" and endpoint != gate.BY_MAIL_PROGRAMS]
 
 
 @pytest.mark.case(112)
@@ -133,10 +134,10 @@ def actor_of(things, needs):
     return things.person(by_needs[needs])
 
 
-def test_the_only_posts_without_a_token_are_those_of_the_api_and_they_take_no_cookie(app, things, tabs):
+def test_the_only_posts_without_a_token_are_those_of_the_api_and_of_mail_programs(app, things, tabs):
     protect = app.extensions["csrf"]
     assert {room.name for room in protect._exempt_blueprints} == {"api"}
-    look_themselves = {"portal.web.public.sign_up", "portal.web.public.not_this_person"}
+    look_themselves = {"portal.web.public.sign_up", "portal.web.public.not_this_person", "portal.web.stopping.stop"}
     assert protect._exempt_views == look_themselves, "see test_without_cookies"
     shop = Shop(app)
     assert shop.customer("c-77", "seven@example.com").status_code == 201

@@ -101,7 +101,7 @@ def test_each_address_is_answered_and_what_is_wrong_stays_in_the_field(scene, ta
     page = tab.submit(
         page.form("/invites$"), addresses="Bob <bob@example.com>, carol@gmial.com\nalice@example.com; nonsense"
     )
-    assert "bob@example.com The invite stands below" in page.main
+    assert "bob@example.com The mail goes out in a moment" in page.main
     assert "Did you mean carol@gmail.com?" in page.main and "This is your own address" in page.main
     form = page.form("/invites$")
     assert page.kept("addresses")[0].split() == ["carol@gmial.com", "alice@example.com", "nonsense"]

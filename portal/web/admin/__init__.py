@@ -1,10 +1,11 @@
 """The admin's desk, a file a part of it: overview, queue, payouts, people and what is recorded
-and corrected about them, program, signals, records, reports."""
+and corrected about them, program, signals, mails, records, reports."""
 
 from portal.web.admin import (
     batch,
     corrections,
     imports,
+    mails,
     orders,
     overview,
     payouts,
@@ -20,6 +21,6 @@ from portal.web.admin import (
 from portal.web.admin.room import blueprint
 
 __all__ = [
-    "batch", "blueprint", "corrections", "imports", "orders", "overview", "payouts", "people", "program", "queue",
-    "records", "referrals", "referrers", "reports", "signals",
+    "batch", "blueprint", "corrections", "imports", "mails", "orders", "overview", "payouts", "people", "program",
+    "queue", "records", "referrals", "referrers", "reports", "signals",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ from portal.web.admin.room import blueprint, name_of
 
 PLAIN = (
     "program_name", "state", "touch", "goal", "window_days", "goal_days", "time_zone", "shop_url",
-    "help_contact", "legal_text",
+    "help_contact", "legal_text", "mails_invites", "invites_a_day", "invites_an_address",
 )  # fmt: skip
 AMOUNTS = {
     "minimum_payout": "minimum_payout_minor",

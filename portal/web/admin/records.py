@@ -1,4 +1,4 @@
-"""Records: API keys for developers, the outbox, the audit list."""
+"""Records: API keys for developers, the audit list."""
 
 from flask import current_app, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -8,7 +8,6 @@ from portal.accounts import api_keys, users
 from portal.config import Settings
 from portal.core import clock, database
 from portal.core.text import one_line
-from portal.delivery import outbox
 from portal.reports import desk, people
 from portal.web import access, inputs
 from portal.web.acting import act
@@ -53,15 +52,9 @@ def revoke_key(wanted: str) -> ResponseReturnValue:
     )
 
 
-@blueprint.get("/outbox")
-@access.needs("read")
-def outbox_list() -> ResponseReturnValue:
-    return render_template("admin/outbox.html", mails=outbox.listed(outbox.State))
-
-
 KINDS = (
     "reward", "referral", "claim", "appeal", "conversion", "refund", "payout", "batch", "vouchers", "method", "user",
-    "link", "invite", "file", "terms", "goal", "api_key",
+    "link", "invite", "mail", "file", "terms", "goal", "api_key",
 )  # fmt: skip
 """What a line of the audit list may be about."""
 PORTAL = "portal"

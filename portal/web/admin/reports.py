@@ -11,11 +11,12 @@ from flask_babel import gettext
 
 from portal.accounts import users
 from portal.core import clock
-from portal.reports import behind, figures, rollups, sheets
+from portal.reports import behind, facts, figures, rollups, sharing, sheets
 from portal.reports.behind import Filter, Line, What
 from portal.reports.facts import Measure
 from portal.reports.figures import By, Numbers, Range, Series, Standee, Step, View
 from portal.reports.sheets import Amount, Cell
+from portal.rewards.ledger import Bucket
 from portal.rewards.rewards import State
 from portal.sharing import links
 from portal.terms import Terms
@@ -153,11 +154,14 @@ def _ranked_page(template: str, by: By) -> str:
     current, seen = _seen()
     asked, measure = asked_range(seen.today), _measure()
     listed, later = figures.ranked(seen, asked.within, by, measure, most=PAGE, after=_after())
+    since = facts.start_of(asked.within.first, seen.zone)
+    until = facts.start_of(min(asked.within.last, seen.today) + timedelta(days=1), seen.zone)
     return render_template(
         template, asked=asked, seen=seen, measure=measure, measures=figures.RANKED, listed=listed,
         later=f"{later[0]}.{later[1]}" if later else None, currency=current.currency, days_of=days_of,
         about=figures.people(listed) if by == By.REFERRER else figures.sources(listed),
         active=figures.active_referrers(seen, asked.within),
+        ratios=sharing.all_invite_ratios(since, until) if by == By.LINK else None,
     )  # fmt: skip
 
 
@@ -184,7 +188,8 @@ def report_money() -> ResponseReturnValue:
         "admin/reports_money.html", asked=asked, seen=seen, now=then, before=before, currency=current.currency,
         owed=figures.owed(seen, current.currency, on=min(asked.within.last, seen.today)),
         owed_before=figures.owed(seen, current.currency, on=min(asked.within.before.last, seen.today)),
-        month=figures.totals(seen, figures.this_month(seen)), days_of=days_of,
+        month=figures.totals(seen, figures.this_month(seen)), days_of=days_of, buckets=_buckets().items(),
+        lists=_where_it_lies(),
     )  # fmt: skip
 
 
@@ -229,7 +234,7 @@ def _key() -> behind.Key | None:
 # --- files ----------------------------------------------------------------------------------------------------
 
 
-@blueprint.get("/reports/<any(performance, referrers, links):report>.<any(csv, xlsx):kind>")
+@blueprint.get("/reports/<any(performance, referrers, links, money):report>.<any(csv, xlsx):kind>")
 @access.needs("read")
 def report_file(report: str, kind: str) -> ResponseReturnValue:
     """A report as a file: all of its lines."""
@@ -239,6 +244,8 @@ def report_file(report: str, kind: str) -> ResponseReturnValue:
         page = "reports" if report == "performance" else f"report_{report}"
         return redirect(url_for(f".{page}", _external=False, **_as_asked()))
     within = asked.within
+    if report == "money":
+        return _money_file(current, seen, within, kind)
     if report == "performance":
         first = (gettext("From"), gettext("To"))
         pieces = performance_in(seen, within, _step(within)).now.pieces
@@ -248,6 +255,39 @@ def report_file(report: str, kind: str) -> ResponseReturnValue:
     first = (gettext("Referrer"), gettext("E-mail")) if by == By.REFERRER else (gettext("Code"), gettext("Label"))
     lines = _ranked_rows(seen, within, by, _measure(), current.currency)
     return _file(report, within, kind, [*first, *_headings()], lines)
+
+
+def _money_file(current: Terms, seen: View, within: Range, kind: str) -> ResponseReturnValue:
+    """What the program owed at the end of the range before and of this one, as the page shows it."""
+    days = (within.before.last, within.last)
+    columns = [gettext("Where it lies"), *(day.isoformat() for day in days), gettext("Currency")]
+    then = [figures.owed(seen, current.currency, on=min(day, seen.today)) for day in days]
+    rows: Iterator[Sequence[Cell]] = (
+        [word, *(Amount(owed[bucket], current.currency) for owed in then), current.currency]
+        for bucket, word in _buckets().items()
+    )
+    return _file("money", within, kind, columns, rows)
+
+
+def _buckets() -> dict[Bucket, str]:
+    """Where money lies, in the page's words and order."""
+    return {
+        Bucket.PENDING: gettext("Pending"),
+        Bucket.APPROVED: gettext("Approved, on hold"),
+        Bucket.PAYABLE: gettext("Payable"),
+        Bucket.IN_PAYOUT: gettext("In a payout"),
+        Bucket.PAID: gettext("Paid since the start"),
+    }
+
+
+def _where_it_lies() -> dict[Bucket, str]:
+    """The lists of what lies there today."""
+    return {
+        Bucket.PENDING: url_for(".rewards"),
+        Bucket.PAYABLE: url_for(".payout_list"),
+        Bucket.IN_PAYOUT: url_for(".payout_list", tab="progress"),
+        Bucket.PAID: url_for(".payout_list", tab="paid"),
+    }
 
 
 def _ranked_rows(seen: View, within: Range, by: By, measure: Measure, currency: str) -> Iterator[Sequence[Cell]]:

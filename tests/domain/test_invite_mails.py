@@ -1,0 +1,360 @@
+"""Mails to invited friends, and which mails people get at all: one each, never against their will, gone in time."""
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from portal import notices, program, sweeps
+from portal.accounts.mail_choices import Topic
+from portal.core import clock
+from portal.core.database import session
+from portal.delivery import outbox, suppressions, wordings
+from portal.delivery.outbox import Message, State
+from portal.delivery.wordings import WordingRefused
+from portal.referrals import referrals
+from portal.referrals.attribution import How
+from portal.reports import sharing
+from portal.reports.status import Word
+from portal.sharing.invites import Answer, Invite, InviteRefused
+from tests.factories import Scene, fixed
+from tests.mailserver import MailServer, listening
+
+BASE = "http://127.0.0.1:8000"
+
+
+class Post:
+    """A mail server, and the worker's job that sends to it at the scene's moment."""
+
+    def __init__(self, scene: Scene, server: MailServer) -> None:
+        self.scene, self.server = scene, server
+
+    def sweep(self) -> int:
+        session.rollback()
+        from portal.delivery.mail import Server
+
+        out = Server("127.0.0.1", self.server.port, "none")
+        return sweeps.send_mail(out, sender="portal@friends.example.com", base_url=BASE)
+
+    def subjects(self, to: str) -> list[str]:
+        return [str(mail["Subject"]) for mail in self.server.to(to)]
+
+
+@pytest.fixture
+def post(scene: Scene, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(clock, "now", lambda: scene.at)
+    with listening(MailServer()) as server:
+        yield Post(scene, server)
+
+
+def invite(scene: Scene, *addresses: str, by=None, note: str = "", remind: bool = False) -> list[Invite]:  # type: ignore[no-untyped-def]
+    by = by or scene.alice
+    told = scene.do(lambda: program.invite(by, addresses, note=note, remind=remind, at=scene.at))
+    assert {one.answer for one in told} <= {Answer.ACCEPTED}
+    return [one.invite for one in told if one.invite]
+
+
+def stop_of(mail) -> str:  # type: ignore[no-untyped-def]
+    return str(mail["List-Unsubscribe"]).strip("<>").rpartition("/")[2]
+
+
+def row(scene: Scene, invite: Invite) -> sharing.InviteRow:
+    session.rollback()
+    return sharing.invite_rows([invite], at=scene.at)[0]
+
+
+@pytest.mark.case(32)
+@pytest.mark.both_databases
+def test_an_invited_friend_reads_who_sent_it_why_and_what_they_get(scene: Scene, post: Post) -> None:
+    scene.publish(fixed(2000), fixed(1000, to="referee", minimum_order_minor=3000))
+    (asked,) = invite(scene, "bob@example.com", note="They roast <b>on Tuesdays</b>.")
+    assert row(scene, asked).status.word == Word.QUEUED
+    post.sweep()
+    assert row(scene, asked).status.word == Word.SENT
+    (mail,) = post.server.to("bob@example.com")
+    assert mail["Subject"] == "Alice gives you €10 at Friends"
+    text, html = (mail.get_body((kind,)).get_content().replace("\r\n", "\n") for kind in ("plain", "html"))
+    code = row(scene, asked).code
+    for said in ("Alice thinks that you might like Friends", "> They roast <b>on Tuesdays</b>.", f"{BASE}/r/{code}",
+                 "You get €10 for your first order of at least €30.00.", "Alice typed your address at Friends"):  # fmt: skip
+        assert said in text
+    assert "&lt;b&gt;on Tuesdays&lt;/b&gt;" in html and f'href="{BASE}/r/{code}"' in html
+    assert post.sweep() == 0
+    again = scene.do(lambda: program.invite(scene.alice, ["BOB@example.com"], at=scene.at))
+    assert [one.answer for one in again] == [Answer.ALREADY] and post.sweep() == 0
+
+
+@pytest.mark.both_databases
+def test_never_again_holds_for_every_sender_at_once_and_for_ever_and_nobody_is_told(scene: Scene, post: Post) -> None:
+    (first,) = invite(scene, "bob@example.com")
+    (second,) = invite(scene, "bob@example.com", by=scene.carol)
+    post.sweep()
+    token = stop_of(post.server.to("bob@example.com")[0])
+    assert scene.do(lambda: program.stop(token, at=scene.at)) and scene.do(lambda: program.stop(token, at=scene.at))
+    scene.later(days=400)
+    (third,) = invite(scene, "bob@example.com", by=scene.mallory)
+    before = len(post.server.to("bob@example.com"))
+    post.sweep()
+    assert len(post.server.to("bob@example.com")) == before, "nothing more, from anybody"
+    assert row(scene, third).status.word == Word.SENT, "who asked is not told"
+    (kept,) = [m for m in scene.mails("invite") if m.about_id == third.public_id]
+    assert (kept.state, kept.trouble) == (State.WITHDRAWN, "This address wants no mails from here.")
+    assert first.to_hash == second.to_hash == third.to_hash and suppressions.why(first.to_hash) == "asked"
+
+
+@pytest.mark.both_databases
+def test_what_was_queued_before_somebody_said_no_is_not_sent(scene: Scene, post: Post) -> None:
+    (asked,) = invite(scene, "bob@example.com")
+    scene.do(lambda: suppressions.suppress(asked.to_hash, suppressions.Why.ASKED, key_id="x", at=scene.at))
+    assert post.sweep() >= 0 and post.server.to("bob@example.com") == []
+
+
+def test_a_member_is_not_written_to_and_nobody_is_told(scene: Scene, post: Post) -> None:
+    (asked,) = invite(scene, scene.bob.email)
+    post.sweep()
+    assert not any("invites you" in subject for subject in post.subjects(scene.bob.email))
+    assert row(scene, asked).status.word == Word.SENT
+    (kept,) = scene.mails("invite")
+    assert (kept.trouble, kept.state) == ("There is an account with this address.", State.WITHDRAWN)
+
+
+def test_one_address_over_all_senders_is_written_to_so_often_and_no_more(scene: Scene, post: Post) -> None:
+    scene.publish(invites_an_address=2)
+    for sender in (scene.alice, scene.carol, scene.mallory):
+        invite(scene, "new@example.com", by=sender)
+    post.sweep()
+    assert len(post.server.to("new@example.com")) == 2
+    scene.later(days=31)
+    invite(scene, "new@example.com", by=scene.finn)
+    post.sweep()
+    assert len(post.server.to("new@example.com")) == 3
+
+
+@pytest.mark.case(34)
+def test_the_daily_limit_is_the_terms_and_says_when_there_is_room(scene: Scene) -> None:
+    scene.publish(invites_a_day=2)
+    alice = scene.alice
+    told = scene.do(lambda: program.invite(alice, ["a@x.example", "b@x.example", "c@x.example"], at=scene.at))
+    assert [one.answer for one in told] == [Answer.ACCEPTED, Answer.ACCEPTED, Answer.LIMIT]
+    assert told[2].since == scene.at + timedelta(days=1)
+
+
+@pytest.mark.both_databases
+def test_the_one_reminder_comes_after_three_days_to_who_has_not_joined(scene: Scene, post: Post) -> None:
+    bob, ben, cy = invite(scene, "bob@example.com", "ben@example.com", "cy@example.com", remind=True)
+    (unasked,) = invite(scene, "dan@example.com")
+    post.sweep()
+    scene.do(lambda: program.withdraw_invite(cy, by=scene.alice.id, at=scene.at))
+    scene.person("Bob", carried=row(scene, bob).code, email="other@example.com")
+    scene.later(hours=71)
+    assert sweeps.write_mails() == 0
+    scene.later(hours=2)
+    assert sweeps.write_mails() >= 1 and sweeps.write_mails() == 0
+    post.sweep()
+    reminded = {
+        to: len(post.server.to(to))
+        for to in ("bob@example.com", "ben@example.com", "cy@example.com", "dan@example.com")
+    }
+    assert reminded == {"bob@example.com": 1, "ben@example.com": 2, "cy@example.com": 1, "dan@example.com": 1}
+    assert row(scene, ben).reminded_at is not None and not row(scene, ben).can_remind
+    with pytest.raises(InviteRefused, match="sent before"):
+        scene.do(lambda: program.remind_invite(ben, by=scene.alice.id, at=scene.at))
+    scene.do(lambda: program.remind_invite(unasked, by=scene.alice.id, at=scene.at))
+    post.sweep()
+    assert len(post.server.to("dan@example.com")) == 2
+    with pytest.raises(InviteRefused, match="no reminder"):
+        scene.do(lambda: program.remind_invite(bob, by=scene.alice.id, at=scene.at))
+
+
+def test_a_reminder_by_hand_waits_a_day(scene: Scene) -> None:
+    (asked,) = invite(scene, "bob@example.com")
+    scene.later(hours=23)
+    with pytest.raises(InviteRefused, match="Give your friend a day"):
+        scene.do(lambda: program.remind_invite(asked, by=scene.alice.id, at=scene.at))
+
+
+@pytest.mark.both_databases
+def test_the_address_of_who_does_not_join_goes_after_ninety_days_and_the_hash_stays(scene: Scene, post: Post) -> None:
+    bob, ben = invite(scene, "bob@example.com", "ben@example.com")
+    post.sweep()
+    scene.person("Ben", carried=row(scene, ben).code, email="ben@example.com")
+    scene.later(days=89)
+    sweeps.write_mails()
+    assert session.get_one(Invite, bob.id).to == "bob@example.com"
+    scene.later(days=2)
+    sweeps.write_mails()
+    session.rollback()
+    assert (session.get_one(Invite, bob.id).to, session.get_one(Invite, ben.id).to) == (None, "ben@example.com")
+    assert not [m for m in scene.mails("invite") if m.to == "bob@example.com"]
+    alice = scene.alice
+    (told,) = scene.do(lambda: program.invite(alice, ["bob@example.com"], at=scene.at))
+    assert told.answer == Answer.ALREADY, "the hash knows"
+
+
+def test_a_friend_has_the_address_deleted_at_once(scene: Scene, post: Post) -> None:
+    (asked,) = invite(scene, "bob@example.com", remind=True)
+    post.sweep()
+    token = stop_of(post.server.to("bob@example.com")[0])
+    assert scene.do(lambda: program.delete_address(token, at=scene.at))
+    session.rollback()
+    assert session.get_one(Invite, asked.id).to is None
+    held = session.scalars(sa.select(Message.to).where(Message.about_id == asked.public_id)).all()
+    assert list(held) == [""]
+    scene.later(days=4)
+    sweeps.write_mails()
+    assert post.sweep() >= 0 and len(post.server.to("bob@example.com")) == 1
+    assert not scene.do(lambda: program.delete_address("nonsense", at=scene.at))
+
+
+@pytest.mark.case(33)
+@pytest.mark.both_databases
+def test_who_comes_by_themselves_with_the_invited_address_counts_for_the_earliest_invite(scene: Scene) -> None:
+    invite(scene, "new@example.com", by=scene.carol)
+    scene.later(minutes=1)
+    invite(scene, "new@example.com", by=scene.alice)
+    friend = scene.sign_up("New", email="new@example.com")
+    referral = referrals.of_referee(friend.id)
+    assert referral is not None and (referral.referrer_id, referral.how) == (scene.carol.id, How.INVITE)
+
+
+def test_switched_off_for_the_program_nothing_is_sent_and_the_ready_message_remains(scene: Scene, post: Post) -> None:
+    scene.publish(mails_invites=False)
+    (asked,) = invite(scene, "bob@example.com", remind=True)
+    assert post.sweep() >= 0 and post.server.to("bob@example.com") == []
+    assert row(scene, asked).status.word == Word.INVITED and not asked.remind
+
+
+def test_a_note_carries_no_link_and_only_confirmed_people_send(scene: Scene) -> None:
+    for note in ("see http://x.example", "www.x.example", "mail me@x.example", "go to x.example now", "x.co"):
+        with pytest.raises(InviteRefused, match="Leave links"):
+            invite(scene, "bob@example.com", note=note)
+    with pytest.raises(InviteRefused, match="Confirm your"):
+        invite(scene, "bob@example.com", by=scene.sign_up("Una"))
+    assert scene.mails("invite") == []
+
+
+# --- which mails ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.both_databases
+def test_every_optional_mail_is_not_sent_to_who_does_not_want_it_and_one_click_is_enough(
+    scene: Scene, post: Post
+) -> None:
+    scene.bob  # noqa: B018 - joins, and Alice is told
+    post.sweep()
+    (told,) = [mail for mail in post.server.to("alice@example.com") if "joined" in str(mail["Subject"])]
+    assert scene.do(lambda: program.stop(stop_of(told), at=scene.at))
+    scene.friend("Ben", of=scene.alice)
+    scene.approved_reward()
+    post.sweep()
+    subjects = post.subjects("alice@example.com")
+    assert sum("joined" in subject for subject in subjects) == 1
+    assert any("is on its way" in subject for subject in subjects), "the other kinds still come"
+    scene.do(lambda: program.choose_mails(scene.alice, set(), at=scene.at))
+    scene.order(scene.friend("Cy", of=scene.alice))
+    scene.approve(scene.rewards(scene.alice)[-1])
+    before = len(post.subjects("alice@example.com"))
+    post.sweep()
+    assert len(post.subjects("alice@example.com")) == before
+    scene.do(lambda: program.choose_mails(scene.alice, set(Topic), at=scene.at))
+    scene.friend("Dan", of=scene.alice)
+    post.sweep()
+    assert len(post.subjects("alice@example.com")) == before + 1
+
+
+def test_what_was_queued_before_somebody_chose_is_not_sent(scene: Scene, post: Post) -> None:
+    scene.friend("Ben", of=scene.alice)
+    scene.do(lambda: program.choose_mails(scene.alice, set(), at=scene.at))
+    post.sweep()
+    assert not any("joined" in subject for subject in post.subjects("alice@example.com"))
+
+
+@pytest.mark.both_databases
+def test_what_passes_its_hold_is_told_once_for_all_that_became_ready_together(scene: Scene, post: Post) -> None:
+    for name in ("Ben", "Bo"):
+        scene.order(scene.friend(name, of=scene.alice))
+    for reward in scene.rewards(scene.alice):
+        scene.approve(reward)
+    scene.later(days=40)
+    assert scene.release() == 2 and scene.release() == 0
+    post.sweep()
+    (ready,) = [mail for mail in post.server.to("alice@example.com") if "ready to pay" in str(mail["Subject"])]
+    assert ready["Subject"] == "€40.00 is ready to pay"
+    assert f"Add payout details: {BASE}/payouts" in ready.get_body(("plain",)).get_content().replace("\r\n", "\n")
+
+
+def test_the_digest_comes_once_a_day_while_anything_waits_to_who_decides(scene: Scene, post: Post) -> None:
+    scene.pending_reward()
+    rita, finn = scene.rita.email, scene.finn.email
+    scene.at = scene.at.replace(hour=5) + timedelta(days=1)
+    sweeps.write_mails()
+    scene.at = scene.at.replace(hour=8)
+    for _ in range(3):
+        sweeps.write_mails()
+        scene.later(hours=1)
+    post.sweep()
+    assert sum("1 reward to review" in subject for subject in post.subjects(rita)) == 1
+    assert not any("to review" in subject for subject in post.subjects(finn))
+    scene.later(days=2)
+    sweeps.write_mails()
+    post.sweep()
+    assert any(subject.startswith("1 reward to review, the oldest for") for subject in post.subjects(rita))
+    scene.approve(scene.rewards(scene.alice)[0])
+    scene.later(days=1)
+    sweeps.write_mails()
+    before = len(post.subjects(rita))
+    post.sweep()
+    assert len(post.subjects(rita)) == before
+
+
+def test_what_nobody_can_do_without_always_comes(scene: Scene, post: Post) -> None:
+    alice = scene.alice
+    scene.do(lambda: program.choose_mails(alice, set(), at=scene.at))
+    scene.reject(scene.pending_reward())
+    post.sweep()
+    assert "About your reward at Friends" in post.subjects("alice@example.com")
+
+
+# --- wording ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", sorted(notices.EXAMPLES))
+@pytest.mark.parametrize("spoken", ["en", "de"])
+def test_every_mail_is_rendered_with_hostile_names_and_stays_one_mail(kind: str, spoken: str, scene: Scene) -> None:
+    hostile = "<script>x</script>\r\nBcc: a@b.example https://evil.example \N{RIGHT-TO-LEFT OVERRIDE}"
+    facts = {name: hostile if isinstance(fact, str) and name not in ("link", "role", "kind", "goal", "often") else fact
+             for name, fact in notices.EXAMPLES[kind].items()}  # fmt: skip
+    person = notices.Invited("bob@example.com", spoken, hostile)
+    (letter,) = notices._written(kind, [(person, "x", facts, "token")])
+    scene.do(lambda: outbox.put_all(kind, "test", [letter], at=scene.at))
+    (message,) = session.scalars(sa.select(Message).where(Message.about_kind == "test"))
+    from portal.delivery.mail import Sender, compose
+
+    mail = compose(message, Sender(hostile, "portal@friends.example.com", BASE))
+    assert mail["Bcc"] is None and len(mail["To"].addresses) == 1
+    html = mail.get_body(("html",)).get_content()
+    assert "<script" not in html and 'href="https://evil' not in html
+
+
+def test_an_owners_text_is_used_with_its_places_filled_and_a_wrong_one_is_refused(scene: Scene, post: Post) -> None:
+    by = scene.olivia.id
+
+    def write(subject: str, body: str, kind: str = "friend_joined") -> None:
+        scene.do(lambda: program.write_mail(kind, "en", subject, body, by=by, at=scene.at))
+
+    for subject, body, why in (
+        ("", "x", "Write a subject"), ("x", " \n ", "Write a subject"), ("x", "Hi {nobody}", "nobody"),
+        ("x", "y" * 5000, "too long"),
+    ):  # fmt: skip
+        with pytest.raises(WordingRefused, match=why):
+            write(subject, body)
+    with pytest.raises(WordingRefused, match="link"):
+        write("Confirm", "Please do.", "confirm")
+    write("{friend} is here", "Hi {name}, {friend} came. {{7*7}}\n\nLook: http://127.0.0.1:8000/friends")
+    scene.friend("Ben", of=scene.alice)
+    post.sweep()
+    (mail,) = [one for one in post.server.to("alice@example.com") if "is here" in str(one["Subject"])]
+    text = mail.get_body(("plain",)).get_content()
+    assert "Hi Alice, Ben" in text and "{{7*7}}" in text and "No more mails of this kind" in text
+    scene.do(lambda: program.restore_mail("friend_joined", "en", by=by, at=scene.at))
+    assert wordings.find("friend_joined", "en") is None

@@ -1,0 +1,46 @@
+"""`portal doctor`: what works and what does not, each in a sentence; and the mail settings told apart."""
+
+from pathlib import Path
+
+import pytest
+
+from portal.core import clock, database
+from portal.delivery import worker
+from tests.mailserver import MailServer, certificate, listening
+from tests.web.commands import Said
+
+
+@pytest.fixture
+def with_a_worker(app) -> None:  # type: ignore[no-untyped-def]
+    with database.writing():
+        worker.note_turn("worker", at=clock.now())
+
+
+def test_without_a_worker_it_says_so(run) -> None:  # type: ignore[no-untyped-def]
+    found = run("doctor")
+    assert found.code == 1 and "Worker: NOT WELL. No worker has run" in found.out
+
+
+@pytest.mark.usefixtures("with_a_worker")
+def test_a_missing_a_wrong_and_a_good_mail_setting_are_told_apart(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # type: ignore[no-untyped-def]
+    def doctor(environ: dict[str, str]) -> Said:
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        return run("doctor")
+
+    found = run("doctor")
+    assert found.code == 0 and "Mails go to files" in found.out and "All is well." in found.out
+    found = doctor({"MAIL_URL": "smtp://127.0.0.1:9?security=none"})
+    assert found.code == 1 and "Mail: NOT WELL. 127.0.0.1:9: no mail server answers" in found.out
+    context, trusted = certificate(tmp_path)
+    with listening(MailServer(), tls=context) as server:
+        url = f"smtp://127.0.0.1:{server.port}"
+        found = doctor({"MAIL_URL": url})
+        assert found.code == 1 and "the certificate or encryption is not right" in found.out
+        found = doctor({"MAIL_URL": f"{url}?ca={trusted}", "MAIL_FROM": "portal@example.com"})
+        assert found.code == 0 and "with STARTTLS. They come from portal@example.com." in found.out
+    with listening(MailServer()) as server:
+        found = doctor({"MAIL_URL": f"smtp://127.0.0.1:{server.port}"})
+        assert found.code == 1 and "offers no STARTTLS" in found.out

@@ -16,8 +16,9 @@ from portal.core.database import session
 from portal.payouts import payouts
 from portal.payouts.payouts import Line, Payout
 from portal.referrals.referrals import Referral
-from portal.reports import referrer
+from portal.reports import referrer, sharing
 from portal.reports.referrer import Earned, Friend
+from portal.reports.sharing import InviteRow
 from portal.rewards.conversions import Conversion
 from portal.rewards.corrections import Correction
 from portal.rewards.rewards import Clawback, Reward
@@ -43,6 +44,38 @@ def rewards(user_id: int) -> Iterator[Earned]:
         wanted = sa.select(Conversion).where(Conversion.id.in_([reward.conversion_id for reward in listed]))
         _orders = session.scalars(wanted).all()  # at once, or each reward would ask for its own
         yield from referrer.earned(listed)
+        if before is None:
+            return
+
+
+@dataclass(frozen=True)
+class InvitedGoal:
+    """An invite, and one goal that the friend has reached; None where there is none yet, or no reward by it."""
+
+    row: InviteRow
+    goal: Conversion | None
+    earned: Earned | None
+
+
+def invites(user_id: int, *, at: datetime) -> Iterator[InvitedGoal]:
+    """A person's invites, each with every goal that the friend reached and what it gave."""
+    before: int | None = None
+    while True:
+        listed, before = sharing.invites_of(user_id, at=at, before=before, most=AT_ONCE)
+        friends = [row.friend.id for row in listed if row.friend]
+        reached: dict[int, list[Conversion]] = {}
+        goals = sa.select(Conversion).where(Conversion.referral_id.in_(friends), Conversion.counted)
+        for goal in session.scalars(goals.order_by(Conversion.id)):
+            reached.setdefault(goal.referral_id or 0, []).append(goal)
+        gave = sa.select(Reward).where(Reward.referral_id.in_(friends), Reward.person_id == user_id)
+        made = list(session.scalars(gave.where(Reward.threshold.is_(None)).order_by(Reward.id)))
+        earned = {one.reward.conversion_id: one for one in referrer.earned(made)}
+        for row in listed:
+            goals_of = reached.get(row.friend.id, []) if row.friend else []
+            for found in goals_of:
+                yield InvitedGoal(row, found, earned.get(found.id))
+            if not goals_of:
+                yield InvitedGoal(row, None, None)
         if before is None:
             return
 

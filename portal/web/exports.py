@@ -13,7 +13,7 @@ from flask_babel import gettext
 from portal.core import clock
 from portal.payouts.payouts import Line
 from portal.reports import exports, sheets
-from portal.reports.exports import PayoutLine
+from portal.reports.exports import InvitedGoal, PayoutLine
 from portal.reports.referrer import Earned, Friend
 from portal.reports.sheets import Amount, Cell
 from portal.rewards.corrections import Correction
@@ -26,7 +26,12 @@ blueprint = Blueprint("exports", __name__)
 TYPES = {"csv": "text/csv", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 
 
-PAGES = {"friends": "dashboard.friends", "rewards": "dashboard.rewards", "payouts": "dashboard.payout_list"}
+PAGES = {
+    "friends": "dashboard.friends",
+    "invites": "sharing.invite_list",
+    "rewards": "dashboard.rewards",
+    "payouts": "dashboard.payout_list",
+}
 """Where each is asked for."""
 
 
@@ -102,6 +107,33 @@ def _reward(one: Earned) -> Sequence[Cell]:
         _said("status_word", one.status), _said("waits", one.status, one.told),
         _day(reward.hold_until), _day(reward.paid_at),
         Amount(reward.amount_minor, reward.currency), Amount(one.left_minor, reward.currency), reward.currency,
+    )  # fmt: skip
+
+
+@blueprint.get("/invites.<any(csv, xlsx):kind>")
+@access.signed_in
+def invites(kind: str) -> ResponseReturnValue:
+    """Every invite, by the day it was made, a row for each goal that the friend has reached."""
+    days = _days("invites")
+    columns = (
+        gettext("To"), gettext("Code"), gettext("Made"), gettext("Status"), gettext("Friend"), gettext("Goal"),
+        gettext("Order"), gettext("Reached"), gettext("Reward"), gettext("Status of the reward"), gettext("Currency"),
+    )  # fmt: skip
+    listed = exports.invites(access.me().id, at=clock.now())
+    return _file("invites", gettext("Invites"), kind, columns,
+                 (_invite(one) for one in listed if days.hold(one.row.invite.made_at)))  # fmt: skip
+
+
+def _invite(one: InvitedGoal) -> Sequence[Cell]:
+    row, goal, earned = one.row, one.goal, one.earned
+    currency = earned.reward.currency if earned else ""
+    return (
+        row.invite.to or gettext("address deleted"), row.code, _day(row.invite.made_at),
+        _said("status_word", row.status), row.friend.referee.as_friend if row.friend else "",
+        _said("goal", goal.goal) if goal else "", goal.external_id if goal and goal.amount_minor is not None else "",
+        _day(goal.occurred_at) if goal else None,
+        Amount(earned.left_minor, currency) if earned else None,
+        _said("status_word", earned.status) if earned else "", currency,
     )  # fmt: skip
 
 

@@ -68,6 +68,7 @@ READ: dict[str, tuple[str, str]] = {
     "sharing.edit": ("alice", "/links/{link}/edit"),
     "sharing.test": ("alice", "/links/{code}/test"),
     "exports.friends": ("self", "/friends.csv"),
+    "exports.invites": ("self", "/invites.csv"),
     "exports.rewards": ("self", "/rewards.xlsx"),
     "exports.payouts": ("self", "/payouts.csv"),
     "dashboard.friend": ("alice", "/friends/{referral}"),

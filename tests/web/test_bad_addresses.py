@@ -6,8 +6,6 @@ from tests.web.client import raw
 from tests.web.keys import Shop
 from tests.web.routes import COLLEAGUES, READ
 
-pytestmark = pytest.mark.both_databases
-
 BAD_CODES = [
     b"nobody-has-it", b"x" * 5000, b"x" * 33, b"%00", b"a%00b", b"%ff", b"%ff%fe", b"%c0%af", b"%ed%a0%80", b"%f0%9f%98%80",
     "ÄÖÜ".encode(), "ａｌｉｃｅ".encode(), "аlice".encode(), b"code[]=x", b"?code[]=x", b"?code=x&code=y", b"a/b/c", b"..", b".",
@@ -17,6 +15,7 @@ BAD_CODES = [
 ]  # fmt: skip
 
 
+@pytest.mark.both_databases
 @pytest.mark.case(6, 10)
 def test_a_code_that_is_none_gets_a_friendly_page_and_no_click(scene, tab, each):
     assert scene.alice
@@ -93,6 +92,7 @@ def test_addresses_of_things_that_are_none_are_404_or_400_for_everybody(app, sce
                 assert page.status in ((200, 400, 404) if needs == "anyone" else (400, 404)), (path, page)
 
 
+@pytest.mark.both_databases
 def test_pages_of_lists_take_any_place_to_go_on_from(scene, tab_of, each):
     scene.pending_reward()
     olivia, alice = tab_of(scene.olivia), tab_of(scene.alice)
@@ -106,6 +106,7 @@ def test_pages_of_lists_take_any_place_to_go_on_from(scene, tab_of, each):
                 assert raw(olivia, path + b"?before=" + place + b"&after=" + place).status in (200, 400)
 
 
+@pytest.mark.both_databases
 def test_a_search_takes_any_words(scene, tab_of, each):
     olivia = tab_of(scene.olivia)
     words = [

@@ -11,10 +11,12 @@ from xml.etree import ElementTree
 import pytest
 import sqlalchemy as sa
 
+from portal import program
 from portal.accounts.users import User
 from portal.core.database import session, writing
 from portal.referrals.referrals import Referral
 from portal.reports import sheets
+from portal.sharing import links
 from tests.factories import REFEREE, fixed
 from tests.web.tables import SEEN, Unchanged
 
@@ -236,3 +238,23 @@ def test_only_these_kinds_are_there_and_asking_changes_nothing(things, alice):
             assert alice.get(f"/{name}.csv").headers["Cache-Control"] == "no-store"
             for kind in ("pdf", "CSV", "xls", "csv.exe"):
                 assert alice.get(f"/{name}.{kind}").status == 404
+
+
+def test_each_invite_tells_every_goal_with_its_order_day_and_reward(scene, tab_of):
+    alice = scene.alice
+    scene.publish(fixed(2000), fixed(500, goal="signup"))
+    told = scene.do(lambda: program.invite(alice, ["ina@example.com", "ben@example.com"], at=scene.at))
+    code = links.current_code(told[0].invite.link_id)
+    friend = scene.person("Ina", carried=code, email="other@example.com")
+    order = scene.order(friend)
+    lines = rows(tab_of(alice), "invites")
+    assert [
+        (one["To"], one["Status"], one["Goal"], one["Order"]) for one in lines if one["To"] == "ben@example.com"
+    ] == [("ben@example.com", "Waiting to be sent", "", "")]
+    of_ina = {one["Goal"]: one for one in lines if one["To"] == "ina@example.com"}
+    assert set(of_ina) == {"first order", "confirmed e-mail address"}
+    bought = of_ina["first order"]
+    assert (bought["Friend"], bought["Order"], bought["Code"]) == ("Ina", order.conversion.external_id, code)
+    assert (bought["Reward"], bought["Currency"], bought["Status of the reward"]) == ("20.00", "EUR", "In review")
+    assert len(cells(tab_of(alice), "invites")) == 3
+    assert rows(tab_of(scene.carol), "invites") == []

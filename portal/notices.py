@@ -34,7 +34,7 @@ from portal.rewards.corrections import Correction
 from portal.rewards.decisions import Approval, Decision, Verdict
 from portal.rewards.rewards import Reward
 from portal.rewards.rules import Beneficiary, Rule
-from portal.sharing import links
+from portal.sharing import invites, links
 from portal.sharing.invites import Invite
 
 
@@ -72,8 +72,6 @@ TOPICS = {
 }
 """The mails that one can do without, by what they are about; all others are needed."""
 
-INVITES = ("invite", "invite_reminder")
-
 _INVITE = {
     "sender": "Alice", "note": "They roast on Tuesdays.", "reminds": True, "gift": "€10", "goal": "purchase",
     "often": "first", "minimum": "€30.00", "link": "https://friends.example.com/r/EXAMPLE2",
@@ -82,8 +80,8 @@ _LINK = {"link": "https://friends.example.com/an-example"}
 _DAY = datetime(2026, 12, 3, tzinfo=UTC)
 
 EXAMPLES: dict[str, dict[str, Any]] = {
-    "invite": _INVITE,
-    "invite_reminder": _INVITE,
+    invites.FIRST: _INVITE,
+    invites.REMINDER: _INVITE,
     "confirm": _LINK,
     "already_registered": {},
     "reset": _LINK,
@@ -133,8 +131,8 @@ def needs(kind: str) -> list[str]:
 
 def example(kind: str, to: User, spoken: str, *, at: datetime, tried: tuple[str, str] | None = None) -> outbox.Letter:
     """A mail as it would be written in a language, of invented facts; `tried`: by this subject and text."""
-    stop = stops.token(Office.hash_key, "example") if kind in INVITES or kind in TOPICS else ""
-    person = Invited(to.email, spoken, "" if kind in INVITES else to.first_name)
+    stop = stops.token(Office.hash_key, "example") if kind in invites.MAILS or kind in TOPICS else ""
+    person = Invited(to.email, spoken, "" if kind in invites.MAILS else to.first_name)
     (letter,) = _written(kind, [(person, f"{kind} {at.isoformat()}", EXAMPLES[kind], stop)], tried=tried)
     return letter
 
@@ -203,30 +201,47 @@ def _written(
 ) -> list[outbox.Letter]:
     current = terms.current()
     zone, program = (current.time_zone, current.program_name) if current else ("UTC", "")
-    rendered: dict[tuple[Any, ...], tuple[str, str]] = {}  # of many that are told at once, most are told the same
+    # Of many that are told at once, most are told the same.
+    own: dict[str, tuple[str, str] | None] = {}
+    rendered: dict[tuple[Any, ...], tuple[str, str]] = {}
+    feet: dict[tuple[str, str, bool], str] = {}
     written = []
     for person, about_id, facts, stop in letters:
         spoken = language.spoken(person.language)
+        if spoken not in own:
+            own[spoken] = tried or wordings.texts(kind, spoken)
         same = (spoken, person.first_name, *facts.values())
         if same not in rendered:
-            rendered[same] = _rendered(kind, spoken, zone, tried, program=program, name=person.first_name, **facts)
+            rendered[same] = _rendered(
+                kind, spoken, zone, own[spoken], program=program, name=person.first_name, **facts
+            )
         subject, body = rendered[same]
-        foot = _letters(spoken).get_template("_foot.txt").render(
-            mail=kind, program=program, stop=f"{Office.base_url}/unsubscribe/{stop}" if stop else "", **facts
-        )  # fmt: skip
+        alike = (spoken, facts.get("sender", ""), bool(stop))
+        if alike not in feet:
+            feet[alike] = _foot(kind, spoken, program, facts.get("sender", ""), stops=bool(stop))
         to_hash = text.keyed_hash(Office.hash_key, person.email.lower())
         written.append(outbox.Letter(
-            to=person.email, to_hash=to_hash, subject=subject, text=f"{body.rstrip()}\n\n-- \n{foot.strip()}\n",
-            about_id=about_id, language=spoken, stop=stop,
+            to=person.email, to_hash=to_hash, subject=subject,
+            text=f"{body.rstrip()}\n\n-- \n{feet[alike].replace(_STOP, stop)}", about_id=about_id,
+            language=spoken, stop=stop,
         ))  # fmt: skip
     return written
 
 
-def _rendered(kind: str, spoken: str, zone: str, tried: tuple[str, str] | None, /, **facts: Any) -> tuple[str, str]:
+_STOP = "THE-TOKEN"
+
+
+def _foot(kind: str, spoken: str, program: str, sender: str, *, stops: bool) -> str:
+    """The small print, with a place for the token by which such mails stop."""
+    link = f"{Office.base_url}/unsubscribe/{_STOP}" if stops else ""
+    foot = _letters(spoken).get_template("_foot.txt").render(mail=kind, program=program, sender=sender, stop=link)
+    return f"{foot.strip()}\n"
+
+
+def _rendered(kind: str, spoken: str, zone: str, own: tuple[str, str] | None, /, **facts: Any) -> tuple[str, str]:
     """The subject and the text of a mail in a language: the owner's wording, or that which came with the portal."""
     told = {name: _day(fact, zone, spoken) if isinstance(fact, datetime) else fact for name, fact in facts.items()}
     subject, body = standard(kind, spoken, told)
-    own = tried or wordings.texts(kind, spoken)
     if own is None:
         return subject, body
     places = told | {"subject": subject, "text": body.strip()}
@@ -291,14 +306,14 @@ def role_given(user: User, inviter: User, role: Role, *, at: datetime) -> None:
 # --- invites --------------------------------------------------------------------------------------------------
 
 
-def invited(invite: Invite, sender: User, *, at: datetime, kind: str = "invite", spoken: str = "") -> bool:
+def invited(invite: Invite, sender: User, *, at: datetime, kind: str = invites.FIRST, spoken: str = "") -> bool:
     """To a friend, in the name of whoever asked for it; where the address has been deleted, to nobody. Whether a mail
     was written: of each kind there is one."""
     if invite.to is None:
         return False
     stop = stops.token(Office.hash_key, "invite", invite.public_id)
     link = f"{Office.base_url}/r/{links.current_code(invite.link_id)}"
-    before = outbox.about("invite", [invite.public_id])
+    before = outbox.about(invites.MAILS, "invite", [invite.public_id])
     spoken = language.spoken(before[0].language if before else spoken or sender.language)
     facts = _invitation(sender, invite.note, link, spoken, reminds=invite.remind)
     letter = (Invited(invite.to, spoken), invite.public_id, facts, stop)
@@ -310,7 +325,7 @@ def invitation(sender: User, note: str, spoken: str) -> outbox.Letter:
     facts = _invitation(sender, note, f"{Office.base_url}/r/…", spoken, reminds=False)
     stop = stops.token(Office.hash_key, "example")
     to = Invited("friend@example.com", spoken)
-    (letter,) = _written("invite", [(to, "", facts, stop)])
+    (letter,) = _written(invites.FIRST, [(to, "", facts, stop)])
     return letter
 
 
@@ -339,7 +354,7 @@ def _gift(rule: Rule, currency: str, spoken: str) -> str:
 
 def invite_withdrawn(invite: Invite) -> None:
     """What has not gone out yet stays here."""
-    for kind in INVITES:
+    for kind in invites.MAILS:
         outbox.withdraw(kind, "invite", [invite.public_id])
 
 

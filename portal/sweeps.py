@@ -59,7 +59,7 @@ def _send_all(claimed: list[outbox.Message], way_out: WayOut, by: Sender) -> tup
 
 
 def _send(message: outbox.Message, line: Line, by: Sender) -> int:
-    why = program.unwanted(message, at=clock.now()) if message.stop else ""
+    why = program.unwanted(message, at=clock.now()) if message.stop else None
     database.session.rollback()
     if why:
         with database.writing():

@@ -200,10 +200,10 @@ def forget(kind: str, about_kind: str, about_id: str) -> None:
     session.execute(sa.update(Message).where(*mine).values(to="", subject="", text=""))
 
 
-def about(about_kind: str, about_ids: Collection[str]) -> list[Message]:
-    """The mails about some things, the first one first."""
-    query = sa.select(Message).where(Message.about_kind == about_kind, Message.about_id.in_(about_ids))
-    return list(session.scalars(query.order_by(Message.id)))
+def about(kinds: Collection[str], about_kind: str, about_ids: Collection[str]) -> list[Message]:
+    """The mails of some kinds about some things, the first one first."""
+    mine = (Message.kind.in_(kinds), Message.about_kind == about_kind, Message.about_id.in_(about_ids))
+    return list(session.scalars(sa.select(Message).where(*mine).order_by(Message.id)))
 
 
 def listed(states: Iterable[State], *, most: int = 100) -> list[Message]:

@@ -49,6 +49,7 @@ from portal.program.decisions import (
     undo_at_once,
 )
 from portal.program.mails import (
+    KeptBack,
     came_back,
     choose_mails,
     delete_address,

@@ -1,6 +1,7 @@
 """Mails: who is written to no more, what the portal writes by itself, and what goes away in time."""
 
 from datetime import datetime
+from enum import StrEnum
 
 from portal import notices
 from portal import terms as terms_
@@ -22,6 +23,19 @@ BOUNCES = 2
 """After so many mails that came back for good, an address is written to no more."""
 DIGEST_FROM = 7
 """The hour of the program's day before which no digest is written."""
+
+
+class KeptBack(StrEnum):
+    """Why a mail that was due was not sent, in words for colleagues."""
+
+    UNWANTED = marked("Its addressee wants no such mails.")
+    BOUNCES = marked("Mails to this address come back.")
+    ENDED = marked("The invite has ended.")
+    SUPPRESSED = marked("This address wants no mails from here.")
+    MEMBER = marked("There is an account with this address.")
+    JOINED = marked("The friend has joined.")
+    OFF = marked("The program sends no invites at the moment.")
+    ENOUGH = marked("This address got enough invites lately.")
 
 
 # --- no more --------------------------------------------------------------------------------------------------
@@ -70,35 +84,35 @@ def delete_address(token: str, *, at: datetime) -> bool:
     return True
 
 
-def unwanted(message: Message, *, at: datetime) -> str:
-    """Why a message that is due is not to be sent after all, in words for colleagues; empty if it is to be."""
-    if message.kind in notices.INVITES:
+def unwanted(message: Message, *, at: datetime) -> KeptBack | None:
+    """Why a message that is due is not to be sent after all; None if it is to be."""
+    if message.kind in invites.MAILS:
         return _unwanted_invite(message, at=at)
     found = stopped(message.stop) if message.stop else None
     if isinstance(found, tuple) and found[1] in mail_choices.off(found[0].id):
-        return marked("Its addressee wants no such mails.")
+        return KeptBack.UNWANTED
     if message.stop and suppressions.why(message.to_hash) == Why.BOUNCED:
-        return marked("Mails to this address come back.")
-    return ""
+        return KeptBack.BOUNCES
+    return None
 
 
-def _unwanted_invite(message: Message, *, at: datetime) -> str:
+def _unwanted_invite(message: Message, *, at: datetime) -> KeptBack | None:
     invite = invites.find_by_name(message.about_id)
     if invite is None or invite.ended_at is not None or invite.to is None:
-        return marked("The invite has ended.")
+        return KeptBack.ENDED
     if suppressions.why(message.to_hash) is not None:
-        return marked("This address wants no mails from here.")
+        return KeptBack.SUPPRESSED
     if users.find_by_email(message.to) is not None:
-        return marked("There is an account with this address.")
-    if message.kind == "invite_reminder" and not unanswered.is_unanswered(invite):
-        return marked("The friend has joined.")
+        return KeptBack.MEMBER
+    if message.kind == invites.REMINDER and not unanswered.is_unanswered(invite):
+        return KeptBack.JOINED
     terms = terms_.in_force()
     if not terms.mails_invites or not terms.open_to_new:
-        return marked("The program sends no invites at the moment.")
-    lately = outbox.sent_to(message.to_hash, "invite", since=at - clock.days(30))
-    if message.kind == "invite" and lately >= terms.invites_an_address:
-        return marked("This address got enough invites lately.")
-    return ""
+        return KeptBack.OFF
+    lately = outbox.sent_to(message.to_hash, invites.FIRST, since=at - clock.days(30))
+    if message.kind == invites.FIRST and lately >= terms.invites_an_address:
+        return KeptBack.ENOUGH
+    return None
 
 
 def came_back(to_hash: str, *, at: datetime) -> None:
@@ -114,7 +128,7 @@ def remind_invited(*, at: datetime) -> int:
     """Writes the one reminder to friends whose referrers wanted it; gives how many."""
     due = unanswered.to_remind(at=at) if terms_.in_force().open_to_new else []
     for invite in due:
-        notices.invited(invite, invite.owner, at=at, kind="invite_reminder")
+        notices.invited(invite, invite.owner, at=at, kind=invites.REMINDER)
         invites.reminded(invite)
     return len(due)
 
@@ -129,7 +143,7 @@ def remind_invite(invite: Invite, *, by: int, at: datetime) -> None:
         raise InviteRefused(marked("Give your friend a day; then you can send the one reminder."))
     if not terms_.in_force().mails_invites or not terms_.in_force().open_to_new:
         raise InviteRefused(marked("The program sends no invites at the moment."))
-    if not notices.invited(invite, invite.owner, at=at, kind="invite_reminder"):
+    if not notices.invited(invite, invite.owner, at=at, kind=invites.REMINDER):
         raise InviteRefused(marked("The one reminder was sent before."))
     invites.reminded(invite)
     audit.write("invite_reminded", "invite", invite.public_id, by=by, at=at)
@@ -157,7 +171,7 @@ def purge_invites(*, at: datetime) -> int:
 def _purge(invite: Invite, *, at: datetime) -> None:
     invites.purge(invite, at=at)
     notices.invite_withdrawn(invite)
-    for kind in notices.INVITES:
+    for kind in invites.MAILS:
         outbox.forget(kind, "invite", invite.public_id)
 
 

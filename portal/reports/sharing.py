@@ -19,7 +19,7 @@ from portal.reports import referrer, status
 from portal.reports.status import Status
 from portal.rewards.rewards import Clawback, Reward, State
 from portal.sharing.clicks import Click
-from portal.sharing.invites import REMIND_BY_HAND_AFTER, Invite
+from portal.sharing.invites import FIRST, MAILS, REMIND_BY_HAND_AFTER, REMINDER, Invite
 from portal.sharing.links import Code, Link
 
 
@@ -168,7 +168,9 @@ def invite_rows(invites: list[Invite], *, at: datetime) -> list[InviteRow]:
     """These invites with what came of each."""
     numbers = [invite.link_id for invite in invites]
     codes, (clicks, _) = _codes(numbers), _by_link(numbers)
-    mails = {(mail.about_id, mail.kind): mail for mail in outbox.about("invite", [one.public_id for one in invites])}
+    mails = {
+        (mail.about_id, mail.kind): mail for mail in outbox.about(MAILS, "invite", [one.public_id for one in invites])
+    }
     came = sa.select(Referral).options(joinedload(Referral.referee)).where(Referral.link_id.in_(numbers))
     friends = {referral.link_id: referral for referral in session.scalars(came.order_by(Referral.id.desc()))}
     owner = invites[0].owner_id if invites else 0
@@ -178,12 +180,12 @@ def invite_rows(invites: list[Invite], *, at: datetime) -> list[InviteRow]:
             invite, codes[invite.link_id][0], clicks[invite.link_id],
             stand[friends[invite.link_id].id] if invite.link_id in friends
             else status.of_invite(
-                invite, mails.get((invite.public_id, "invite")), opened=bool(clicks[invite.link_id])
+                invite, mails.get((invite.public_id, FIRST)), opened=bool(clicks[invite.link_id])
             ),
             friends.get(invite.link_id),
-            reminded.made_at if (reminded := mails.get((invite.public_id, "invite_reminder"))) else None,
+            reminded.made_at if (reminded := mails.get((invite.public_id, REMINDER))) else None,
             can_remind=reminded is None and invite.ended_at is None and invite.to is not None
-            and (invite.public_id, "invite") in mails and invite.link_id not in friends
+            and (invite.public_id, FIRST) in mails and invite.link_id not in friends
             and at >= invite.made_at + REMIND_BY_HAND_AFTER,
         )
         for invite in invites

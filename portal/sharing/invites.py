@@ -25,6 +25,8 @@ from portal.sharing.links import Link
 
 AT_ONCE = 50
 LONGEST_NOTE = 280
+MAILS = FIRST, REMINDER = "invite", "invite_reminder"
+"""The kinds of mails about an invite."""
 REMIND_AFTER = timedelta(hours=72)
 REMIND_BY_HAND_AFTER = timedelta(hours=24)
 KEPT = timedelta(days=90)

@@ -8,7 +8,7 @@ from flask import Flask, g
 from flask_babel import format_timedelta, get_locale, gettext
 from markupsafe import Markup
 
-from portal import terms
+from portal import program, terms
 from portal.core import clock, language, money
 from portal.core.text import Refusal, marked
 from portal.rewards import decisions, goals, kinds
@@ -37,7 +37,7 @@ TOLD = {
 }
 """What a referrer reads about a rejection, where the reviewer leaves it as it is. Kept in English, said in theirs."""
 
-READY = {*TOLD.values(), *goals.USUAL.values()}
+READY = {*TOLD.values(), *goals.USUAL.values(), *program.KeptBack}
 """Texts that the portal brings along and keeps in the database beside those that people write."""
 
 SAID = {

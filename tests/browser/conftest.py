@@ -1,5 +1,6 @@
 """A real browser on a real server: Debian's Chromium, the app in a thread of this process so that clocks can move."""
 
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -94,9 +95,19 @@ class People:
             context.close()
 
 
-@pytest.fixture(params=["with script", "without script"])
+WITH_SCRIPT, WITHOUT_SCRIPT = "with script", "without script"
+
+AT_THE_DESK = pytest.mark.parametrize(
+    "people",
+    [WITH_SCRIPT, WITHOUT_SCRIPT] if os.environ.get("PORTAL_TEST_LONG") == "1" else [WITH_SCRIPT],
+    indirect=True,
+)
+"""For colleagues' pages beside the queue, whose forms `tests/web` sends without script: without it in the long run only."""
+
+
+@pytest.fixture(params=[WITH_SCRIPT, WITHOUT_SCRIPT])
 def people(request: pytest.FixtureRequest, browser: Browser, live: str) -> Iterator[People]:
     """People with browsers of their own; once with script, once without."""
-    opened = People(browser, live, script=request.param == "with script")
+    opened = People(browser, live, script=request.param == WITH_SCRIPT)
     yield opened
     opened.close()

@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from portal.config import Settings
-from tests.browser.conftest import People
+from tests.browser.conftest import AT_THE_DESK, People
 from tests.browser.people import PASSWORD, mailed_link, staff
 
 
@@ -13,6 +13,7 @@ def main(page: Page):
     return page.get_by_role("main")
 
 
+@AT_THE_DESK
 def test_the_owner_imports_records_corrects_gives_a_friend_and_invites(people: People, settings: Settings) -> None:
     staff()
     olivia = people.sign_in("olivia@example.com", PASSWORD)

@@ -9,7 +9,7 @@ from flask import Flask
 from playwright.sync_api import expect
 
 from portal.payouts.methods import Kind
-from tests.browser.conftest import People
+from tests.browser.conftest import AT_THE_DESK, People
 from tests.factories import PASSWORD, Scene, fixed
 
 
@@ -31,6 +31,7 @@ def ready(app: Flask) -> Iterator[Scene]:
         yield scene
 
 
+@AT_THE_DESK
 def test_finance_chooses_pays_and_reads_the_answer_back(ready: Scene, people: People, tmp_path: Path) -> None:
     finn = people.sign_in("finn@example.com", PASSWORD)
     finn.goto("/admin/payouts")

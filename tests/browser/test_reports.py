@@ -9,7 +9,7 @@ from flask import Flask
 from playwright.sync_api import expect
 
 from portal.accounts.roles import Role
-from tests.browser.conftest import People
+from tests.browser.conftest import AT_THE_DESK, People
 from tests.factories import PASSWORD, Scene, fixed
 
 
@@ -29,6 +29,7 @@ def told(app: Flask) -> Iterator[Scene]:
         yield scene
 
 
+@AT_THE_DESK
 def test_a_viewer_reads_the_reports_and_goes_to_the_rows_behind_a_number(told: Scene, people: People) -> None:
     vera = people.sign_in("vera@example.com", PASSWORD)
     main = vera.get_by_role("main")

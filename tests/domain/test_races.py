@@ -4,26 +4,25 @@ And the test of the tests: each race goes wrong once its guard is taken away, so
 """
 
 import os
+from typing import Any
 
 import pytest
 
-from portal.core import database
 from tests.domain import races_of_payouts, races_of_people, races_of_rewards
 from tests.domain.racing import Race, play, without
 from tests.factories import Scene, fixed
 
 RACES = [*races_of_people.RACES, *races_of_rewards.RACES, *races_of_payouts.RACES]
 LONG = os.environ.get("PORTAL_TEST_LONG") == "1"
-ROUNDS = {"sqlite": 12, "postgresql": 12 if LONG else 6}
-"""On PostgreSQL the races of the money are run by clients over HTTP as well, twelve and more rounds each."""
+ROUNDS = 12
 UNTIL_IT_SHOWS = 200
 
 OVER_HTTP = {
     "the_same_sign_up", "the_same_order", "the_same_approval", "an_approval_against_a_rejection",
     "a_refund_against_an_approval", "refunds_against_their_order", "the_same_batch", "the_same_payment",
 }  # fmt: skip
-"""Raced by real clients against real servers in `tests/faults/test_http_races.py`: here, by threads, in the long run
-only. That each goes wrong without its guard is shown here all the same."""
+"""Raced on PostgreSQL by real clients against four processes in `tests/faults/test_http_races.py`: here, by threads, in the
+long run only. That each goes wrong without its guard is shown here all the same."""
 
 CASES = {
     "the_same_order": (53, 54),
@@ -48,19 +47,23 @@ def scene_for(race: Race, scene: Scene) -> Scene:
     return scene
 
 
+def named(*races: Race) -> list[Any]:
+    """The races as parameters, with the numbers of their cases."""
+    return [pytest.param(race, id=race.name, marks=pytest.mark.case(*CASES.get(race.name, ()))) for race in races]
+
+
 @pytest.mark.timeout(300)
-@pytest.mark.both_databases
-@pytest.mark.parametrize(
-    "race",
-    [
-        pytest.param(race, id=race.name, marks=pytest.mark.case(*CASES.get(race.name, ())))
-        for race in RACES
-        if LONG or race.name not in OVER_HTTP
-    ],
-)
+@pytest.mark.parametrize("race", named(*RACES))
 def test_of_many_at_once_one_takes_effect(race: Race, scene: Scene) -> None:
-    rounds = ROUNDS["sqlite" if database.is_sqlite() else "postgresql"]
-    assert play(scene_for(race, scene), race, rounds=rounds) is None
+    assert play(scene_for(race, scene), race, rounds=ROUNDS) is None
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.on_postgresql
+@pytest.mark.parametrize("race", named(*(race for race in RACES if LONG or race.name not in OVER_HTTP)))
+def test_of_many_at_once_one_takes_effect_on_postgresql(race: Race, scene: Scene) -> None:
+    """Half as many rounds, but for the long run: each is shown below to go wrong without its guard."""
+    assert play(scene_for(race, scene), race, rounds=ROUNDS if LONG else ROUNDS // 2) is None
 
 
 @pytest.mark.timeout(300)

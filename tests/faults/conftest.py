@@ -38,10 +38,14 @@ def live_once(
         yield found
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+LONG = os.environ.get("PORTAL_TEST_LONG") == "1"
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"] if LONG else ["postgresql"])
 def live(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, maybe_postgres: Postgres | str
 ) -> Iterator[Live]:
-    """A portal that is served while the tests of one file run, on one database and then on the other."""
+    """A portal that is served while the tests of one file run: on PostgreSQL, in the long run on SQLite too (where the
+    same races are run by threads in `tests/domain/test_races.py`)."""
     with live_once(request.param, tmp_path_factory, maybe_postgres, workers=PROCESSES) as found:
         yield found

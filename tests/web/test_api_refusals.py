@@ -6,8 +6,6 @@ from portal.accounts import users
 from tests.web.keys import PROBLEM, Shop, fields
 from tests.web.tables import SEEN, Unchanged
 
-pytestmark = pytest.mark.both_databases
-
 NUL, SURROGATE, LONG = "a\x00b", "a\ud800b", "x" * 5000
 
 
@@ -26,6 +24,7 @@ AMOUNTS = [
 ]  # fmt: skip
 
 
+@pytest.mark.both_databases
 @pytest.mark.case(60)
 def test_an_amount_that_is_none_is_422_and_earns_nothing(shop, each):
     for tried in each(AMOUNTS):
@@ -34,6 +33,7 @@ def test_an_amount_that_is_none_is_422_and_earns_nothing(shop, each):
             assert fields(shop.refund(amount_minor=amount, conversion_external_id="o-0")) == {"amount_minor"}
 
 
+@pytest.mark.both_databases
 @pytest.mark.case(60)
 def test_the_largest_amount_is_taken_and_a_purchase_without_one_is_422(shop):
     answer = shop.order(amount_minor=10**12 - 1)
@@ -61,6 +61,7 @@ def test_a_moment_that_is_none_is_422(shop, each):
             assert fields(shop.customer("c-9", "new@example.com", signed_up_at=moment)) == {"signed_up_at"}
 
 
+@pytest.mark.both_databases
 def test_an_outside_id_that_cannot_be_kept_is_422(shop, each):
     whole = {"goal": "purchase", "external_id": "o-1", "customer": {"external_id": "c-1"}, "amount_minor": 100}
     refund = {"external_id": "r-1", "conversion_external_id": "o-0"}
@@ -97,6 +98,7 @@ def test_a_name_or_a_code_that_is_no_text_is_422(shop, each):
             assert fields(shop.customer("c-9", "new@example.com", code=name)) == {"code"}
 
 
+@pytest.mark.both_databases
 def test_a_name_is_kept_without_what_cannot_be_seen(shop):
     assert shop.customer("c-9", "new@example.com", name="B\x00ob\r\nBcc: x\u202e", code=NUL).status_code == 201
     assert users.find_by_email("new@example.com").name == "Bob Bcc: x"

@@ -1,0 +1,67 @@
+"""Mails at the desk: the outbox with what failed and why, sending again, and the wording of each kind."""
+
+import pytest
+
+from portal import program
+from portal.core.database import session
+from portal.delivery import outbox, wordings
+from portal.delivery.outbox import State
+
+
+def failed(scene, trouble, *, for_good=True):
+    """A mail that was tried and failed."""
+    message = scene.do(lambda: outbox.claim(at=scene.at, most=1))[0]
+    scene.do(lambda: outbox.failed(message.id, trouble, at=scene.at, for_good=for_good))
+    return session.get_one(outbox.Message, message.id)
+
+
+def test_the_outbox_says_what_failed_and_why_whatever_the_server_said(scene, tab_of):
+    scene.alice  # noqa: B018 - signs up, and is written to
+    message = failed(scene, "mail.example.com: 550 100% full (%s) <b>")
+    page = tab_of(scene.olivia).get("/admin/outbox?state=given_up")
+    assert "550 100% full (%s) <b>" in page.main and message.subject in page.main
+    assert tab_of(scene.rita).get("/admin/outbox").status == 200
+    assert tab_of(scene.olivia).get("/admin/outbox?state=nonsense").status == 200
+
+
+@pytest.mark.both_databases
+def test_what_was_given_up_is_sent_again_by_an_owner_and_tried_as_a_new_one(scene, tab_of):
+    scene.alice  # noqa: B018
+    message = failed(scene, "550 nobody")
+    tab = tab_of(scene.olivia)
+    tab.submit(tab.get("/admin/outbox?state=given_up").form("/sending"))
+    session.expire_all()
+    assert message.state == State.QUEUED and message.made_again_at is not None
+    sent = scene.do(lambda: outbox.claim(at=scene.at))
+    scene.do(lambda: [outbox.sent(one.id, at=scene.at) for one in sent])
+    page = tab.post(f"/admin/outbox/{message.public_id}/sending", follow=True)
+    assert "not waiting to be sent again" in page.main
+    assert tab_of(scene.rita).post(f"/admin/outbox/{message.public_id}/sending").status == 403
+
+
+def test_what_was_kept_back_says_so_to_colleagues(scene, tab_of):
+    alice, bob = scene.alice, scene.bob.email
+    scene.do(lambda: program.invite(alice, [bob], at=scene.at))
+    (message,) = scene.mails("invite")
+    why = program.unwanted(message, at=scene.at)
+    scene.do(lambda: outbox.withhold(message.id, why, at=scene.at))
+    assert "There is an account with this address." in tab_of(scene.olivia).get("/admin/outbox?state=withdrawn").main
+
+
+def test_a_wording_is_tried_saved_and_put_back_and_what_was_typed_is_kept(scene, tab_of):
+    tab = tab_of(scene.olivia)
+    form = tab.get("/admin/mails/friend_joined/en").form("/admin/mails/friend_joined/en$")
+    page = tab.submit(form, subject="{friend}!", body="So {nobody} came.")
+    assert page.status == 422 and "{nobody}" in page.main and page.kept("subject") == ["{friend}!"]
+    page = tab.post(
+        "/admin/mails/friend_joined/en", {"subject": "{friend}!", "body": "Hi <b>{name}</b>.", "only": "preview"}
+    )
+    assert "Bob T.!" in page.main and "Hi <b>Olivia</b>." in page.main and wordings.find("friend_joined", "en") is None
+    tab.post("/admin/mails/friend_joined/en", {"subject": "{friend}!", "body": "Hi {name}."})
+    session.expire_all()
+    assert wordings.texts("friend_joined", "en") == ("{friend}!", "Hi {name}.")
+    tab.post("/admin/mails/friend_joined/en/restoration")
+    session.expire_all()
+    assert wordings.texts("friend_joined", "en") is None
+    for path in ("/admin/mails/nothing/en", "/admin/mails/confirm/fr"):
+        assert tab.get(path).status == 404

@@ -74,9 +74,9 @@ TOPICS = {
 
 _INVITE = {
     "sender": "Alice", "note": "They roast on Tuesdays.", "reminds": True, "gift": "€10", "goal": "purchase",
-    "often": "first", "minimum": "€30.00", "link": "https://friends.example.com/r/EXAMPLE2",
+    "often": "first", "minimum": "€30.00", "link": "/r/EXAMPLE2",
 }  # fmt: skip
-_LINK = {"link": "https://friends.example.com/an-example"}
+_LINK = {"link": "/an-example"}
 _DAY = datetime(2026, 12, 3, tzinfo=UTC)
 
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -102,7 +102,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "role_given": {"inviter": "Olivia", "role": "reviewer"},
     "digest": {"pending": 12, "days": 2},
 }
-"""Every mail with what it may tell, as an example: for its preview, for a test of it, and as the list of its places."""
+"""Every mail with what it may tell, as an example: for its preview, for a test of it, and as the list of its places.
+Links lead into the portal."""
 
 _NOT_TOLD = (
     "goal",
@@ -133,7 +134,8 @@ def example(kind: str, to: User, spoken: str, *, at: datetime, tried: tuple[str,
     """A mail as it would be written in a language, of invented facts; `tried`: by this subject and text."""
     stop = stops.token(Office.hash_key, "example") if kind in invites.MAILS or kind in TOPICS else ""
     person = Invited(to.email, spoken, "" if kind in invites.MAILS else to.first_name)
-    (letter,) = _written(kind, [(person, f"{kind} {at.isoformat()}", EXAMPLES[kind], stop)], tried=tried)
+    facts = {name: f"{Office.base_url}{fact}" if name == "link" else fact for name, fact in EXAMPLES[kind].items()}
+    (letter,) = _written(kind, [(person, f"{kind} {at.isoformat()}", facts, stop)], tried=tried)
     return letter
 
 

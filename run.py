@@ -130,7 +130,7 @@ def test(args: list) -> int:
             heading(name)
             codes[name] = call([str(PYTHON), *check], cwd=ROOT)
     heading("pytest")
-    tests = call([str(PYTHON), "-m", "pytest", *(args or ["-n", "2", "--dist", "worksteal"])], cwd=ROOT)
+    tests = call([str(PYTHON), "-m", "pytest", *(args or ["-n", "2"])], cwd=ROOT)
     failed = [name for name, code in codes.items() if code]
     if failed:
         print(f"\nFailed before pytest: {', '.join(failed)}.", file=sys.stderr)

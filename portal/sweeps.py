@@ -70,7 +70,7 @@ def _send(message: outbox.Message, line: Line, by: Sender) -> int:
     except Undeliverable as trouble:
         with database.writing():
             outbox.failed(message.id, str(trouble), at=clock.now(), for_good=trouble.for_good)
-            if trouble.for_good:
+            if trouble.bounced:
                 program.came_back(message.to_hash, at=clock.now())
         return 0
     with database.writing():

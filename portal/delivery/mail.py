@@ -26,11 +26,11 @@ TIMEOUT_S = 20
 
 
 class Undeliverable(Exception):
-    """Sending one mail failed. `for_good`: trying again will not help."""
+    """Sending one mail failed. `for_good`: trying again will not help; `bounced`: since nobody reads at the address."""
 
-    def __init__(self, trouble: str, *, for_good: bool = False) -> None:
+    def __init__(self, trouble: str, *, for_good: bool = False, bounced: bool = False) -> None:
         super().__init__(trouble)
-        self.for_good = for_good
+        self.for_good, self.bounced = for_good, bounced
 
 
 class Away(Exception):
@@ -213,7 +213,8 @@ class _Conversation:
             connection.send_message(mail, to_addrs=[message.to])
         except smtplib.SMTPRecipientsRefused as error:
             code, said = next(iter(error.recipients.values()))
-            raise self._refused(code, said) from error
+            # 5.7 (RFC 3463) is the server's policy, such as no relaying: it says nothing of the addressee.
+            raise self._refused(code, said, bounced=not _text(said).startswith("5.7")) from error
         except smtplib.SMTPNotSupportedError as error:
             raise Undeliverable("The mail server takes no address with such letters.", for_good=True) from error
         except smtplib.SMTPSenderRefused as error:
@@ -228,12 +229,13 @@ class _Conversation:
             self.hang_up()
             raise Undeliverable(f"{self.server.host}: the connection broke: {_said(error)}.") from error
 
-    def _refused(self, code: int, said: object) -> Exception:
+    def _refused(self, code: int, said: object, *, bounced: bool = False) -> Exception:
         told = f"{self.server.host}: {code} {_text(said)}"
         if code == 421:  # the server is about to close: for everybody
             self.hang_up()
             return Away(told)
-        return Undeliverable(told, for_good=500 <= code < 600)
+        for_good = 500 <= code < 600
+        return Undeliverable(told, for_good=for_good, bounced=bounced and for_good)
 
     def hang_up(self) -> None:
         if self.connection is not None:

@@ -72,6 +72,7 @@ def check(subject: str, body: str, *, places: Collection[str], needs: Sequence[s
 
 def write(kind: str, language: str, subject: str, body: str, *, by: int, at: datetime) -> None:
     """Keeps a text; see `check`."""
+    database.lock_names(f"wording {kind} {language}")  # two who write the first one at once
     found = find(kind, language) or Wording(kind=kind, language=language)
     found.subject, found.body, found.made_at, found.made_by_id = subject, body, at, by
     session.add(found)

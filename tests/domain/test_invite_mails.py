@@ -17,6 +17,7 @@ from portal.referrals.attribution import How
 from portal.reports import sharing
 from portal.reports.status import Word
 from portal.sharing.invites import Answer, Invite, InviteRefused
+from tests.domain.racing import at_once
 from tests.factories import Scene, fixed
 from tests.mailserver import MailServer, listening
 
@@ -358,3 +359,14 @@ def test_an_owners_text_is_used_with_its_places_filled_and_a_wrong_one_is_refuse
     assert "Hi Alice, Ben" in text and "{{7*7}}" in text and "No more mails of this kind" in text
     scene.do(lambda: program.restore_mail("friend_joined", "en", by=by, at=scene.at))
     assert wordings.find("friend_joined", "en") is None
+
+
+@pytest.mark.on_postgresql
+def test_two_owners_who_write_the_first_text_at_once_are_both_told_it_is_kept(scene: Scene) -> None:
+    by, at = scene.olivia.id, scene.at
+
+    def act(number: int):  # type: ignore[no-untyped-def]
+        return lambda: program.write_mail("confirm", "en", f"Text {number}", "{link}", by=by, at=at)
+
+    assert at_once(scene, [act(number) for number in range(8)]) == [None] * 8
+    assert wordings.texts("confirm", "en") is not None

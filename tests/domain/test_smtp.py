@@ -83,6 +83,15 @@ def test_later_is_tried_again_and_never_is_given_up_and_the_second_time_for_ever
     assert sweep() == 1 and len(server.to("later@example.com")) == 1
 
 
+def test_a_server_that_relays_nothing_says_nothing_of_the_addressees(scene: Scene, server: MailServer, sweep) -> None:
+    server.says = {"bob@example.com": "550 5.7.1 relaying denied"}
+    numbers = [message.id for number in range(3) if (message := put(scene, number, to="bob@example.com"))]
+    assert sweep() == 0
+    messages = [session.get_one(outbox.Message, number) for number in numbers]
+    assert {message.state for message in messages} == {State.GIVEN_UP}
+    assert suppressions.why(messages[0].to_hash) is None
+
+
 def test_a_connection_that_breaks_before_the_answer_gives_a_copy_under_the_same_message_id(
     scene: Scene, server: MailServer, sweep
 ) -> None:

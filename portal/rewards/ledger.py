@@ -6,8 +6,7 @@ and stand nowhere else; a seal covers one transfer and the seal before it.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
 
@@ -100,29 +99,14 @@ def move(
     at: datetime,
 ) -> None:
     """Moves money; nothing to move is nothing to do. The caller holds the user's lock."""
-    move_all([Move(user_id, amount_minor, currency, from_bucket, to_bucket, cause, cause_id, reward_id)], at=at)
-
-
-@dataclass(frozen=True)
-class Move:
-    """One transfer to be booked; the amount in minor units."""
-
-    user_id: int
-    amount_minor: int
-    currency: str
-    from_bucket: Bucket
-    to_bucket: Bucket
-    cause_kind: Cause
-    cause_id: int
-    reward_id: int | None
-
-
-def move_all(moves: Iterable[Move], *, at: datetime) -> None:
-    """Moves money many times over in one statement. The caller holds the users' locks."""
-    booked = [vars(one) | {"at": at} for one in moves if one.amount_minor]
-    if booked:
-        session.flush()
-        session.execute(sa.insert(Transfer), booked)
+    if not amount_minor:
+        return
+    session.flush()
+    session.execute(
+        sa.insert(Transfer),
+        [{"user_id": user_id, "amount_minor": amount_minor, "currency": currency, "from_bucket": from_bucket,
+          "to_bucket": to_bucket, "cause_kind": cause, "cause_id": cause_id, "reward_id": reward_id, "at": at}],
+    )  # fmt: skip
 
 
 def balances(user_id: int, currency: str) -> Balances:

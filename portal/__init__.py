@@ -10,8 +10,8 @@ from portal.config import ROOT, Settings
 
 def create_app(settings: Settings) -> Flask:
     """The WSGI application for these settings. The database's schema is not touched: see `portal migrate`."""
-    from portal import notices
     from portal.core import database
+    from portal.notices.writing import Office
     from portal.web import create_web
 
     app = Flask("portal", template_folder=str(ROOT / "templates"), static_folder=None)
@@ -38,8 +38,8 @@ def create_app(settings: Settings) -> Flask:
         database.prepare(database.db.engine)
         database.prepare(database.db.engines["quick"], quick=True)
         quick = database.quick()
-    notices.Office.base_url = settings.base_url
-    notices.Office.hash_key = settings.suppression_key.encode()
+    Office.base_url = settings.base_url
+    Office.hash_key = settings.suppression_key.encode()
     create_web(app, settings, quick)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies

@@ -19,9 +19,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from jinja2 import FileSystemBytecodeCache
 
-from portal import create_app, notices
+from portal import create_app
 from portal.config import Settings
 from portal.core import database, migrate
+from portal.notices.writing import Office
 from portal.web import limits
 from tests import cases, figures, invariants, pages
 from tests.factories import Scene
@@ -222,7 +223,8 @@ def app(
         if not own:
             apps[settings] = application
     # What parts keep beside the app, for the latest that was made.
-    notices.Office.base_url, limits.limiter.enabled = settings.base_url, settings.rate_limits
+    Office.base_url, Office.hash_key = settings.base_url, settings.suppression_key.encode()
+    limits.limiter.enabled = settings.rate_limits
     with application.app_context():
         try:
             yield application

@@ -6,6 +6,7 @@ whole numbers on SQLite too; append-only tables refuse UPDATE, DELETE, REPLACE a
 
 import json
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -161,7 +162,7 @@ def append_only(model: type[Any]) -> None:
 def engine_options(url: str, *, quick: bool = False) -> dict[str, Any]:
     """How an engine connects. `quick`: for the clicks, which commit each statement by themselves (see `Quick`)."""
     if url.startswith("sqlite"):
-        connect: dict[str, Any] = {"isolation_level": None, "check_same_thread": False, "timeout": 10}
+        connect: dict[str, Any] = {"isolation_level": None, "check_same_thread": False, "timeout": PATIENCE_S}
         if quick:
             return {"url": url, "poolclass": NullPool, "connect_args": connect}
         return {"url": url, "poolclass": QueuePool, "pool_size": 16, "max_overflow": 48, "pool_timeout": 15,
@@ -185,7 +186,7 @@ def prepare(engine: Engine, *, quick: bool = False) -> None:
     def pragmas(connection: sqlite3.Connection, _record: Any) -> None:
         for pragma in (
             "journal_mode=WAL",
-            f"busy_timeout={5000 if quick else 10000}",
+            f"busy_timeout={5000 if quick else PATIENCE_S * 1000}",
             "foreign_keys=ON",
             "recursive_triggers=ON",  # else INSERT OR REPLACE rewrites a transfer past its trigger
             f"synchronous={'NORMAL' if quick else 'FULL'}",
@@ -213,16 +214,38 @@ def writing() -> Iterator[None]:
     if session.info.get("writing"):
         raise RuntimeError("a write is open already: the edge opens one, the verbs work inside it")
     session.rollback()
-    session.connection(execution_options={"writing": True})
-    session.info["writing"] = True
+    with _turn():
+        session.connection(execution_options={"writing": True})
+        session.info["writing"] = True
+        try:
+            yield
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+        finally:
+            session.info.pop("writing", None)
+
+
+PATIENCE_S = 10
+"""So long a write waits for others before it gives up."""
+
+_writer = threading.Lock()
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """On SQLite, which has one writer: this process's threads wait in line for it. SQLite's own waiting is to look
+    again after ever longer sleeps, in which nobody writes; it remains between processes."""
+    if not is_sqlite():
+        yield
+        return
+    if not _writer.acquire(timeout=PATIENCE_S):
+        raise OperationalError("BEGIN IMMEDIATE", None, sqlite3.OperationalError("database is locked"))
     try:
         yield
-        session.commit()
-    except BaseException:
-        session.rollback()
-        raise
     finally:
-        session.info.pop("writing", None)
+        _writer.release()
 
 
 def is_sqlite() -> bool:

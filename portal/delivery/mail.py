@@ -169,7 +169,8 @@ class Server:
     def connect(self) -> smtplib.SMTP:
         """A connection that is as secure as it has to be, signed in. Raises Away."""
         where = f"{self.host}:{self.port}"
-        context = ssl.create_default_context(cafile=self.ca or None)
+        # Reads all certificates that are trusted, which takes longer than most conversations.
+        context = ssl.create_default_context(cafile=self.ca or None) if self.security != "none" else None
         try:
             if self.security == "tls":
                 found: smtplib.SMTP = smtplib.SMTP_SSL(self.host, self.port, timeout=self.timeout_s, context=context)

@@ -206,10 +206,13 @@ def about(kinds: Collection[str], about_kind: str, about_ids: Collection[str]) -
     return list(session.scalars(sa.select(Message).where(*mine).order_by(Message.id)))
 
 
-def listed(states: Iterable[State], *, most: int = 100) -> list[Message]:
-    """Messages in these states, the newest first."""
+def listed(states: Iterable[State], *, before: int | None = None, most: int = 50) -> tuple[list[Message], int | None]:
+    """Messages in these states, the newest first, and the key of the next page if there is one."""
     query = sa.select(Message).where(Message.state.in_(list(states)))
-    return list(session.scalars(query.order_by(Message.id.desc()).limit(most)))
+    if before is not None:
+        query = query.where(Message.id < before)
+    found = list(session.scalars(query.order_by(Message.id.desc()).limit(most + 1)))
+    return found[:most], found[most - 1].id if len(found) > most else None
 
 
 def standing_trouble() -> str:

@@ -26,7 +26,16 @@ from portal.program.sharing import (
     not_this_person,
     withdraw_invite,
 )
-from portal.program.joining import answer_claim, claim, confirm, mail_again, report_customer, set_password, sign_up
+from portal.program.joining import (
+    answer_claim,
+    claim,
+    confirm,
+    forgot_password,
+    mail_again,
+    report_customer,
+    set_password,
+    sign_up,
+)
 from portal.program.referrers import correct_referrer, give_referrer
 from portal.program.orders import Answer, Refunded, Reported, convert, record_order, record_refund, refund
 from portal.program.decisions import (

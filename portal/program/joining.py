@@ -152,6 +152,13 @@ def owns_the_address(user: User, *, carried: Any, at: datetime) -> None:
     )
 
 
+def forgot_password(email: str, *, at: datetime) -> None:
+    """Mails the link for a new password to whoever has proved that the address is theirs; to nobody else."""
+    user = users.find_by_email(email)
+    if user is not None and user.active and user.confirmed_at is not None:
+        notices.reset_password(user, one_time.make(Purpose.RESET, user.id, at=at), at=at)
+
+
 def set_password(secret: str, password: str, *, at: datetime) -> bool:
     """Sets a new (hashed) password by the link mailed for it, and signs every browser out; whether it was any good."""
     key = one_time.use(Purpose.RESET, secret, at=at)

@@ -14,6 +14,8 @@ from portal.core.text import marked
 from portal.delivery import outbox, stops, suppressions, wordings
 from portal.delivery.outbox import Message
 from portal.delivery.suppressions import Why
+from portal.notices import examples, invitations, writing
+from portal.notices.writing import Office
 from portal.referrals import unanswered
 from portal.reports import queue
 from portal.sharing import invites
@@ -43,7 +45,7 @@ class KeptBack(StrEnum):
 
 def stopped(token: str) -> tuple[User, Topic] | Invite | None:
     """What the token of a mail is about: somebody's mails of a kind, or an invite; None for a token that is none."""
-    match stops.read(notices.Office.hash_key, token):
+    match stops.read(Office.hash_key, token):
         case ["user", name, topic] if topic in list(Topic):
             user = users.find_by_public_id(name)
             return (user, Topic(topic)) if user else None
@@ -57,9 +59,9 @@ def stop(token: str, *, at: datetime) -> bool:
     token is one of ours; a second time changes nothing."""
     found = stopped(token)
     if isinstance(found, Invite):
-        suppressions.suppress(found.to_hash, Why.ASKED, key_id=notices.key_id(), at=at)
+        suppressions.suppress(found.to_hash, Why.ASKED, key_id=writing.key_id(), at=at)
         for invite in invites.to_address(found.to_hash):
-            notices.invite_withdrawn(invite)
+            invitations.invite_withdrawn(invite)
     elif found is not None:
         mail_choices.turn_off(found[0].id, found[1], at=at)
     return found is not None
@@ -118,7 +120,7 @@ def _unwanted_invite(message: Message, *, at: datetime) -> KeptBack | None:
 def came_back(to_hash: str, *, at: datetime) -> None:
     """A mail came back for good; after the second one nobody is written at the address any more."""
     if outbox.came_back(to_hash) >= BOUNCES:
-        suppressions.suppress(to_hash, Why.BOUNCED, key_id=notices.key_id(), at=at)
+        suppressions.suppress(to_hash, Why.BOUNCED, key_id=writing.key_id(), at=at)
 
 
 # --- by itself ------------------------------------------------------------------------------------------------
@@ -128,7 +130,7 @@ def remind_invited(*, at: datetime) -> int:
     """Writes the one reminder to friends whose referrers wanted it; gives how many."""
     due = unanswered.to_remind(at=at) if terms_.in_force().open_to_new else []
     for invite in due:
-        notices.invited(invite, invite.owner, at=at, kind=invites.REMINDER)
+        invitations.invited(invite, invite.owner, at=at, kind=invites.REMINDER)
         invites.reminded(invite)
     return len(due)
 
@@ -143,7 +145,7 @@ def remind_invite(invite: Invite, *, by: int, at: datetime) -> None:
         raise InviteRefused(marked("Give your friend a day; then you can send the one reminder."))
     if not terms_.in_force().mails_invites or not terms_.in_force().open_to_new:
         raise InviteRefused(marked("The program sends no invites at the moment."))
-    if not notices.invited(invite, invite.owner, at=at, kind=invites.REMINDER):
+    if not invitations.invited(invite, invite.owner, at=at, kind=invites.REMINDER):
         raise InviteRefused(marked("The one reminder was sent before."))
     invites.reminded(invite)
     audit.write("invite_reminded", "invite", invite.public_id, by=by, at=at)
@@ -170,7 +172,7 @@ def purge_invites(*, at: datetime) -> int:
 
 def _purge(invite: Invite, *, at: datetime) -> None:
     invites.purge(invite, at=at)
-    notices.invite_withdrawn(invite)
+    invitations.invite_withdrawn(invite)
     for kind in invites.MAILS:
         outbox.forget(kind, "invite", invite.public_id)
 
@@ -180,7 +182,7 @@ def _purge(invite: Invite, *, at: datetime) -> None:
 
 def write_mail(kind: str, language: str, subject: str, body: str, *, by: int, at: datetime) -> None:
     """An owner writes a mail in their own words. Raises WordingRefused."""
-    subject, body = wordings.check(subject, body, places=notices.places(kind), needs=notices.needs(kind))
+    subject, body = wordings.check(subject, body, places=examples.places(kind), needs=examples.needs(kind))
     wordings.write(kind, language, subject, body, by=by, at=at)
     audit.write("mail_worded", "mail", f"{kind} {language}", by=by, at=at)
 
@@ -193,7 +195,7 @@ def restore_mail(kind: str, language: str, *, by: int, at: datetime) -> None:
 
 def try_mail(kind: str, to: User, spoken: str, *, at: datetime) -> None:
     """Sends an owner an example of a mail, as it is worded now in a language."""
-    notices.send_example(kind, to, spoken, at=at)
+    examples.send_example(kind, to, spoken, at=at)
     audit.write("mail_tried", "mail", f"{kind} {spoken}", by=to.id, at=at)
 
 

@@ -5,12 +5,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from portal import notices
 from portal import terms as terms_
 from portal.accounts import audit, users
 from portal.accounts.users import Surroundings, User
 from portal.core.database import Quick, Unavailable, session
 from portal.core.text import keyed_hash, marked
+from portal.notices import invitations
+from portal.notices.writing import Office
 from portal.referrals import attribution, candidates
 from portal.referrals.attribution import Attribution
 from portal.sharing import clicks, invites, links
@@ -48,7 +49,7 @@ def invite(
         if key not in seen:
             seen[key] = told = _invite(user, one, email, note=note, remind=remind, at=at)
             if told.answer == invites.Answer.ACCEPTED and told.invite and terms_.in_force().mails_invites:
-                notices.invited(told.invite, user, spoken=spoken, at=at)
+                invitations.invited(told.invite, user, spoken=spoken, at=at)
     return list(seen.values())
 
 
@@ -75,7 +76,7 @@ def _invite(user: User, typed: str, email: str | None, *, note: str, remind: boo
 
 def hashed_address(email: str) -> str:
     """An address as invites know it for ever: hashed with the portal's own key."""
-    return keyed_hash(notices.Office.hash_key, email.lower())
+    return keyed_hash(Office.hash_key, email.lower())
 
 
 def withdraw_invite(invite: Invite, *, by: int, at: datetime) -> None:
@@ -83,7 +84,7 @@ def withdraw_invite(invite: Invite, *, by: int, at: datetime) -> None:
     users.lock(invite.owner_id)
     session.refresh(invite)
     invites.withdraw(invite, at=at)
-    notices.invite_withdrawn(invite)
+    invitations.invite_withdrawn(invite)
     audit.write("invite_withdrawn", "invite", invite.public_id, by=by, at=at)
 
 
@@ -101,7 +102,7 @@ def not_this_person(visitor: str | None, code: str, *, at: datetime) -> None:
 def decline_invite(invite: Invite, *, at: datetime) -> None:
     """A friend does not want an invite: it credits nobody any more, and nothing more is written about it."""
     invites.decline(invite, at=at)
-    notices.invite_withdrawn(invite)
+    invitations.invite_withdrawn(invite)
 
 
 def make_link(user: User, *, label: str, destination: str | None, wanted: str, own_host: str, at: datetime) -> Link:

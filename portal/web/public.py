@@ -20,7 +20,7 @@ from flask_babel import gettext
 from flask_security import current_user, login_user
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
-from portal import notices, program
+from portal import program
 from portal.accounts import one_time, users
 from portal.accounts.one_time import Purpose
 from portal.accounts.users import User
@@ -337,9 +337,7 @@ def reset_asked() -> ResponseReturnValue:
         return render_template("public/reset.html", form=form), 422
     at = clock.now()
     with database.writing():
-        user = users.find_by_email(form.email.data)
-        if user is not None and user.active and user.confirmed_at is not None:
-            notices.reset_password(user, one_time.make(Purpose.RESET, user.id, at=at), at=at)
+        program.forgot_password(form.email.data, at=at)
     return render_template("public/reset_sent.html", address=users.masked(form.email.data))
 
 

@@ -6,10 +6,12 @@ from flask import Blueprint, abort, current_app, flash, redirect, render_templat
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext, ngettext
 
-from portal import notices, program
+from portal import program
 from portal.core import clock, database
 from portal.core.text import Refusal
 from portal.delivery import letters
+from portal.notices import invitations
+from portal.notices.writing import Office
 from portal.referrals import candidates
 from portal.reports import sharing as report
 from portal.sharing import invites, links
@@ -98,8 +100,8 @@ def _invites_page(form: inputs.Invites, told: list[Told]) -> str:
 
 def _preview(note: str) -> tuple[str, list[letters.Block]]:
     """The mail as a friend will get it: its subject and its blocks."""
-    letter = notices.invitation(access.me(), note, words.spoken())
-    return letter.subject, letters.blocks(letter.text, f"{notices.Office.base_url}/")
+    letter = invitations.invitation(access.me(), note, words.spoken())
+    return letter.subject, letters.blocks(letter.text, f"{Office.base_url}/")
 
 
 @blueprint.post("/invites/preview")

@@ -5,47 +5,21 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from portal import notices, program, sweeps
+from portal import program, sweeps
 from portal.accounts.mail_choices import Topic
-from portal.core import clock
 from portal.core.database import session
 from portal.delivery import outbox, suppressions, wordings
 from portal.delivery.outbox import Message, State
 from portal.delivery.wordings import WordingRefused
+from portal.notices import examples, writing
 from portal.referrals import referrals
 from portal.referrals.attribution import How
 from portal.reports import sharing
 from portal.reports.status import Word
 from portal.sharing.invites import Answer, Invite, InviteRefused
+from tests.domain.conftest import BASE, Post
 from tests.domain.racing import at_once
 from tests.factories import Scene, fixed
-from tests.mailserver import MailServer, listening
-
-BASE = "http://127.0.0.1:8000"
-
-
-class Post:
-    """A mail server, and the worker's job that sends to it at the scene's moment."""
-
-    def __init__(self, scene: Scene, server: MailServer) -> None:
-        self.scene, self.server = scene, server
-
-    def sweep(self) -> int:
-        session.rollback()
-        from portal.delivery.mail import Server
-
-        out = Server("127.0.0.1", self.server.port, "none")
-        return sweeps.send_mail(out, sender="portal@friends.example.com", base_url=BASE)
-
-    def subjects(self, to: str) -> list[str]:
-        return [str(mail["Subject"]) for mail in self.server.to(to)]
-
-
-@pytest.fixture
-def post(scene: Scene, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
-    monkeypatch.setattr(clock, "now", lambda: scene.at)
-    with listening(MailServer()) as server:
-        yield Post(scene, server)
 
 
 def invite(scene: Scene, *addresses: str, by=None, note: str = "", remind: bool = False) -> list[Invite]:  # type: ignore[no-untyped-def]
@@ -319,14 +293,14 @@ def test_what_nobody_can_do_without_always_comes(scene: Scene, post: Post) -> No
 # --- wording ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", sorted(notices.EXAMPLES))
+@pytest.mark.parametrize("kind", sorted(examples.EXAMPLES))
 @pytest.mark.parametrize("spoken", ["en", "de"])
 def test_every_mail_is_rendered_with_hostile_names_and_stays_one_mail(kind: str, spoken: str, scene: Scene) -> None:
     hostile = "<script>x</script>\r\nBcc: a@b.example https://evil.example \N{RIGHT-TO-LEFT OVERRIDE}"
     facts = {name: hostile if isinstance(fact, str) and name not in ("link", "role", "kind", "goal", "often") else fact
-             for name, fact in notices.EXAMPLES[kind].items()}  # fmt: skip
-    person = notices.Invited("bob@example.com", spoken, hostile)
-    (letter,) = notices._written(kind, [(person, "x", facts, "token")])
+             for name, fact in examples.EXAMPLES[kind].items()}  # fmt: skip
+    person = writing.Invited("bob@example.com", spoken, hostile)
+    (letter,) = writing.written(kind, [(person, "x", facts, "token")])
     scene.do(lambda: outbox.put_all(kind, "test", [letter], at=scene.at))
     (message,) = session.scalars(sa.select(Message).where(Message.about_kind == "test"))
     from portal.delivery.mail import Sender, compose

@@ -124,13 +124,13 @@ def test_with_the_server_away_for_half_an_hour_all_goes_out_within_a_minute_of_i
     until = scene.at + timedelta(minutes=30)
     while scene.at < until:
         assert sweep(away) == 0
-        scene.later(seconds=1)
+        scene.later(seconds=5)
     waiting = [session.get_one(outbox.Message, number) for number in numbers]
     assert {message.state for message in waiting} == {State.QUEUED}
     assert all("no mail server answers" in message.trouble and message.tries == 0 for message in waiting)
-    for _ in range(60):
+    for _ in range(12):
         sweep()
-        scene.later(seconds=1)
+        scene.later(seconds=5)
     assert len(server.taken) == 30 and set(server.copies.values()) == {1}
 
 
@@ -151,7 +151,7 @@ def test_a_slow_server_holds_up_nobody_who_could_send_meanwhile(scene: Scene, se
     claimed = scene.do(claim)
     by = mail.Sender("Friends", "portal@friends.example.com", BASE)
     gone, goes_on = sweeps._send_all(claimed, plain(server), by)
-    left = outbox.listed([State.QUEUED])
+    left, _ = outbox.listed([State.QUEUED])
     assert 0 < gone < 6 and len(left) == 6 - gone and goes_on and {message.tries for message in left} == {0}
 
 

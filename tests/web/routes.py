@@ -14,13 +14,14 @@ from typing import Any
 from flask import Flask
 from werkzeug.routing import Rule as Route
 
-from portal import notices, program, terms
+from portal import program, terms
 from portal.accounts import api_keys, one_time, sign_ins, users
 from portal.accounts.one_time import Purpose
 from portal.accounts.roles import Role
 from portal.accounts.users import NOWHERE, User
 from portal.core import database
 from portal.delivery import outbox, stops
+from portal.notices.writing import Office
 from portal.reports import queue
 from portal.reports.queue import Filters
 from portal.rewards import decisions, rules, signals
@@ -363,7 +364,7 @@ def _asked(scene: Scene) -> dict[str, str]:
     scene.do(lambda: outbox.failed(failed.id, "550 nobody of this name", at=scene.at, for_good=True))
     by = scene.olivia.id
     scene.do(lambda: program.write_mail("reset", "en", "{subject}", "Dear friend: {link}", by=by, at=scene.at))
-    key = notices.Office.hash_key
+    key = Office.hash_key
     link = scene.do(
         lambda: program.make_link(alice, label="Blog", destination=None, wanted="", own_host="", at=scene.at)
     )

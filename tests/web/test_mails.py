@@ -1,5 +1,8 @@
 """Mails at the desk: the outbox with what failed and why, sending again, and the wording of each kind."""
 
+import html
+import re
+
 import pytest
 
 from portal import program
@@ -22,6 +25,23 @@ def test_the_outbox_says_what_failed_and_why_whatever_the_server_said(scene, tab
     assert "550 100% full (%s) <b>" in page.main and message.subject in page.main
     assert tab_of(scene.rita).get("/admin/outbox").status == 200
     assert tab_of(scene.olivia).get("/admin/outbox?state=nonsense").status == 200
+
+
+def test_the_outbox_goes_on_by_key_to_the_very_first_mail(scene, tab_of):
+    letters = [
+        outbox.Letter(f"f{number}@example.com", f"{number}", f"Mail {number:03}", "Text.", str(number))
+        for number in range(120)
+    ]
+    scene.do(lambda: outbox.put_all("test", "test", letters, at=scene.at))
+    tab, seen = tab_of(scene.olivia), []
+    page = tab.get("/admin/outbox?state=queued")
+    for _ in range(3):
+        seen += [told for told in re.findall(r"Mail \d{3}", page.main) if told not in seen]
+        older = re.search(r'href="(/admin/outbox\?[^"]*before=\d+)"', page.html)
+        if older:
+            page = tab.get(html.unescape(older[1]))
+    assert [told for told in seen if told.startswith("Mail")] == [f"Mail {number:03}" for number in range(119, -1, -1)]
+    assert tab.get("/admin/outbox?before=x").status == 200 and "No mails here" in tab.get("/admin/outbox?before=1").main
 
 
 @pytest.mark.both_databases

@@ -7,7 +7,7 @@ from portal import program
 from portal.accounts.mail_choices import Topic, off
 from portal.core.database import session
 from portal.delivery import stops, suppressions
-from portal.notices import Office
+from portal.notices.writing import Office
 from portal.sharing.invites import Invite
 from tests.web.client import Tab
 

@@ -4,24 +4,27 @@ from flask import abort, current_app, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
-from portal import notices, program
+from portal import program
 from portal.config import Settings
 from portal.core import clock, database, language
 from portal.core.text import Refusal
 from portal.delivery import letters, outbox, wordings
+from portal.notices import examples
 from portal.web import access, inputs, words
 from portal.web.acting import act
 from portal.web.admin.room import blueprint
+from portal.web.dashboard import page_key
 
 
 @blueprint.get("/outbox")
 @access.needs("read")
 def outbox_list() -> ResponseReturnValue:
-    """The latest mails; by the address, those in one state alone."""
+    """Mails, the newest first; by the address, those in one state alone."""
     state = request.args.get("state", "")
-    listed = outbox.listed([outbox.State(state)] if state in list(outbox.State) else outbox.State)
+    states = [outbox.State(state)] if state in list(outbox.State) else list(outbox.State)
+    listed, older = outbox.listed(states, before=page_key("before"))
     return render_template(
-        "admin/outbox.html", mails=listed, state=state, counts=outbox.counts(), only=inputs.Only(),
+        "admin/outbox.html", mails=listed, older=older, state=state, counts=outbox.counts(), only=inputs.Only(),
         again={message.public_id for message in listed if message.waits_for_a_hand},
     )  # fmt: skip
 
@@ -43,7 +46,7 @@ def send_again(wanted: str) -> ResponseReturnValue:
 def mail_list() -> ResponseReturnValue:
     """Every kind of mail, and in which languages it is worded by oneself."""
     return render_template(
-        "admin/mails.html", kinds=list(notices.EXAMPLES), written=wordings.written(), languages=language.NAMES
+        "admin/mails.html", kinds=list(examples.EXAMPLES), written=wordings.written(), languages=language.NAMES
     )
 
 
@@ -66,7 +69,7 @@ def word_mail(kind: str, spoken: str) -> ResponseReturnValue:
     if fine:
         try:
             tried = wordings.check(
-                form.subject.data or "", form.body.data or "", places=notices.places(kind), needs=notices.needs(kind)
+                form.subject.data or "", form.body.data or "", places=examples.places(kind), needs=examples.needs(kind)
             )
         except Refusal as refusal:
             form.body.errors = [words.say(refusal)]
@@ -106,16 +109,16 @@ def try_mail(kind: str, spoken: str) -> ResponseReturnValue:
 
 
 def _must_be_known(kind: str, spoken: str) -> None:
-    if kind not in notices.EXAMPLES or spoken not in language.LANGUAGES:
+    if kind not in examples.EXAMPLES or spoken not in language.LANGUAGES:
         abort(404)
 
 
 def _page(kind: str, spoken: str, form: inputs.Wording, *, tried: tuple[str, str] | None = None) -> str:
     with database.session.no_autoflush:
-        letter = notices.example(kind, access.me(), spoken, tried=tried, at=clock.now())
+        letter = examples.example(kind, access.me(), spoken, tried=tried, at=clock.now())
     settings: Settings = current_app.extensions["settings"]
     return render_template(
         "admin/mail.html", kind=kind, spoken=spoken, form=form, languages=language.NAMES, letter=letter,
-        blocks=letters.blocks(letter.text, f"{settings.base_url}/"), places=notices.places(kind), tried=tried,
+        blocks=letters.blocks(letter.text, f"{settings.base_url}/"), places=examples.places(kind), tried=tried,
         own=wordings.find(kind, spoken), only=inputs.Only(),
     )  # fmt: skip

@@ -1,0 +1,66 @@
+"""Invites by mail: to a friend, in the name of whoever asked for it."""
+
+from datetime import datetime
+from typing import Any
+
+from portal import terms
+from portal.accounts.users import User
+from portal.core import language, money, text
+from portal.delivery import outbox, stops
+from portal.notices.writing import Invited, Office, written
+from portal.rewards import rules
+from portal.rewards.rules import Beneficiary, Rule
+from portal.sharing import invites, links
+from portal.sharing.invites import Invite
+
+
+def invited(invite: Invite, sender: User, *, at: datetime, kind: str = invites.FIRST, spoken: str = "") -> bool:
+    """To a friend, in the name of whoever asked for it; where the address has been deleted, to nobody. Whether a mail
+    was written: of each kind there is one."""
+    if invite.to is None:
+        return False
+    stop = stops.token(Office.hash_key, "invite", invite.public_id)
+    link = f"{Office.base_url}/r/{links.current_code(invite.link_id)}"
+    before = outbox.about(invites.MAILS, "invite", [invite.public_id])
+    spoken = language.spoken(before[0].language if before else spoken or sender.language)
+    facts = _invitation(sender, invite.note, link, spoken, reminds=invite.remind)
+    letter = (Invited(invite.to, spoken), invite.public_id, facts, stop)
+    return bool(outbox.put_all(kind, "invite", written(kind, [letter]), at=at))
+
+
+def invitation(sender: User, note: str, spoken: str) -> outbox.Letter:
+    """An invite as it would be written now in a language, to nobody."""
+    facts = _invitation(sender, note, f"{Office.base_url}/r/…", spoken, reminds=False)
+    stop = stops.token(Office.hash_key, "example")
+    to = Invited("friend@example.com", spoken)
+    (letter,) = written(invites.FIRST, [(to, "", facts, stop)])
+    return letter
+
+
+def _invitation(sender: User, note: str, link: str, spoken: str, *, reminds: bool) -> dict[str, Any]:
+    current = terms.in_force()
+    gift = next((rule for rule in rules.of_terms(current.id) if rule.beneficiary == Beneficiary.REFEREE), None)
+    minimum = gift.minimum_order_minor if gift else None
+    return {
+        "sender": sender.first_name,
+        "note": text.one_line(note, 280),
+        "reminds": reminds,
+        "gift": _gift(gift, current.currency, spoken) if gift else "",
+        "goal": gift.goal if gift else "",
+        "often": gift.often if gift else "",
+        "minimum": money.shown(minimum, current.currency, spoken) if minimum else "",
+        "link": link,
+    }
+
+
+def _gift(rule: Rule, currency: str, spoken: str) -> str:
+    """What a friend gets, for a heading."""
+    if rule.amount_minor is not None:
+        return money.brief(rule.amount_minor, currency, spoken)
+    return language.share(rule.share_bp or 0, spoken)
+
+
+def invite_withdrawn(invite: Invite) -> None:
+    """What has not gone out yet stays here."""
+    for kind in invites.MAILS:
+        outbox.withdraw(kind, "invite", [invite.public_id])

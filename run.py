@@ -124,17 +124,34 @@ def test(args: list) -> int:
         args = [argument for argument in args if argument != "--long"]
     prepare(PARTS_AND_TESTS)
     keep_bytecode()
-    codes = {}
-    if not args:
-        for name, check in CHECKS:
-            heading(name)
-            codes[name] = call([str(PYTHON), *check], cwd=ROOT)
+    codes = all_at_once(CHECKS) if not args else {}
     heading("pytest")
     tests = call([str(PYTHON), "-m", "pytest", *(args or ["-n", "2"])], cwd=ROOT)
     failed = [name for name, code in codes.items() if code]
     if failed:
         print(f"\nFailed before pytest: {', '.join(failed)}.", file=sys.stderr)
     return max(tests, *codes.values(), 0)
+
+
+def all_at_once(checks: tuple) -> dict:
+    """Run these beside one another, print what each said in their order, and return their exit codes by name."""
+    children = [
+        (name, subprocess.Popen([str(PYTHON), *check], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+        for name, check in checks
+    ]
+    codes = {}
+    try:
+        for name, child in children:
+            said, _ = child.communicate()
+            heading(name)
+            print(said.decode(errors="replace"), end="", flush=True)
+            codes[name] = child.returncode
+    finally:
+        for _, child in children:
+            if child.poll() is None:
+                child.terminate()
+                child.wait()
+    return codes
 
 
 def keep_bytecode() -> None:

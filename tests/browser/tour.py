@@ -30,11 +30,16 @@ from portal import create_app, demo  # noqa: E402
 from portal.accounts import one_time, users  # noqa: E402
 from portal.accounts.one_time import Purpose  # noqa: E402
 from portal.core import database, text  # noqa: E402
+from portal.delivery import letters, stops  # noqa: E402
+from portal.delivery.outbox import Letter  # noqa: E402
+from portal.notices import examples  # noqa: E402
+from portal.notices.writing import Office  # noqa: E402
 from portal.payouts.methods import Details  # noqa: E402
 from portal.payouts.payouts import Batch, Payout  # noqa: E402
 from portal.referrals import referrals  # noqa: E402
 from portal.rewards.rewards import Reward, State  # noqa: E402
 from portal.rewards.signals import Signal  # noqa: E402
+from portal.sharing.invites import Invite  # noqa: E402
 from tests.browser.conftest import CHROMIUM, DESCRIPTION  # noqa: E402
 from tests.browser.worlds import World, serve, unused_port  # noqa: E402
 from tests.conftest import close, make_schema, make_settings  # noqa: E402
@@ -43,6 +48,7 @@ from tests.web.routes import Things  # noqa: E402
 MOMENT = datetime(2026, 11, 16, 10, 30, tzinfo=UTC)
 ADDRESS = "http://friends.example.com"
 FOLDER = ROOT / "docs" / "tour"
+LETTER_LOOKS = [("light", 640), ("dark", 390)]
 LOOKS = [(theme, width) for width in (1200, 390) for theme in ("light", "dark")]
 TALLEST = 1600
 EXACT = 96
@@ -105,6 +111,7 @@ STOPS = [
         Stop("welcome", "Welcome", "The gift in the words of its state, and a link of one’s own.", "/welcome", "ivo@demo.example.net"),
         Stop("login", "Sign in", "One answer for every cause of failure.", "/login"),
         Stop("reset", "A new password", "", "/reset"),
+        Stop("unsubscribe", "No more mails", "What the link at the end of an invite leads to: one button each.", "/unsubscribe/{stop}"),
         Stop("home", "The front page", "", "/"),
         Stop("terms", "Terms", "The rules in the words of the program’s settings.", "/terms"),
     ]),
@@ -120,6 +127,9 @@ STOPS = [
         Stop("colleagues", "Colleagues", "Who may do what, and who is invited.", "/admin/colleagues", OLIVIA),
         Stop("imports", "A file", "Checked by doing it and taking it back, before it acts.", "/admin/imports", OLIVIA),
         Stop("audit", "The audit list", "Who did what, when, and why.", "/admin/audit", OLIVIA),
+        Stop("outbox", "Outbox", "Every mail and what became of it.", "/admin/outbox", OLIVIA),
+        Stop("mails", "Wording of mails", "Which mails there are, and which have words of one’s own.", "/admin/mails", OLIVIA),
+        Stop("mail-wording", "One mail’s wording", "Named places, a preview, a test to oneself, and the way back.", "/admin/mails/invite/en", OLIVIA),
     ]),
     ("Reports", [
         Stop("reports", "Performance", "A range and the one before; every number leads to the rows behind it.", "/admin/reports?range=90", OLIVIA),
@@ -183,11 +193,22 @@ def _words(things: Things) -> None:
     things.words["payout"] = mine.all()[-1].public_id
     things.words |= {batch.state: batch.public_id for batch in database.session.query(Batch).order_by(Batch.id)}
     things.words["alice"] = alice.public_id
+    invited = database.session.query(Invite).filter_by(owner_id=alice.id).order_by(Invite.id.desc()).first()
+    assert invited is not None
+    things.words["stop"] = stops.token(Office.hash_key, "invite", invited.public_id)
     heaviest = sa.select(Signal.referral_id).join(Reward, Reward.referral_id == Signal.referral_id)
     heaviest = heaviest.where(Reward.state == State.PENDING).group_by(Signal.referral_id)
     number = database.session.scalars(heaviest.order_by(sa.func.sum(Signal.weight).desc()).limit(1)).one()
     things.words["flagged"] = database.session.get_one(referrals.Referral, number).public_id
     things.emails = {who: who for who in (ALICE, NORA, FINN, RITA, OLIVIA, "ivo@demo.example.net")}
+
+
+def _letters(world: World) -> dict[str, Letter]:
+    """Each kind of mail to Alice, as an example."""
+    with world.app.app_context():
+        alice = users.find_by_email(ALICE)
+        assert alice is not None
+        return {kind: examples.example(kind, alice, "en", at=MOMENT) for kind in examples.EXAMPLES}
 
 
 def take(browser: Browser, world: World, stop: Stop) -> None:
@@ -213,6 +234,20 @@ def take(browser: Browser, world: World, stop: Stop) -> None:
     context.close()
 
 
+def take_letter(browser: Browser, letter: Letter, name: str) -> None:
+    """The pictures of one mail, as a mail program shows its HTML."""
+    html = letters.as_html(
+        letter.text, title=letter.subject, sender="Fernhill Coffee", language="en", own=f"{ADDRESS}/"
+    )
+    page = browser.new_page()
+    for theme, width in LETTER_LOOKS:
+        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        page.set_viewport_size({"width": width, "height": 400})
+        page.set_content(html)
+        _keep(page.screenshot(full_page=True), FOLDER / f"mail-{name}-{theme}-{width}.png")
+    page.close()
+
+
 def _keep(picture: bytes, path: Path) -> None:
     """Writes a picture with a palette of 256: the commonest colours as they are, so that no ground or dot changes,
     and the others, of gradients and letters, by their nearest of what is left."""
@@ -230,23 +265,31 @@ def _keep(picture: bytes, path: Path) -> None:
     image.quantize(palette=chosen, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
-def page_of_the_tour() -> str:
-    """docs/tour.md."""
+def page_of_the_tour(subjects: dict[str, str]) -> str:
+    """docs/tour.md. `subjects`: of each kind of mail."""
     lines = [
         "# The tour",
         "",
         "The pages that referrers, friends and colleagues see, light and dark, on a desktop and on a phone. Made by",
         "`python tests/browser/tour.py` from the demo's sample data; pictures end after 1600 pixels.",
     ]
-    for part, stops in STOPS:
+    for part, pages in STOPS:
         lines += ["", f"## {part}"]
-        for stop in stops:
+        for stop in pages:
             shown = [
                 f'<img src="tour/{stop.name}-{theme}-{width}.png" width="{320 if width > 600 else 140}" '
                 f'alt="{stop.title}, {theme}, {width} pixels wide">'
                 for theme, width in LOOKS
             ]
             lines += ["", f"### {stop.title}", "", *([stop.text, ""] if stop.text else []), *shown]
+    lines += ["", "## The mails", "", "Of invented facts, in the words that come with the portal."]
+    for kind, subject in subjects.items():
+        shown = [
+            f'<img src="tour/mail-{kind}-{theme}-{width}.png" width="{320 if width > 600 else 195}" '
+            f'alt="{subject}, {theme}, {width} pixels wide">'
+            for theme, width in LETTER_LOOKS
+        ]
+        lines += ["", f"### {subject}", "", *shown]
     return "\n".join(lines) + "\n"
 
 
@@ -263,13 +306,20 @@ def main() -> None:
             f"--host-resolver-rules=MAP friends.example.com:80 127.0.0.1:{port}",
         ]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        for _part, stops in STOPS:
-            for stop in stops:
+        for _part, pages in STOPS:
+            for stop in pages:
                 if not wanted or stop.name in wanted:
                     take(browser, world, stop)
                     print(stop.name, flush=True)
+        written = _letters(world)
+        for kind, letter in written.items():
+            if not wanted or f"mail-{kind}" in wanted:
+                take_letter(browser, letter, kind)
+                print(f"mail-{kind}", flush=True)
         browser.close()
-    (ROOT / "docs" / "tour.md").write_text(page_of_the_tour(), encoding="utf-8")
+    (ROOT / "docs" / "tour.md").write_text(
+        page_of_the_tour({kind: letter.subject for kind, letter in written.items()}), encoding="utf-8"
+    )
     size = sum(path.stat().st_size for path in FOLDER.iterdir())
     print(f"{len(list(FOLDER.iterdir()))} pictures, {size / 1e6:.1f} MB, in {FOLDER.relative_to(ROOT)}")
 

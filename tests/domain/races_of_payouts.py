@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from portal import program
+from portal.accounts.audit import AuditEntry
 from portal.accounts.users import User
 from portal.core.database import session
+from portal.delivery.outbox import Message
 from portal.payouts.payouts import Line
 from portal.rewards.rewards import State
 from tests.domain.racing import (
@@ -203,6 +205,27 @@ def the_same_correction(scene: Scene, clients: int) -> tuple[Acts, Question]:
     return [lingering(act)] * clients, question
 
 
+def the_same_reminder(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    """Finance asks somebody for their payout details: they get one mail, and the others are told."""
+    person, by = newcomer(scene, "reminded"), scene.finn.id
+    number, name = person.id, person.public_id
+    scene.do(lambda: setattr(session.get_one(User, number), "confirmed_at", scene.at))
+    scene.correct(person, 9000)
+
+    def act() -> Any:
+        program.remind(User.by_id(number), by=by, at=scene.at)
+        return True
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("reminders", granted(outcomes), [True])
+        noted = count(AuditEntry, AuditEntry.verb == "payout_reminder", AuditEntry.subject_id == name)
+        yield from expect("lines in the history", noted, 1)
+        mails = count(Message, Message.kind == "details_wanted", Message.about_id.startswith(name))
+        yield from expect("mails", mails, 1)
+
+    return [lingering(act)] * clients, question
+
+
 def a_correction_against_a_batch(scene: Scene, clients: int) -> tuple[Acts, Question]:
     _, _, person = a_reward(scene, ready=True)
     scene.correct(person, 5000)
@@ -232,6 +255,7 @@ RACES = [
     Race(
         the_same_correction, drop=("ALTER TABLE corrections DROP CONSTRAINT uq_corrections_form_key",), locks=(PEOPLE,)
     ),
+    Race(the_same_reminder, locks=(PEOPLE,)),
     Race(a_correction_against_a_batch, locks=(PEOPLE, NAMES)),
     Race(the_same_batch, locks=(PEOPLE, NAMES)),
     Race(the_same_payment, locks=(PEOPLE,)),

@@ -160,7 +160,7 @@ def test_killed_under_load_nothing_acknowledged_is_lost(
         load = Load(live, number, friends)
         only_the_servers = number % 5 == 4
         load.run_until(
-            live.portal.kill_servers if only_the_servers else live.portal.kill, after=random.uniform(0.4, 1.2)
+            live.portal.kill_servers if only_the_servers else live.portal.kill, after=random.uniform(0.3, 0.9)
         )
         back.append(live.portal.wait() if only_the_servers else live.portal.start())
         load.check()

@@ -84,6 +84,8 @@ def _closed(app: Flask) -> None:
 def from_outside(folder: Path, *words: str, **settings: str) -> Said:
     """`python -m portal …` as a process of its own, with these settings and no others."""
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "INSTANCE_DIR": str(folder / "instance")} | settings
+    # Where what Python compiles is kept: without it each start would compile everything again.
+    env |= {name: os.environ[name] for name in ("PYTHONPYCACHEPREFIX",) if name in os.environ}
     done = subprocess.run(
         [sys.executable, "-m", "portal", *words], cwd=folder, env=env, capture_output=True, text=True, timeout=60
     )

@@ -2,6 +2,7 @@
 
 import re
 import socket
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from portal.config import Settings
 from portal.core.database import session, writing
 from portal.rewards import ledger
 from portal.rewards.conversions import Conversion
+from portal.web import serving
 from tests.web.client import Tab
 from tests.web.commands import runner
 from tests.web.tables import Unchanged
@@ -188,6 +190,7 @@ def test_serve_on_a_busy_port_says_which_and_starts_nothing(scene, run, monkeypa
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setenv("PORT", str(port))
+        monkeypatch.setattr(serving, "port_is_free", partial(serving.port_is_free, patience_s=0.3))
         said = run("serve")
     assert said.code == 1 and f"PORT: {port}" in said.err and "Serving" not in said.out
 

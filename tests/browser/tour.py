@@ -26,11 +26,11 @@ import time_machine  # noqa: E402
 from PIL import Image  # noqa: E402
 from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402
 
-from portal import create_app, demo  # noqa: E402
+from portal import create_app, demo, sweeps  # noqa: E402
 from portal.accounts import one_time, users  # noqa: E402
 from portal.accounts.one_time import Purpose  # noqa: E402
 from portal.core import database, text  # noqa: E402
-from portal.delivery import letters, stops  # noqa: E402
+from portal.delivery import letters, mail, stops  # noqa: E402
 from portal.delivery.outbox import Letter  # noqa: E402
 from portal.notices import examples  # noqa: E402
 from portal.notices.writing import Office  # noqa: E402
@@ -163,6 +163,7 @@ def portal() -> Iterator[tuple[World, int]]:
             tell = demo.fill(at=MOMENT, keep=Details(settings.details_key))
             _newcomers(things, tell)
             _words(things)
+            sweeps.send_mail(mail.Files(folder / "mail"), sender="friends@example.com", base_url=ADDRESS)
             close(app)
         stop = serve(app, port)
         try:

@@ -133,7 +133,7 @@ def test_the_worker_sends_what_is_due_once(scene: Scene, tmp_path: Path, monkeyp
     assert sweep(scene, way_out, monkeypatch) == 0
     letters = [path.read_text() for path in way_out.newest()]
     assert len(letters) == queued
-    (approved,) = [letter for letter in letters if "your reward of" in letter]
+    (approved,) = [letter for letter in letters if "Your reward of" in letter]
     assert "From: Friends <portal@friends.example.com>" in approved and "To: alice@example.com" in approved
     assert {message.state for message in scene.mails()} == {State.SENT}
     assert all(message.text == "" for message in scene.mails("confirm")), "a sent link is not kept"

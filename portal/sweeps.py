@@ -20,6 +20,10 @@ AWAY = timedelta(seconds=20)
 """How soon it is tried again when the way out does not work: no mail waits longer because of it."""
 
 
+OFF = timedelta(minutes=1)
+"""How soon it is looked again whether invites go out."""
+
+
 def send_mail(way_out: WayOut, *, sender: str, base_url: str) -> int:
     """Sends what is due; gives how many went out. The database is free while a mail is on its way."""
     gone = 0
@@ -61,6 +65,10 @@ def _send_all(claimed: list[outbox.Message], way_out: WayOut, by: Sender) -> tup
 def _send(message: outbox.Message, line: Line, by: Sender) -> int:
     why = program.unwanted(message, at=clock.now()) if message.stop else None
     database.session.rollback()
+    if why == program.KeptBack.OFF:  # it goes out when the switch is on again
+        with database.writing():
+            outbox.give_back([message.id], due_at=clock.now() + OFF)
+        return 0
     if why:
         with database.writing():
             outbox.withhold(message.id, why, at=clock.now())
@@ -88,6 +96,17 @@ def write_mails() -> int:
         with database.writing():
             done += job(at=at)
     return done
+
+
+def forget_files(files: mail.Files) -> int:
+    """Deletes the files of mails whose addressee has the address deleted; gives how many."""
+    names, gone = files.names(), 0
+    for start in range(0, len(names), 500):
+        emptied = outbox.forgotten(names[start : start + 500])
+        files.forget(emptied)
+        gone += len(emptied)
+    database.session.rollback()
+    return gone
 
 
 def approve_and_release() -> int:

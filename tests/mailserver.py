@@ -23,6 +23,8 @@ class MailServer:
 
     def __init__(self) -> None:
         self.taken: list[EmailMessage] = []
+        self.raw: list[bytes] = []
+        """The same as they came: what reads a header may mend what a mail program would not."""
         self.says: dict[str, str] = {}
         self.delay_s = 0.0
         self.drops_before = 0
@@ -54,6 +56,7 @@ class MailServer:
             await asyncio.sleep(self.delay_s)
         content = envelope.content
         assert isinstance(content, bytes) and len(envelope.rcpt_tos) == 1, "one recipient a mail"
+        self.raw.append(content)
         self.taken.append(message_from_bytes(content, policy=policy.default))  # type: ignore[arg-type]
         if self.drops_before > 0:
             self.drops_before -= 1

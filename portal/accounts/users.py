@@ -167,6 +167,12 @@ def folded(email: str) -> str:
     return f"{local}@{domain}"
 
 
+def mailbox(email: str) -> str:
+    """The same, with tags taken off wherever it is: most probably one mailbox. For what protects its owner."""
+    local, _, domain = folded(email).rpartition("@")
+    return f"{local.split('+')[0] or local}@{domain}"
+
+
 PUBLIC_DOMAINS = frozenset(
     """
     gmail.com googlemail.com outlook.com outlook.de hotmail.com hotmail.de hotmail.co.uk hotmail.fr live.com live.de

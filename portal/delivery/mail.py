@@ -5,24 +5,47 @@ a connection that was to be encrypted and is not.
 """
 
 import os
+import re
 import smtplib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import EmailPolicy
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
+
+import email_validator
 
 from portal.core.text import one_line
 from portal.delivery import letters
 from portal.delivery.outbox import Message
 
+
+class Headers(EmailPolicy):
+    """How headers are written: as RFC 5322 has it, but an address of the web stays whole on its line. It may be no
+    encoded word (RFC 2369, RFC 2047), into which a long one would be folded."""
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        if name.lower() == "list-unsubscribe":
+            return f"{name}: {value}{self.linesep}".encode("ascii")
+        return super().fold_binary(name, value)
+
+
+HEADERS = Headers(linesep="\r\n")
+
 TIMEOUT_S = 20
 """How long a server may be silent."""
+
+
+POLICY = re.compile(
+    r"^5\.7|relay|not permitted|denied|prohibited|authenticat|polic(y|ies)|blocked|block ?list|blacklist|spam",
+    re.IGNORECASE,
+)
+"""Refusals that are the server's policy (5.7 in RFC 3463, or said in words where a server knows no such codes)."""
 
 
 class Undeliverable(Exception):
@@ -52,9 +75,9 @@ class Sender:
 
 def compose(message: Message, sender: Sender) -> EmailMessage:
     """The e-mail of an outbox row, as text and as HTML. Raises Undeliverable for what cannot be one mailbox."""
-    local, _, domain = message.to.rpartition("@")
-    mail = EmailMessage(policy=SMTP)
+    mail = EmailMessage(policy=HEADERS)
     try:
+        local, _, domain = _reachable(message.to).rpartition("@")
         mail["From"] = Address(display_name=one_line(sender.name, 80), addr_spec=sender.address)
         mail["To"] = Address(username=local, domain=domain)
     except (ValueError, IndexError) as error:
@@ -72,6 +95,14 @@ def compose(message: Message, sender: Sender) -> EmailMessage:
     )
     mail.add_alternative(html, subtype="html", cte="quoted-printable")
     return mail
+
+
+def _reachable(address: str) -> str:
+    """An address whose domain every mail server takes: in the letters of RFC 5890 where it has others. ValueError."""
+    if address.isascii():
+        return address
+    found = email_validator.validate_email(address, check_deliverability=False, allow_smtputf8=True)
+    return f"{found.local_part}@{found.ascii_domain}"
 
 
 def usual_address(base_url: str) -> str:
@@ -132,6 +163,16 @@ class Files:
             half.replace(self.folder / name)
         except OSError as error:
             raise Undeliverable(f"{self.folder}: {error.strerror}") from error
+
+    def forget(self, names: Collection[str]) -> None:
+        """Deletes the mails of these rows."""
+        for name in names:
+            for path in self.folder.glob(f"*-{name}.eml"):
+                path.unlink(missing_ok=True)
+
+    def names(self) -> list[str]:
+        """Of which rows mails lie there."""
+        return [path.stem.partition("-")[2] for path in self.folder.glob("*.eml")]
 
     def newest(self, most: int = 200) -> list[Path]:
         """The mails that lie there, the newest first."""
@@ -211,11 +252,12 @@ class _Conversation:
     def send(self, message: Message, mail: EmailMessage) -> None:
         connection = self.connection = self.connection or self.server.connect()
         try:
-            connection.send_message(mail, to_addrs=[message.to])
+            connection.send_message(mail, to_addrs=[mail["To"].addresses[0].addr_spec])
         except smtplib.SMTPRecipientsRefused as error:
             code, said = next(iter(error.recipients.values()))
-            # 5.7 (RFC 3463) is the server's policy, such as no relaying: it says nothing of the addressee.
-            raise self._refused(code, said, bounced=not _text(said).startswith("5.7")) from error
+            # A matter of policy, such as no relaying, says nothing of the addressee, and may be mended meanwhile.
+            policy = POLICY.search(_text(said)) is not None
+            raise self._refused(code, said, bounced=not policy, later=policy) from error
         except smtplib.SMTPNotSupportedError as error:
             raise Undeliverable("The mail server takes no address with such letters.", for_good=True) from error
         except smtplib.SMTPSenderRefused as error:
@@ -230,12 +272,12 @@ class _Conversation:
             self.hang_up()
             raise Undeliverable(f"{self.server.host}: the connection broke: {_said(error)}.") from error
 
-    def _refused(self, code: int, said: object, *, bounced: bool = False) -> Exception:
+    def _refused(self, code: int, said: object, *, bounced: bool = False, later: bool = False) -> Exception:
         told = f"{self.server.host}: {code} {_text(said)}"
         if code == 421:  # the server is about to close: for everybody
             self.hang_up()
             return Away(told)
-        for_good = 500 <= code < 600
+        for_good = 500 <= code < 600 and not later
         return Undeliverable(told, for_good=for_good, bounced=bounced and for_good)
 
     def hang_up(self) -> None:

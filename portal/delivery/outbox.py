@@ -181,10 +181,10 @@ def find(wanted: str) -> Message | None:
     return session.scalar(sa.select(Message).where(Message.public_id == wanted))
 
 
-def sent_to(to_hash: str, kind: str, *, since: datetime) -> int:
-    """How many mails of a kind went to an address since a moment."""
+def sent_to(to_hash: str, kinds: Collection[str], *, since: datetime) -> int:
+    """How many mails of some kinds went to an address since a moment."""
     query = sa.select(sa.func.count()).select_from(Message)
-    mine = (Message.to_hash == to_hash, Message.kind == kind, Message.state == State.SENT, Message.sent_at >= since)
+    mine = (Message.to_hash == to_hash, Message.kind.in_(kinds), Message.state == State.SENT, Message.sent_at >= since)
     return session.scalar(query.where(*mine)) or 0
 
 
@@ -197,7 +197,13 @@ def came_back(to_hash: str) -> int:
 def forget(kind: str, about_kind: str, about_id: str) -> None:
     """Empties what a mail said and to whom; that there was one stays."""
     mine = (Message.kind == kind, Message.about_kind == about_kind, Message.about_id == about_id)
-    session.execute(sa.update(Message).where(*mine).values(to="", subject="", text=""))
+    session.execute(sa.update(Message).where(*mine).values(to="", subject="", text="", trouble=""))
+
+
+def forgotten(names: Collection[str]) -> set[str]:
+    """Which of these messages, by public id, were emptied."""
+    query = sa.select(Message.public_id).where(Message.public_id.in_(names), Message.to == "")
+    return set(session.scalars(query))
 
 
 def about(kinds: Collection[str], about_kind: str, about_ids: Collection[str]) -> list[Message]:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import jinja2
 
 from portal import terms
-from portal.accounts import mail_choices
+from portal.accounts import mail_choices, users
 from portal.accounts.mail_choices import Topic
 from portal.accounts.users import User
 from portal.config import ROOT
@@ -76,6 +76,11 @@ class Invited:
     first_name: str = ""
 
 
+def hashed(email: str) -> str:
+    """An address as it is known for ever without being kept: its mailbox, hashed with the portal's own key."""
+    return text.keyed_hash(Office.hash_key, users.mailbox(email))
+
+
 def key_id() -> str:
     """The name of the key by which addresses are hashed."""
     return text.token_hash(Office.hash_key.hex())[:8]
@@ -135,7 +140,7 @@ def written(
         alike = (spoken, facts.get("sender", ""), bool(stop))
         if alike not in feet:
             feet[alike] = _foot(kind, spoken, program, facts.get("sender", ""), stops=bool(stop))
-        to_hash = text.keyed_hash(Office.hash_key, person.email.lower())
+        to_hash = hashed(person.email)
         made.append(outbox.Letter(
             to=person.email, to_hash=to_hash, subject=subject,
             text=f"{body.rstrip()}\n\n-- \n{feet[alike].replace(_STOP, stop)}", about_id=about_id,

@@ -1,5 +1,6 @@
 """Mails: who is written to no more, what the portal writes by itself, and what goes away in time."""
 
+from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
 
@@ -12,7 +13,7 @@ from portal.core import clock
 from portal.core.database import session
 from portal.core.text import marked
 from portal.delivery import outbox, stops, suppressions, wordings
-from portal.delivery.outbox import Message
+from portal.delivery.outbox import Message, State
 from portal.delivery.suppressions import Why
 from portal.notices import examples, invitations, writing
 from portal.notices.writing import Office
@@ -38,6 +39,7 @@ class KeptBack(StrEnum):
     JOINED = marked("The friend has joined.")
     OFF = marked("The program sends no invites at the moment.")
     ENOUGH = marked("This address got enough invites lately.")
+    UNSENT = marked("The invite that it reminds of was not sent.")
 
 
 # --- no more --------------------------------------------------------------------------------------------------
@@ -111,9 +113,10 @@ def _unwanted_invite(message: Message, *, at: datetime) -> KeptBack | None:
     terms = terms_.in_force()
     if not terms.mails_invites or not terms.open_to_new:
         return KeptBack.OFF
-    lately = outbox.sent_to(message.to_hash, invites.FIRST, since=at - clock.days(30))
-    if message.kind == invites.FIRST and lately >= terms.invites_an_address:
+    if outbox.sent_to(message.to_hash, invites.MAILS, since=at - clock.days(30)) >= terms.invites_an_address:
         return KeptBack.ENOUGH
+    if message.kind == invites.REMINDER and _firsts([invite]).get(invite.public_id) != State.SENT:
+        return KeptBack.UNSENT
     return None
 
 
@@ -128,11 +131,23 @@ def came_back(to_hash: str, *, at: datetime) -> None:
 
 def remind_invited(*, at: datetime) -> int:
     """Writes the one reminder to friends whose referrers wanted it; gives how many."""
-    due = unanswered.to_remind(at=at) if terms_.in_force().open_to_new else []
+    terms = terms_.in_force()
+    due = unanswered.to_remind(at=at) if terms.open_to_new and terms.mails_invites else []
+    firsts, written = _firsts(due), 0
     for invite in due:
-        invitations.invited(invite, invite.owner, at=at, kind=invites.REMINDER)
+        first = firsts.get(invite.public_id)
+        if first in (State.QUEUED, State.SENDING):
+            continue  # the invite itself has still to go out
+        if first != State.GIVEN_UP:
+            written += invitations.invited(invite, invite.owner, at=at, kind=invites.REMINDER)
         invites.reminded(invite)
-    return len(due)
+    return written
+
+
+def _firsts(wanted: Collection[Invite]) -> dict[str, str]:
+    """What became of the first mails of these invites, by their public ids."""
+    mails = outbox.about([invites.FIRST], "invite", [invite.public_id for invite in wanted])
+    return {mail.about_id: mail.state for mail in mails}
 
 
 def remind_invite(invite: Invite, *, by: int, at: datetime) -> None:
@@ -141,6 +156,8 @@ def remind_invite(invite: Invite, *, by: int, at: datetime) -> None:
     session.refresh(invite)
     if invite.ended_at is not None or invite.to is None or not unanswered.is_unanswered(invite):
         raise InviteRefused(marked("This invite needs no reminder any more."))
+    if _firsts([invite]).get(invite.public_id) == State.GIVEN_UP:
+        raise InviteRefused(marked("The invite could not be delivered, so there is nothing to remind of."))
     if at < invite.made_at + invites.REMIND_BY_HAND_AFTER:
         raise InviteRefused(marked("Give your friend a day; then you can send the one reminder."))
     if not terms_.in_force().mails_invites or not terms_.in_force().open_to_new:

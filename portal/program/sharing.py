@@ -1,7 +1,7 @@
 """How a link gets about: invites, links of one's own, and the click of whoever follows one."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -9,9 +9,8 @@ from portal import terms as terms_
 from portal.accounts import audit, users
 from portal.accounts.users import Surroundings, User
 from portal.core.database import Quick, Unavailable, session
-from portal.core.text import keyed_hash, marked
-from portal.notices import invitations
-from portal.notices.writing import Office
+from portal.core.text import marked
+from portal.notices import invitations, writing
 from portal.referrals import attribution, candidates
 from portal.referrals.attribution import Attribution
 from portal.sharing import clicks, invites, links
@@ -25,13 +24,20 @@ log = logging.getLogger(__name__)
 
 
 def invite(
-    user: User, typed: Iterable[str], *, note: str = "", remind: bool = False, spoken: str = "", at: datetime
+    user: User,
+    typed: Iterable[str],
+    *,
+    note: str = "",
+    remind: bool = False,
+    spoken: str = "",
+    sure: Collection[str] = (),
+    at: datetime,
 ) -> list[Told]:
     """Makes an invite for each address, with a link and a code of its own, and writes to it where the terms have the
     portal do so, in the language that its sender speaks; what became of each, in their order.
 
-    Whether an address has an account, or wants no mail, is never told. Raises InviteRefused where nothing can be
-    invited at all.
+    `sure`: addresses that look mistyped and are not. Whether an address has an account, or wants no mail, is never
+    told. Raises InviteRefused where nothing can be invited at all.
     """
     if user.confirmed_at is None:
         raise invites.InviteRefused(marked("Confirm your e-mail address first; then you can invite friends."))
@@ -40,20 +46,20 @@ def invite(
     if not terms_.in_force().open_to_new:
         raise invites.InviteRefused(marked("The program takes nobody new at the moment, so nobody can be invited."))
     if invites.has_link(note):
-        raise invites.InviteRefused(marked("Leave links and addresses out of the note: the invite has its own."))
+        raise invites.InviteRefused(invites.NO_LINKS)
     users.lock(user.id)
     seen: dict[str, Told] = {}
     for one in typed:
         email = invites.clean(one)
         key = (email or one).lower()
         if key not in seen:
-            seen[key] = told = _invite(user, one, email, note=note, remind=remind, at=at)
+            seen[key] = told = _invite(user, one, email, note=note, remind=remind, sure=one in sure, at=at)
             if told.answer == invites.Answer.ACCEPTED and told.invite and terms_.in_force().mails_invites:
                 invitations.invited(told.invite, user, spoken=spoken, at=at)
     return list(seen.values())
 
 
-def _invite(user: User, typed: str, email: str | None, *, note: str, remind: bool, at: datetime) -> Told:
+def _invite(user: User, typed: str, email: str | None, *, note: str, remind: bool, sure: bool, at: datetime) -> Told:
     if email is None:
         return Told(typed, invites.Answer.MISTYPED)
     if invites.same_mailbox(email, user.email):
@@ -63,7 +69,7 @@ def _invite(user: User, typed: str, email: str | None, *, note: str, remind: boo
     if known is not None:
         answer = invites.Answer.ENDED if known.ended_at else invites.Answer.ALREADY
         return Told(typed, answer, known, known.made_at)
-    if meant := invites.meant(email):
+    if not sure and (meant := invites.meant(email)):
         return Told(typed, invites.Answer.MISTYPED, meant=meant)
     terms = terms_.in_force()
     left, again_at = invites.room_left(user.id, terms.invites_a_day, at=at)
@@ -76,7 +82,7 @@ def _invite(user: User, typed: str, email: str | None, *, note: str, remind: boo
 
 def hashed_address(email: str) -> str:
     """An address as invites know it for ever: hashed with the portal's own key."""
-    return keyed_hash(Office.hash_key, email.lower())
+    return writing.hashed(email)
 
 
 def withdraw_invite(invite: Invite, *, by: int, at: datetime) -> None:

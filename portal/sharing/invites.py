@@ -7,6 +7,7 @@ purged, at the latest after 90 days without the friend; what stays for ever is i
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -107,9 +108,11 @@ def addresses(text: str) -> Iterator[str]:
     """The addresses in what somebody pasted, each as it was written: by lines, commas, semicolons; `Name <a@b>`."""
     for found in re.findall(r'(?:"[^"\n]*"|[^\n,;])+', text):
         part = found.strip()
-        inside = re.search(r"<([^<>]+)>$", part)
+        inside = re.findall(r"<\s*([^<>\s]+)\s*>", part)
         if inside:
-            yield inside[1].strip()
+            yield from (one.removeprefix("mailto:") for one in inside)
+        elif part.startswith("mailto:"):
+            yield part.removeprefix("mailto:").partition("?")[0]
         elif part.count("@") > 1:
             yield from part.split()
         elif part:
@@ -120,25 +123,29 @@ def meant(email: str) -> str:
     """The address that was probably meant, if the domain looks like a mistyped one; else empty."""
     local, _, domain = email.rpartition("@")
     domain = domain.lower()
-    if not local or domain in USUAL_DOMAINS:
+    if not local or domain in USUAL_DOMAINS or domain in users.PUBLIC_DOMAINS:
         return ""
     near = difflib.get_close_matches(domain, USUAL_DOMAINS, n=1, cutoff=0.85)
     return f"{local}@{near[0]}" if near else ""
 
 
 def same_mailbox(one: str, other: str) -> bool:
-    """Whether two addresses are probably one person's: `name+tag@` is taken for `name@` at every provider."""
+    """Whether two addresses are probably one person's."""
+    return users.mailbox(one) == users.mailbox(other)
 
-    def plain(email: str) -> str:
-        local, _, domain = users.folded(email).rpartition("@")
-        return f"{local.split('+')[0]}@{domain}"
 
-    return plain(one) == plain(other)
+LINK = re.compile(
+    r"://|www\.|@|\b(mailto|tel|sms|data|javascript):|\b\d{1,3}(\.\d{1,3}){3}\b|\blocalhost\b|\w[.\u3002][^\W\d_]{2,}|\w:\d{2,5}/",
+    re.IGNORECASE,
+)
+
+
+NO_LINKS = marked("Leave links and addresses out of the note, and put a space after each full stop.")
 
 
 def has_link(note: str) -> bool:
     """Whether a note holds an address of the web or of a person, which mail programs would make links of."""
-    return re.search(r"://|www\.|@|\w\.[a-z]{2,}", note, re.IGNORECASE) is not None
+    return LINK.search(unicodedata.normalize("NFKC", note)) is not None
 
 
 def clean(typed: str) -> str | None:

@@ -596,7 +596,7 @@ class OwnCode(Form):
 def without_links(form: Form, field: Field) -> None:
     """No address of the web or of a person in a note."""
     if invites.has_link(field.data or ""):
-        raise ValidationError(gettext("Leave links and addresses out of the note: the invite has its own."))
+        raise ValidationError(gettext(invites.NO_LINKS))
 
 
 class MailChoices(Form):
@@ -622,7 +622,7 @@ class Invites(Form):
         _l("One or more e-mail addresses"),
         validators=[InputRequired(_l("Write at least one address.")), Length(max=5000), without_nul],
     )
-    note = StringField(
+    note = TextAreaField(
         _l("Personal note"),
         validators=[
             Optional(),
@@ -631,7 +631,7 @@ class Invites(Form):
             without_links,
         ],
     )
-    remind = BooleanField(_l("Remind them once, after three days, if they have not joined"), default=True)
+    remind = BooleanField(_l("Remind them once, after three days, unless they joined"), default=True)
 
 
 class Claim(Form):

@@ -31,6 +31,7 @@ def jobs(app: Flask, settings: Settings) -> list[Job]:
     return [
         Job("send mail", 1, _in(app, send)),
         Job("write mails", 60, _in(app, sweeps.write_mails)),
+        Job("forget files", 60, _in(app, functools.partial(sweeps.forget_files, mail.Files(settings.mail_dir)))),
         Job("approve and release", 20, _in(app, sweeps.approve_and_release)),
         Job("expire", 60, _in(app, sweeps.expire)),
         Job("seal", 5, _in(app, sweeps.seal)),

@@ -57,14 +57,14 @@ def invite() -> ResponseReturnValue:
         with database.writing():
             told = program.invite(
                 access.me(), typed, note=form.note.data or "", remind=form.remind.data, spoken=words.spoken(),
-                at=clock.now(),
+                sure=request.form.get("sure", "").splitlines(), at=clock.now(),
             )  # fmt: skip
     except Refusal as refusal:
         form.addresses.errors = [words.say(refusal)]
         return _invites_page(form, []), 422
     made = sum(one.answer == Answer.ACCEPTED for one in told)
     wrong = [one.typed for one in told if one.answer in (Answer.MISTYPED, Answer.LIMIT, Answer.OWN, Answer.ENDED)]
-    if not wrong and made:  # nothing to mend: a reload must not send the form again
+    if made == len(told):  # nothing to mend: a reload must not send the form again
         flash(
             ngettext("%(num)s invite is on its way.", "%(num)s invites are on their way.", made)
             if words.in_force().mails_invites
@@ -84,7 +84,7 @@ def _invites_page(form: inputs.Invites, told: list[Told]) -> str:
         "dashboard/invites.html",
         form=form,
         told=told,
-        meant=[one.meant for one in told if one.meant],
+        sure="\n".join(one.typed for one in told if one.meant),
         invites=listed,
         older=older,
         ratios=report.invite_ratios(user.id),

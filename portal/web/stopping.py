@@ -3,12 +3,13 @@
 Opening the page changes nothing: scanners do that. A POST works at once, without sign-in, cookie or page before it.
 """
 
-from flask import Blueprint, abort, flash, redirect, render_template, url_for
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
-from portal import program
+from portal import program, sweeps
 from portal.core import clock, database
+from portal.delivery import mail, suppressions
 from portal.sharing.invites import Invite
 from portal.web import limits
 
@@ -36,6 +37,7 @@ def _page(token: str, *, done: bool) -> str:
         abort(404)
     invite = found if isinstance(found, Invite) else None
     topic = "" if isinstance(found, Invite) else found[1].value
+    done = done or (invite is not None and suppressions.why(invite.to_hash) is not None)
     return render_template(
         "public/unsubscribe.html", token=token, invite=invite, topic=topic, done=done,
         sender=invite.owner.first_name if invite else "",
@@ -50,6 +52,7 @@ def delete_address(token: str) -> ResponseReturnValue:
         known = program.delete_address(token, at=clock.now())
     if not known:
         abort(404)
+    sweeps.forget_files(mail.Files(current_app.extensions["settings"].mail_dir))
     flash(gettext("Your address is deleted, and nobody here writes to it any more."), "ok")
     return redirect(url_for(".unsubscribe", token=token))
 

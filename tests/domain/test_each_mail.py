@@ -12,6 +12,7 @@ from portal.accounts.one_time import Purpose
 from portal.accounts.roles import Role
 from portal.accounts.users import User
 from portal.core.database import session
+from portal.delivery import outbox
 from portal.delivery.outbox import Message
 from portal.notices import examples
 from portal.notices.writing import TOPICS
@@ -106,6 +107,8 @@ def _invites(scene: Scene) -> str:
 @event(invites.REMINDER)
 def _invites_with_a_reminder(scene: Scene) -> str:
     _invite(scene, remind=True)
+    for message in scene.do(lambda: outbox.claim(at=scene.at)):
+        scene.do(lambda number=message.id: outbox.sent(number, at=scene.at))
     scene.later(hours=73)
     sweeps.write_mails()
     return "fred@example.com"

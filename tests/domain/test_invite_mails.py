@@ -1,6 +1,7 @@
 """Mails to invited friends, and which mails people get at all: one each, never against their will, gone in time."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -8,14 +9,17 @@ import sqlalchemy as sa
 from portal import program, sweeps
 from portal.accounts.mail_choices import Topic
 from portal.core.database import session
-from portal.delivery import outbox, suppressions, wordings
+from portal.delivery import outbox, stops, suppressions, wordings
+from portal.delivery.mail import Files, Sender, compose
 from portal.delivery.outbox import Message, State
 from portal.delivery.wordings import WordingRefused
 from portal.notices import examples, writing
+from portal.notices.writing import Office
 from portal.referrals import referrals
 from portal.referrals.attribution import How
 from portal.reports import sharing
 from portal.reports.status import Word
+from portal.sharing import invites
 from portal.sharing.invites import Answer, Invite, InviteRefused
 from tests.domain.conftest import BASE, Post
 from tests.domain.racing import at_once
@@ -303,8 +307,6 @@ def test_every_mail_is_rendered_with_hostile_names_and_stays_one_mail(kind: str,
     (letter,) = writing.written(kind, [(person, "x", facts, "token")])
     scene.do(lambda: outbox.put_all(kind, "test", [letter], at=scene.at))
     (message,) = session.scalars(sa.select(Message).where(Message.about_kind == "test"))
-    from portal.delivery.mail import Sender, compose
-
     mail = compose(message, Sender(hostile, "portal@friends.example.com", BASE))
     assert mail["Bcc"] is None and len(mail["To"].addresses) == 1
     html = mail.get_body(("html",)).get_content()
@@ -344,3 +346,115 @@ def test_two_owners_who_write_the_first_text_at_once_are_both_told_it_is_kept(sc
 
     assert at_once(scene, [act(number) for number in range(8)]) == [None] * 8
     assert wordings.texts("confirm", "en") is not None
+
+
+# --- what cannot be got round -----------------------------------------------------------------------------------
+
+
+def test_a_reminder_counts_for_the_addresss_cap_and_none_is_sent_for_an_invite_that_was_not(
+    scene: Scene, post: Post
+) -> None:
+    people = [scene.alice, scene.carol, scene.mallory, scene.person("Nora")]
+    for by in people:
+        invite(scene, "fred@example.com", by=by, remind=True)
+    post.sweep()
+    assert len(post.server.to("fred@example.com")) == 3, "the terms say three"
+    scene.later(hours=73)
+    sweeps.write_mails()
+    post.sweep()
+    assert len(post.server.to("fred@example.com")) == 3
+    (last,) = [one for one in scene.mails("invite_reminder") if one.trouble == str(program.KeptBack.ENOUGH)][-1:]
+    assert last.state == State.WITHDRAWN
+
+
+def test_an_invite_that_could_not_be_delivered_is_not_reminded_of(scene: Scene, post: Post) -> None:
+    post.server.says = {"gone@example.com": "550 5.1.1 user unknown"}
+    (one,) = invite(scene, "gone@example.com", remind=True)
+    post.sweep()
+    scene.later(hours=73)
+    sweeps.write_mails()
+    assert scene.mails("invite_reminder") == [] and row(scene, one).reminded_at is None
+    with pytest.raises(InviteRefused, match="could not be delivered"):
+        scene.do(lambda: program.remind_invite(one, by=scene.alice.id, at=scene.at))
+
+
+def test_tags_and_dots_make_no_second_mailbox(scene: Scene, post: Post) -> None:
+    alice, typed = (
+        scene.alice,
+        ["victim@gmail.com", "v.ictim@gmail.com", "victim+1@gmail.com", "vic.tim+2@googlemail.com"],
+    )
+    told = scene.do(lambda: program.invite(alice, typed, at=scene.at))
+    assert [one.answer for one in told] == [Answer.ACCEPTED, *[Answer.ALREADY] * 3]
+    invite(scene, "two+first@x5.example")
+    post.sweep()
+    (mail,) = post.server.to("two+first@x5.example")
+    assert scene.do(lambda: program.stop(stop_of(mail), at=scene.at))
+    invite(scene, "two+second@x5.example", by=scene.carol)
+    post.sweep()
+    assert post.server.to("two+second@x5.example") == []
+
+
+def test_a_deleted_address_is_nowhere_any_more(scene: Scene, post: Post, tmp_path: Path) -> None:
+    post.server.says = {"gone@example.com": "550 5.1.1 <gone@example.com> user unknown"}
+    bounced, sent = invite(scene, "gone@example.com", "friend@example.com")
+    post.sweep()
+    files, (message,) = Files(tmp_path), scene.mails("invite")[1:]
+    with files.opened() as line:
+        line.send(message, compose(message, Sender("Friends", "portal@friends.example.com", BASE)))
+    assert files.names() == [message.public_id] and sweeps.forget_files(files) == 0
+    for one in (bounced, sent):
+        token = stops.token(Office.hash_key, "invite", one.public_id)
+        assert scene.do(lambda token=token: program.delete_address(token, at=scene.at))
+    assert sweeps.forget_files(files) == 1 and files.names() == []
+    for told in scene.mails("invite"):
+        assert "example.com" not in f"{told.to} {told.text} {told.subject} {told.trouble}"
+
+
+def test_while_invites_are_switched_off_they_wait_and_go_out_afterwards(scene: Scene, post: Post) -> None:
+    (one,) = invite(scene, "fred@example.com", remind=True)
+    scene.publish(mails_invites=False)
+    post.sweep()
+    assert row(scene, one).status.word == Word.QUEUED and post.server.to("fred@example.com") == []
+    scene.later(hours=73)
+    sweeps.write_mails()
+    assert scene.mails("invite_reminder") == []
+    scene.publish(mails_invites=True)
+    post.sweep()
+    assert len(post.server.to("fred@example.com")) == 1
+
+
+def test_a_known_provider_is_not_taken_for_a_slip_and_any_address_can_be_insisted_on(scene: Scene) -> None:
+    alice = scene.alice
+    typed = ["bob@mail.com", "carol@ymail.com", "dora@email.de", "ed@gmial.com"]
+    told = scene.do(lambda: program.invite(alice, typed, at=scene.at))
+    assert [one.answer for one in told] == [*[Answer.ACCEPTED] * 3, Answer.MISTYPED] and told[
+        -1
+    ].meant == "ed@gmail.com"
+    (told_again,) = scene.do(lambda: program.invite(alice, ["ed@gmial.com"], sure=["ed@gmial.com"], at=scene.at))
+    assert told_again.answer == Answer.ACCEPTED
+
+
+def test_no_pasted_address_is_dropped_without_a_word() -> None:
+    pasted = (
+        "Bob One <b1@x.example> Carol Two <c2@x.example>\nmailto:mt@x.example\nBob <bob3@x.example> (work), d@x.example"
+    )
+    assert list(invites.addresses(pasted)) == [
+        "b1@x.example", "c2@x.example", "mt@x.example", "bob3@x.example", "d@x.example",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "go to evil.рф",
+        "visit evil。com now",
+        "evil．com",
+        "localhost:8140/reset",
+        "1.2.3.4/x login",
+        "tel:+4930123",
+        "www.x",
+    ],
+)
+def test_a_note_holds_nothing_that_a_mail_program_would_make_a_link_of(note: str) -> None:
+    assert invites.has_link(note)
+    assert not invites.has_link("I love it. Really: at 10.30 they open, for 3.5 coins.")

@@ -1,5 +1,6 @@
 """Mails over SMTP: a real conversation with a server that takes, refuses, delays, breaks off and is away."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -84,12 +85,38 @@ def test_later_is_tried_again_and_never_is_given_up_and_the_second_time_for_ever
 
 
 def test_a_server_that_relays_nothing_says_nothing_of_the_addressees(scene: Scene, server: MailServer, sweep) -> None:
-    server.says = {"bob@example.com": "550 5.7.1 relaying denied"}
-    numbers = [message.id for number in range(3) if (message := put(scene, number, to="bob@example.com"))]
+    """It is tried again: such a server is mended by its operator, and no mail is lost meanwhile."""
+    server.says = {"bob@example.com": "550 5.7.1 relaying denied", "ben@example.com": "550 relay not permitted"}
+    numbers = [
+        message.id
+        for number in range(6)
+        if (message := put(scene, number, to="bob@example.com" if number % 2 else "ben@example.com"))
+    ]
     assert sweep() == 0
     messages = [session.get_one(outbox.Message, number) for number in numbers]
-    assert {message.state for message in messages} == {State.GIVEN_UP}
-    assert suppressions.why(messages[0].to_hash) is None
+    assert {message.state for message in messages} == {State.QUEUED}
+    assert {suppressions.why(message.to_hash) for message in messages} == {None}
+    server.says = {}
+    scene.later(hours=1)
+    assert sweep() == 6 and set(server.copies.values()) == {1}
+
+
+def test_the_way_out_stands_in_the_header_as_it_is_and_whole(scene: Scene, server: MailServer, sweep) -> None:
+    """Not folded into an encoded word, which a header of addresses may not hold (RFC 2047, 5; RFC 2369, 2)."""
+    scene.approved_reward()
+    sweep()
+    raw = b"".join(server.raw)
+    stops = re.findall(rb"^List-Unsubscribe: (.*)\r\n", raw, re.MULTILINE)
+    assert stops and all(re.fullmatch(rb"<http://127\.0\.0\.1:8000/unsubscribe/[\w.-]+>", stop) for stop in stops)
+    assert raw.count(b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n") == len(stops)
+
+
+def test_a_domain_with_other_letters_goes_out_in_those_that_every_server_takes(
+    scene: Scene, server: MailServer, sweep
+) -> None:
+    put(scene, 1, to="fritz@müller.example")
+    assert sweep() == 1
+    assert b"To: fritz@xn--mller-kva.example\r\n" in server.raw[0]
 
 
 def test_a_connection_that_breaks_before_the_answer_gives_a_copy_under_the_same_message_id(

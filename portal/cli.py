@@ -147,7 +147,18 @@ def doctor() -> None:
         wrong = [name for name, look in _LOOKS.items() if not _told(name, look, settings)]
     if wrong:
         raise Stop(f"To be mended: {', '.join(wrong)}.")
-    click.echo("All is well.")
+    early = _not_ready_for_people(settings)
+    click.echo(f"All works. Before people come: {early}." if early else "All is well.")
+
+
+def _not_ready_for_people(settings: Settings) -> str:
+    """The settings that are still as on one's own machine, by name."""
+    missing = [] if settings.mail_url.startswith("smtp") else ["set MAIL_URL to a mail server, since mails go to files"]
+    if not settings.secure:
+        missing.append("set BASE_URL to an https address")
+    if settings.mail_url and not settings.mail_from:
+        missing.append("set MAIL_FROM to an address that receives mail")
+    return "; ".join(missing)
 
 
 def _told(name: str, look: Callable[[Settings], str], settings: Settings) -> bool:

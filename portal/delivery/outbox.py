@@ -72,6 +72,11 @@ class Message(Model):
     """The token of its *Unsubscribe*; empty for mails that nobody can do without."""
 
     @property
+    def next_try_at(self) -> datetime | None:
+        """When it is tried again, if it was tried and waits."""
+        return self.due_at if self.tries and self.state == State.QUEUED else None
+
+    @property
     def waits_for_a_hand(self) -> bool:
         """Whether it was tried and is given up, or waits for its next try: sending it again has a meaning."""
         return bool(self.to) and self.tries > 0 and self.state in (State.GIVEN_UP, State.QUEUED)

@@ -6,7 +6,7 @@ from typing import Any
 
 from portal.accounts.users import User
 from portal.delivery import outbox, stops
-from portal.notices.writing import TOPICS, Invited, Office, written
+from portal.notices.writing import TOPICS, Invited, Office, standard, written
 from portal.sharing import invites
 
 _INVITE = {
@@ -64,6 +64,24 @@ def places(kind: str) -> list[str]:
 def needs(kind: str) -> list[str]:
     """Of these, one has to be there, or the mail would be of no use."""
     return ["link", "text"] if "link" in EXAMPLES[kind] else []
+
+
+def in_places(kind: str, spoken: str) -> tuple[str, str]:
+    """The subject and the text that came with the portal, with places for what differs: to begin one's own with."""
+    facts: dict[str, Any] = {"program": "{program}", "name": "" if kind in invites.MAILS else "{name}"}
+    numbers: dict[str, str] = {}
+    for place, (name, fact) in enumerate(EXAMPLES[kind].items()):
+        if name in _NOT_TOLD or isinstance(fact, bool):
+            facts[name] = fact
+        elif isinstance(fact, int):  # a sentence may depend on how many: a number that stands nowhere else
+            facts[name] = 900_001 + place
+            numbers[str(facts[name])] = f"{{{name}}}"
+        else:
+            facts[name] = f"{{{name}}}"
+    subject, body = standard(kind, spoken, facts)
+    for number, place_ in numbers.items():
+        subject, body = subject.replace(number, place_), body.replace(number, place_)
+    return subject, body.strip()
 
 
 def example(kind: str, to: User, spoken: str, *, at: datetime, tried: tuple[str, str] | None = None) -> outbox.Letter:

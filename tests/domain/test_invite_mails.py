@@ -1,5 +1,6 @@
 """Mails to invited friends, and which mails people get at all: one each, never against their will, gone in time."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -311,6 +312,19 @@ def test_every_mail_is_rendered_with_hostile_names_and_stays_one_mail(kind: str,
     assert mail["Bcc"] is None and len(mail["To"].addresses) == 1
     html = mail.get_body(("html",)).get_content()
     assert "<script" not in html and 'href="https://evil' not in html
+
+
+@pytest.mark.parametrize("kind", sorted(examples.EXAMPLES))
+@pytest.mark.parametrize("spoken", ["en", "de"])
+def test_every_mails_own_text_can_be_begun_with_and_fills_its_places(kind: str, spoken: str, scene: Scene) -> None:
+    """What the portal says, with places: an owner changes a word and leaves the rest."""
+    told = examples.in_places(kind, spoken)
+    assert wordings.check(*told, places=examples.places(kind), needs=examples.needs(kind))
+    letter = examples.example(kind, scene.alice, spoken, tried=told, at=scene.at)
+    assert not re.search(r"[{}]|90000\d", letter.subject + letter.text)
+    if kind not in ("reward_approved", "reward_ready", "digest"):  # a sentence of theirs depends on how many
+        usual = examples.example(kind, scene.alice, spoken, at=scene.at)
+        assert (letter.subject, letter.text) == (usual.subject, usual.text)
 
 
 def test_an_owners_text_is_used_with_its_places_filled_and_a_wrong_one_is_refused(scene: Scene, post: Post) -> None:

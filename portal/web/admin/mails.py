@@ -53,9 +53,12 @@ def mail_list() -> ResponseReturnValue:
 @blueprint.get("/mails/<kind>/<spoken>")
 @access.needs("read")
 def mail_wording(kind: str, spoken: str) -> ResponseReturnValue:
+    """The text in use; by the address, the one that came with the portal, to begin with."""
     _must_be_known(kind, spoken)
     found = wordings.find(kind, spoken)
     data = {"subject": found.subject, "body": found.body} if found else {"subject": "{subject}", "body": "{text}"}
+    if "standard" in request.args:
+        data = dict(zip(("subject", "body"), examples.in_places(kind, spoken), strict=True))
     return _page(kind, spoken, inputs.Wording(formdata=None, data=data))
 
 

@@ -102,8 +102,7 @@ AT_THE_DESK = pytest.mark.parametrize(
     [WITH_SCRIPT, WITHOUT_SCRIPT] if os.environ.get("PORTAL_TEST_LONG") == "1" else [WITH_SCRIPT],
     indirect=True,
 )
-"""For colleagues' pages beside the queue, whose forms `tests/web` sends without script, and for the second database:
-without script in the long run only."""
+"""For colleagues' pages beside the queue, whose forms `tests/web` sends without script: without it in the long run only."""
 
 
 @pytest.fixture(params=[WITH_SCRIPT, WITHOUT_SCRIPT])

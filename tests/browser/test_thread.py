@@ -17,7 +17,7 @@ from portal import sweeps
 from portal.config import ROOT, Settings
 from portal.core import clock
 from portal.reports import books
-from tests.browser.conftest import AT_THE_DESK, People
+from tests.browser.conftest import People
 from tests.browser.people import PASSWORD, mailed_link, staff
 
 
@@ -33,19 +33,9 @@ def portal(settings: Settings, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "portal", *words], capture_output=True, text=True, env=environment, timeout=60)  # fmt: skip
 
 
+@pytest.mark.both_databases
 @pytest.mark.case(12, 14, 69, 76, 93)
 def test_the_whole_thread_from_link_to_paid(people: People, settings: Settings, tmp_path: Path) -> None:
-    walk(people, settings, tmp_path)
-
-
-@pytest.mark.on_postgresql
-@AT_THE_DESK
-def test_the_whole_thread_from_link_to_paid_on_postgresql(people: People, settings: Settings, tmp_path: Path) -> None:
-    """With script; without it in the long run."""
-    walk(people, settings, tmp_path)
-
-
-def walk(people: People, settings: Settings, tmp_path: Path) -> None:
     staff()
 
     # A referrer shares a link, and says how to be paid.

@@ -100,13 +100,12 @@ def write_mails() -> int:
 
 def forget_files(files: mail.Files) -> int:
     """Deletes the files of mails whose addressee has the address deleted; gives how many."""
-    names, gone = files.names(), 0
+    names, emptied = files.names(), set[str]()
     for start in range(0, len(names), 500):
-        emptied = outbox.forgotten(names[start : start + 500])
-        files.forget(emptied)
-        gone += len(emptied)
+        emptied |= outbox.forgotten(names[start : start + 500])
     database.session.rollback()
-    return gone
+    files.forget(emptied)
+    return len(emptied)
 
 
 def approve_and_release() -> int:

@@ -159,6 +159,10 @@ def append_only(model: type[Any]) -> None:
 # --- connecting -----------------------------------------------------------------------------------------------
 
 
+PATIENCE_S = 10
+"""So long a write waits for others before it gives up."""
+
+
 def engine_options(url: str, *, quick: bool = False) -> dict[str, Any]:
     """How an engine connects. `quick`: for the clicks, which commit each statement by themselves (see `Quick`)."""
     if url.startswith("sqlite"):
@@ -226,9 +230,6 @@ def writing() -> Iterator[None]:
         finally:
             session.info.pop("writing", None)
 
-
-PATIENCE_S = 10
-"""So long a write waits for others before it gives up."""
 
 _writer = threading.Lock()
 

@@ -166,17 +166,22 @@ class Files:
 
     def forget(self, names: Collection[str]) -> None:
         """Deletes the mails of these rows."""
-        for name in names:
-            for path in self.folder.glob(f"*-{name}.eml"):
+        for path in self.folder.glob("*.eml") if names else ():
+            if _name(path) in names:
                 path.unlink(missing_ok=True)
 
     def names(self) -> list[str]:
         """Of which rows mails lie there."""
-        return [path.stem.partition("-")[2] for path in self.folder.glob("*.eml")]
+        return [_name(path) for path in self.folder.glob("*.eml")]
 
     def newest(self, most: int = 200) -> list[Path]:
         """The mails that lie there, the newest first."""
         return sorted(self.folder.glob("*.eml"), key=lambda path: path.name, reverse=True)[:most]
+
+
+def _name(path: Path) -> str:
+    """The public id of the row that a file was written from."""
+    return path.stem.partition("-")[2]
 
 
 @dataclass(frozen=True)

@@ -135,10 +135,7 @@ def remind_invited(*, at: datetime) -> int:
     due = unanswered.to_remind(at=at) if terms.open_to_new and terms.mails_invites else []
     firsts, written = _firsts(due), 0
     for invite in due:
-        first = firsts.get(invite.public_id)
-        if first in (State.QUEUED, State.SENDING):
-            continue  # the invite itself has still to go out
-        if first != State.GIVEN_UP:
+        if firsts.get(invite.public_id) != State.GIVEN_UP:
             written += invitations.invited(invite, invite.owner, at=at, kind=invites.REMINDER)
         invites.reminded(invite)
     return written

@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from portal.core.database import session
+from portal.delivery.outbox import Message, State
 from portal.referrals.referrals import Referral
 from portal.sharing import invites
 from portal.sharing.invites import Invite
@@ -13,7 +14,11 @@ from portal.sharing.invites import Invite
 
 def to_remind(*, at: datetime, most: int = 200) -> list[Invite]:
     """Those whose referrers want a reminder that is due now; it is written once (see `invites.reminded`)."""
-    open_ = (Invite.withdrawn_at.is_(None), Invite.declined_at.is_(None), Invite.to.is_not(None))
+    # Three days after the invite itself went out, however long it had to wait; or to note that it never will.
+    gone = sa.or_(Message.sent_at <= at - invites.REMIND_AFTER, Message.state == State.GIVEN_UP)
+    mine = (Message.kind == invites.FIRST, Message.about_kind == "invite", Message.about_id == Invite.public_id)
+    first = sa.select(Message.id).where(*mine, gone).exists()
+    open_ = (first, Invite.withdrawn_at.is_(None), Invite.declined_at.is_(None), Invite.to.is_not(None))
     return _listed(Invite.remind, Invite.made_at <= at - invites.REMIND_AFTER, *open_, most=most)
 
 

@@ -434,7 +434,13 @@ def test_while_invites_are_switched_off_they_wait_and_go_out_afterwards(scene: S
     assert scene.mails("invite_reminder") == []
     scene.publish(mails_invites=True)
     post.sweep()
-    assert len(post.server.to("fred@example.com")) == 1
+    sweeps.write_mails()
+    post.sweep()
+    assert len(post.server.to("fred@example.com")) == 1, "the reminder comes three days after the invite went out"
+    scene.later(hours=73)
+    sweeps.write_mails()
+    post.sweep()
+    assert len(post.server.to("fred@example.com")) == 2
 
 
 def test_a_known_provider_is_not_taken_for_a_slip_and_any_address_can_be_insisted_on(scene: Scene) -> None:

@@ -236,6 +236,31 @@ def create_admin(email: str, name: str) -> None:
             click.echo(f"Then set the program up here, once, within a day:\n  {_set_up_link(settings)}")
 
 
+@portal.command("erase-user")
+@click.argument("email")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def erase_user(email: str, yes: bool) -> None:
+    """Delete the account of EMAIL for good, with everything that says who it was; the books stay."""
+    settings = Settings.from_env()
+    app = create_app(settings)
+    with app.app_context():
+        migrate.must_be_current(database.db.engine)
+        user = users.find_by_email(email)
+        if user is None:
+            raise Stop(f"{email}: nobody has this address.")
+        gives = program.given_up(user)
+        given = money.shown(gives.total_minor, gives.currency, "en") if gives.total_minor else ""
+        told = f" They give up {given}." if given else ""
+        if not yes:
+            click.confirm(f"Delete the account of {email} for good?{told}", abort=True)
+        with database.writing():
+            program.erase(user, gives_up_minor=gives.total_minor, by=None, at=clock.now())
+        sweeps.forget_files(mail.Files(settings.mail_dir))
+        database.session.remove()
+        database.empty_log()
+        click.echo(f"Deleted.{told} Backups made before still hold the account; let them run out.")
+
+
 @portal.command()
 @click.option("--external-id", required=True, help="The order's id in the shop.")
 @click.option("--goal", default="purchase", show_default=True)

@@ -42,6 +42,8 @@ class Settings:
     """How many processes serve; SQLite is served by one."""
     demo: bool = False
     rate_limits: bool = True
+    require_two_step: bool = False
+    """Whether who pays out needs a second step or a passkey first; from the environment: yes, but in the demo."""
     extra_hosts: tuple[str, ...] = field(default=())
     """Further Host names answered to; tests only."""
 
@@ -102,6 +104,7 @@ class Settings:
             port=port,
             workers=1 if demo else _workers(env, database_url),
             demo=demo,
+            require_two_step=not demo and _whole(env, "REQUIRE_TWO_STEP", 1, 0, 1) == 1,
         )
 
 

@@ -109,3 +109,9 @@ def about(subject_kind: str, subject_id: str) -> list[AuditEntry]:
     """The history of one thing, oldest first."""
     query = sa.select(AuditEntry).where(AuditEntry.subject_kind == subject_kind, AuditEntry.subject_id == subject_id)
     return list(session.scalars(query.order_by(AuditEntry.id)))
+
+
+def blank_notes(user_id: int) -> None:
+    """Empties what was written about somebody, and what they wrote about themselves; that there was a note stays."""
+    theirs = sa.or_(Note.about_user_id == user_id, sa.and_(Note.author_id == user_id, Note.about_user_id.is_(None)))
+    session.execute(sa.update(Note).where(theirs).values(text=""))

@@ -49,3 +49,8 @@ def turn_off(user_id: int, topic: Topic, *, at: datetime) -> None:
 
 def turn_on(user_id: int, topic: Topic) -> None:
     session.execute(sa.delete(MailChoice).where(MailChoice.user_id == user_id, MailChoice.topic == topic))
+
+
+def forget(user_id: int) -> None:
+    """Deletes what somebody chose."""
+    session.execute(sa.delete(MailChoice).where(MailChoice.user_id == user_id))

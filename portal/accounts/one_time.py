@@ -23,6 +23,10 @@ class Purpose(StrEnum):
     SET_UP = "set_up"
     JOIN = "join"
     """For a colleague who was invited: proves the address, chooses a password, brings the role it `carried`."""
+    MOVE = "move"
+    """Proves a new address, which it `carried`."""
+    MOVE_BACK = "move_back"
+    """Goes back to the address of before, which it `carried`."""
 
 
 LASTS = {
@@ -30,6 +34,8 @@ LASTS = {
     Purpose.RESET: timedelta(hours=2),
     Purpose.SET_UP: timedelta(days=1),
     Purpose.JOIN: timedelta(days=3),
+    Purpose.MOVE: timedelta(days=1),
+    Purpose.MOVE_BACK: timedelta(days=7),
 }
 
 
@@ -107,3 +113,8 @@ def end_all(purpose: Purpose, user_id: int | None, *, at: datetime) -> None:
         OneTimeKey.ended_at.is_(None),
     )
     session.execute(sa.update(OneTimeKey).where(*where).values(ended_at=at))
+
+
+def forget(user_id: int) -> None:
+    """Deletes every key of a person, with what it carried."""
+    session.execute(sa.delete(OneTimeKey).where(OneTimeKey.user_id == user_id))

@@ -64,3 +64,8 @@ def holders(permission: str) -> list[int]:
     """The row numbers of the people who carry a permission."""
     query = sa.select(RoleGrant.user_id).where(RoleGrant.name.in_(MAY[permission])).distinct()
     return list(session.scalars(query.order_by(RoleGrant.user_id)))
+
+
+def withdraw_all(user_id: int) -> None:
+    """Takes every role away."""
+    session.execute(sa.delete(RoleGrant).where(RoleGrant.user_id == user_id))

@@ -33,13 +33,15 @@ class SignIn(Model):
     visitor: Mapped[str | None] = mapped_column(sa.String(32), index=True)
     network: Mapped[str | None] = mapped_column(sa.String(64))
     browser: Mapped[str | None] = mapped_column(sa.String(16))
+    device: Mapped[str] = mapped_column(sa.String(60), default="", server_default="")
+    """What people know the browser by, such as `Firefox on Linux`."""
 
     def lives(self, at: datetime) -> bool:
         return self.ended_at is None and at <= self.started_at + LONGEST and at <= self.last_seen_at + IDLE
 
 
-def start(user_id: int, *, surroundings: Surroundings, at: datetime) -> str:
-    """Records a sign-in and gives the token for the browser."""
+def start(user_id: int, *, surroundings: Surroundings, device: str = "", at: datetime) -> str:
+    """Records a sign-in and gives the token for the browser. `device`: what its person knows the browser by."""
     secret = token()
     session.add(
         SignIn(
@@ -50,6 +52,7 @@ def start(user_id: int, *, surroundings: Surroundings, at: datetime) -> str:
             visitor=surroundings.visitor,
             network=surroundings.network,
             browser=surroundings.browser,
+            device=device,
         )
     )
     return secret
@@ -82,6 +85,12 @@ def end_all(user_id: int, *, at: datetime, but: str | None = None) -> None:
     session.execute(sa.update(SignIn).where(*where).values(ended_at=at))
 
 
+def end_one(user_id: int, wanted: str, *, at: datetime) -> None:
+    """Signs a person out on the browser of one sign-in, by its public id."""
+    where = (SignIn.user_id == user_id, SignIn.public_id == wanted, SignIn.ended_at.is_(None))
+    session.execute(sa.update(SignIn).where(*where).values(ended_at=at))
+
+
 def live(user_id: int, *, at: datetime) -> list[SignIn]:
     """Where a person is signed in, the latest first."""
     query = sa.select(SignIn).where(SignIn.user_id == user_id, SignIn.ended_at.is_(None))
@@ -102,3 +111,14 @@ def shared_with(user_id: int, seen: Surroundings, *, since: datetime) -> set[str
             if seen.browser and browser == seen.browser:
                 shared.add("browser")
     return shared
+
+
+def forget(user_id: int) -> None:
+    """Deletes every sign-in of a person."""
+    session.execute(sa.delete(SignIn).where(SignIn.user_id == user_id))
+
+
+def of_person(user_id: int) -> list[SignIn]:
+    """Every sign-in of a person, ended ones too, the latest first."""
+    query = sa.select(SignIn).where(SignIn.user_id == user_id)
+    return list(session.scalars(query.order_by(SignIn.last_seen_at.desc(), SignIn.id.desc())))

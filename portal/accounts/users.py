@@ -36,6 +36,10 @@ PASSWORD_FORM: Literal["NFKD"] = "NFKD"
 """The Unicode form of passwords before they are hashed (NIST SP 800-63B, 5.1.1.2)."""
 
 
+NOBODYS = "deleted.invalid"
+"""The domain of the addresses of those who are erased; it receives nothing (RFC 2606)."""
+
+
 class BadAddress(Refusal):
     """An e-mail address that cannot be one."""
 
@@ -89,6 +93,10 @@ class User(Model, UserMixin):
     visitor: Mapped[str | None] = mapped_column(sa.String(32), index=True)
     network: Mapped[str | None] = mapped_column(sa.String(64), index=True)
     browser: Mapped[str | None] = mapped_column(sa.String(16))
+    time_zone: Mapped[str] = mapped_column(sa.String(64), default="", server_default="")
+    """By whose clocks pages tell the time; empty: the program's."""
+    former_hash: Mapped[str | None] = mapped_column(sa.String(64), index=True)
+    """The keyed hash of an address that had an account before: on the blanked one, and on that of who comes back."""
 
     grants: Mapped[list[RoleGrant]] = relationship(RoleGrant, foreign_keys=RoleGrant.user_id)
 
@@ -128,12 +136,15 @@ class User(Model, UserMixin):
 
     @property
     def called(self) -> str:
-        """How colleagues read this person: the name, else the address."""
-        return self.name or self.email
+        """How colleagues read this person: the name, else the address; of an erased one the id."""
+        return f"#{self.public_id}" if self.erased_at else self.name or self.email
 
     @property
     def as_friend(self) -> str:
-        """How the referrer reads this person: the first name if shown, else a masked address."""
+        """How the referrer reads this person: the first name if shown, else a masked address; of an erased one the
+        beginning of the id."""
+        if self.erased_at:
+            return f"#{self.public_id[:6]}"
         return self.first_name if self.first_name and self.shows_name else masked(self.email)
 
     @classmethod
@@ -262,6 +273,23 @@ def add(
         browser=surroundings.browser,
     )
     return user
+
+
+def was_here(former_hash: str) -> bool:
+    """Whether an address had an account that was deleted."""
+    query = sa.select(User.id).where(User.former_hash == former_hash, User.erased_at.is_not(None))
+    return session.scalar(query.limit(1)) is not None
+
+
+def blank(user: User, *, former_hash: str, at: datetime) -> None:
+    """Takes everything out of a row that says who it was. The shop's own id stays, unless it is an address: by it late
+    refunds and orders find their place."""
+    user.email, user.name, user.password = f"{user.public_id}@{NOBODYS}", "", None
+    user.external_id = None if "@" in (user.external_id or "") else user.external_id
+    user.visitor = user.network = user.browser = None
+    user.language = user.time_zone = ""
+    user.fs_uniquifier, user.former_hash, user.erased_at = token(), former_hash, at
+    session.flush()
 
 
 def lock(*people: int | None) -> None:

@@ -189,6 +189,7 @@ def prepare(engine: Engine, *, quick: bool = False) -> None:
     @event.listens_for(engine, "connect")
     def pragmas(connection: sqlite3.Connection, _record: Any) -> None:
         for pragma in (
+            "secure_delete=ON",  # what is deleted is overwritten: an erased person is nowhere in the file
             "journal_mode=WAL",
             f"busy_timeout={5000 if quick else PATIENCE_S * 1000}",
             "foreign_keys=ON",
@@ -432,3 +433,11 @@ def quick() -> Quick:
 
 Unavailable = (OperationalError, InterfaceError, TimeoutError)
 """What the session raises when the database is locked, away or full: the web answers 503."""
+
+
+def empty_log() -> None:
+    """On SQLite, brings what the log holds into the file and empties it, so that what was deleted is in neither."""
+    if is_sqlite():
+        with db.engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()

@@ -205,6 +205,22 @@ def forget(kind: str, about_kind: str, about_id: str) -> None:
     session.execute(sa.update(Message).where(*mine).values(to="", subject="", text="", trouble=""))
 
 
+def forget_all(*which: sa.ColumnElement[bool]) -> None:
+    """Empties every mail for which one of these is so; what has not gone out does not go."""
+    one = sa.or_(*which)
+    waits = Message.state.in_((State.QUEUED, State.SENDING))
+    session.execute(sa.update(Message).where(one, waits).values(state=State.WITHDRAWN, leased_until=None))
+    emptied = {"to": "", "subject": "", "text": "", "trouble": "", "stop": ""}
+    session.execute(sa.update(Message).where(one).values(emptied))
+
+
+def mentions(*words: str) -> list[sa.ColumnElement[bool]]:
+    """For `forget_all`: the mails in which one of these words stands."""
+    return [
+        column.contains(word, autoescape=True) for word in words if word for column in (Message.subject, Message.text)
+    ]
+
+
 def forgotten(names: Collection[str]) -> set[str]:
     """Which of these messages, by public id, were emptied."""
     query = sa.select(Message.public_id).where(Message.public_id.in_(names), Message.to == "")

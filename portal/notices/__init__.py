@@ -16,7 +16,7 @@ from portal.accounts.roles import Role
 from portal.accounts.users import User
 from portal.core import language, text
 from portal.delivery import outbox
-from portal.notices.writing import Office, amount_for, tell, tell_all, wanted, written
+from portal.notices.writing import Invited, Office, amount_for, tell, tell_address, tell_all, wanted, written
 from portal.payouts import methods
 from portal.payouts.methods import Method
 from portal.payouts.payouts import Payout
@@ -49,6 +49,23 @@ def reset_password(user: User, secret: str, *, at: datetime) -> None:
 def password_changed(user: User, *, at: datetime) -> None:
     """A warning to the owner of the account."""
     tell("password_changed", user, "user", f"{user.public_id} {at.isoformat()}", at=at)
+
+
+def confirm_new_address(addressee: Invited, secret: str, *, at: datetime) -> None:
+    """The link by which an account has this address."""
+    facts = {"link": f"{Office.base_url}/address/{quote(secret)}"}
+    tell_address("address_confirm", addressee, "key", text.token_hash(secret), facts, at=at)
+
+
+def address_changed(addressee: Invited, secret: str, *, at: datetime) -> None:
+    """A warning to the address of before, with the way back."""
+    facts = {"link": f"{Office.base_url}/address-back/{quote(secret)}"}
+    tell_address("address_changed", addressee, "key", text.token_hash(secret), facts, at=at)
+
+
+def account_changed(user: User, what: str, *, at: datetime) -> None:
+    """A warning to the owner of the account: `what` happened to how one signs in."""
+    tell("account_changed", user, "user", f"{user.public_id} {what} {at.timestamp():.6f}", at=at, what=what)
 
 
 def colleague_invited(user: User, inviter: User, role: Role, secret: str, *, at: datetime) -> None:

@@ -102,6 +102,13 @@ def tell_all(
     outbox.put_all(kind, about_kind, written(kind, wanted(kind, list(letters))), secret=secret, at=at)
 
 
+def tell_address(
+    kind: str, addressee: Invited, about_kind: str, about_id: str, facts: dict[str, Any], *, at: datetime
+) -> None:
+    """A mail with a secret to an address that is no account's own (any more, or not yet)."""
+    outbox.put_all(kind, about_kind, written(kind, [(addressee, about_id, facts, "")]), secret=True, at=at)
+
+
 def wanted(kind: str, letters: list[tuple[User, str, dict[str, Any]]]) -> list[tuple[User, str, dict[str, Any], str]]:
     """The letters of those who want them, each with the token by which it can be the last."""
     topic = TOPICS.get(kind)

@@ -730,3 +730,9 @@ def _note(batch: Batch, verb: str, *, by: int | None, at: datetime) -> None:
     session.flush()
     audit.write(verb, "batch", batch.public_id, by=by, at=at, reference=batch.reference,
                 amount_minor=total(batch), currency=batch.currency)  # fmt: skip
+
+
+def on_their_way(user_id: int) -> bool:
+    """Whether somebody has a payout that is out and has not arrived yet."""
+    query = sa.select(Payout.id).where(Payout.user_id == user_id, Payout.state == State.SENT)
+    return session.scalar(query.limit(1)) is not None

@@ -90,11 +90,26 @@ from portal.program.paying import (
     reminded,
     take_results,
 )
+from portal.program.accounts import (
+    AddressRefused,
+    add_passkey,
+    address_of,
+    ask_to_move,
+    change_password,
+    move,
+    move_back,
+    remove_passkey,
+    renew_recovery_codes,
+    turn_two_step_off,
+    turn_two_step_on,
+)
+from portal.program.erasure import ErasureRefused, GivenUp, erase, given_up
 from portal.program.people import (
     PersonRefused,
     RoleRefused,
     choose_code,
     choose_language,
+    choose_zone,
     grant_role,
     invite_colleague,
     join,

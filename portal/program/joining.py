@@ -10,6 +10,7 @@ from portal.accounts.one_time import Purpose
 from portal.accounts.users import Surroundings, User
 from portal.core.database import session
 from portal.core.text import marked
+from portal.notices import writing
 from portal.payouts import methods
 from portal.program.orders import apply, apply_waiting, convert
 from portal.program.sharing import foresee
@@ -61,6 +62,7 @@ def sign_up(
         notices.confirm_address(user, secret, at=at)
         return
     user.accepted_terms_version = terms.version
+    _note_return(user)
     links.make(user.id, at=at)
     if outcome is not None:
         refer(user, outcome, terms, at=at)
@@ -68,8 +70,18 @@ def sign_up(
     notices.confirm_address(user, secret, at=at)
 
 
+def _note_return(user: User) -> None:
+    """Notes that somebody had an account before, which was deleted: nobody is brought twice."""
+    before = writing.hashed(user.email)
+    if users.was_here(before):
+        user.former_hash = before
+        session.flush()
+
+
 def refer(referee: User, outcome: Attribution, terms: Terms, *, at: datetime) -> Referral | None:
-    """Makes the referral and has the signals look at it."""
+    """Makes the referral and has the signals look at it; None for who cannot be brought, or not again."""
+    if referee.former_hash is not None:
+        return None
     users.lock(outcome.referrer_id, referee.id)
     referral = referrals.make(referee, outcome, terms=terms, at=at)
     if referral is not None:
@@ -199,7 +211,7 @@ def report_customer(
         if by_email.external_id is not None:
             raise ReportRefused("external_id", marked("This address is another customer's already."))
         by_email.external_id = customer.external_id
-        audit.write("number_given", "user", by_email.public_id, by=None, at=at, shown=external_id)
+        audit.write("number_given", "user", by_email.public_id, by=None, at=at)
         if signed_up_at is not None:
             by_email.signed_up_at = min(by_email.signed_up_at, signed_up_at)
         apply_waiting(customer, by_email, at=at)
@@ -207,6 +219,7 @@ def report_customer(
     user = users.add(email=email, name=name, external_id=customer.external_id, signed_up_at=signed_up_at or at, at=at)
     if user is None:
         raise ReportRefused("email", marked("This customer was told by somebody else just now. Send it again."))
+    _note_return(user)
     links.make(user.id, at=at)
     terms = terms_.in_force()
     brought = candidates.by_code(code, at=user.signed_up_at) if code and terms.open_to_new else None

@@ -48,6 +48,8 @@ def convert(report: OrderReport, *, at: datetime) -> Reported:
     conversions.lock_order(report.source, report.external_id)
     conversions.lock_customer(report.customer)
     customer = _customer(report.customer)
+    if customer is not None and customer.erased_at is not None:
+        report = replace(report, customer=replace(report.customer, email=None))
     made = conversions.record(report, at=at)
     if made is None:
         known = conversions.find(report.source, report.external_id)

@@ -10,6 +10,7 @@ from portal.accounts.users import User
 from portal.core.text import Refusal, marked, one_line
 from portal.payouts import payouts
 from portal.program.joining import owns_the_address
+from portal.program.sharing import retired_name
 from portal.rewards import conversions
 from portal.rewards.conversions import Customer
 from portal.sharing import links
@@ -38,12 +39,17 @@ def choose_language(user: User, language: str) -> None:
     user.language = language
 
 
+def choose_zone(user: User, time_zone: str) -> None:
+    """By whose clocks somebody's pages tell the time; empty: the program's."""
+    user.time_zone = time_zone
+
+
 def choose_code(user: User, link: Link, wanted: str, *, at: datetime) -> None:
     """Gives one of somebody's links a code of their own choice. Raises CodeRefused."""
     if user.confirmed_at is None:
         raise links.CodeRefused(marked("Confirm your e-mail address first."))
     users.lock(user.id)
-    links.take_code(link, wanted, at=at)
+    links.take_code(link, wanted, retired_name=retired_name, at=at)
     audit.write("code_chosen", "link", link.public_id, by=user.id, at=at)
 
 
@@ -79,7 +85,7 @@ def shut_out(user: User, *, by: int, note: str, at: datetime) -> None:
         return
     if user.id == by:
         raise PersonRefused(marked("This is you. A colleague can shut you out."))
-    if _owners() == [user.id]:
+    if owners() == [user.id]:
         raise PersonRefused(marked("This is the last owner. Make somebody else one first."))
     user.shut_out_at = at
     sign_ins.end_all(user.id, at=at)
@@ -101,8 +107,8 @@ def _why(verb: str, user: User, note: str, *, by: int, at: datetime) -> None:
     audit.write(verb, "user", user.public_id, by=by, at=at, note_id=audit.note(note, by=by, about=user.id, at=at))
 
 
-def _owners() -> list[int]:
-    """The owners who can sign in."""
+def owners() -> list[int]:
+    """The owners who can sign in, by row number."""
     return [number for number in roles.holders("own") if User.by_id(number).active]
 
 
@@ -120,7 +126,7 @@ def grant_role(user: User, role: Role, *, by: int, at: datetime) -> None:
 def withdraw_role(user: User, role: Role, *, by: int, at: datetime) -> None:
     """Takes a role away, from the next request on; the last owner stays one."""
     users.lock(*roles.holders("own"))
-    if role == Role.OWNER and _owners() == [user.id]:
+    if role == Role.OWNER and owners() == [user.id]:
         raise RoleRefused(marked("This is the last owner. Make somebody else one first."))
     roles.withdraw(user.id, role)
     audit.write("role_withdrawn", "user", user.public_id, by=by, at=at, role=role)

@@ -9,8 +9,9 @@ from portal import terms as terms_
 from portal.accounts import audit, users
 from portal.accounts.users import Surroundings, User
 from portal.core.database import Quick, Unavailable, session
-from portal.core.text import marked
+from portal.core.text import keyed_hash, marked
 from portal.notices import invitations, writing
+from portal.notices.writing import Office
 from portal.referrals import attribution, candidates
 from portal.referrals.attribution import Attribution
 from portal.sharing import clicks, invites, links
@@ -128,7 +129,7 @@ def make_link(user: User, *, label: str, destination: str | None, wanted: str, o
         at=at,
     )
     if wanted:
-        links.take_code(link, wanted, at=at)
+        links.take_code(link, wanted, retired_name=retired_name, at=at)
     audit.write("link_made", "link", link.public_id, by=user.id, at=at)
     return link
 
@@ -137,6 +138,11 @@ def destinations(own_host: str) -> frozenset[str]:
     """The hosts to which links may lead: the portal's own, the shop's, and those that the terms allow."""
     terms = terms_.in_force()
     return frozenset(host for host in (own_host, urlsplit(terms.shop_url).netloc, *terms.allowed_hosts) if host)
+
+
+def retired_name(code: str) -> str:
+    """The name under which a code of somebody's own choice stays taken once its owner is erased."""
+    return f"x{keyed_hash(Office.hash_key, f'code {code}')[: links.LONGEST_CODE - 1]}"
 
 
 def change_link(user: User, link: Link, *, label: str, archived: bool, at: datetime) -> None:

@@ -58,7 +58,7 @@ def may_claim(user: User, terms: Terms, *, at: datetime) -> bool:
     """Whether somebody may still name who invited them: new, without a referrer, and not asked too often."""
     if not (terms.open_to_new and terms.claim_days and at <= ends_at(user, terms)):
         return False
-    if user.signed_up_at < user.created_at or not user.in_good_standing:
+    if user.signed_up_at < user.created_at or user.former_hash is not None or not user.in_good_standing:
         return False  # a customer from before is nobody's friend
     return referrals.of_referee(user.id) is None and len(of_referee(user.id)) < MOST and open_of(user.id) is None
 
@@ -108,3 +108,17 @@ def asked_of(user_id: int) -> list[Claim]:
 def waiting() -> list[Claim]:
     """Every claim without an answer, the oldest first."""
     return list(session.scalars(sa.select(Claim).where(Claim.answered_at.is_(None)).order_by(Claim.id).limit(100)))
+
+
+def forget(user_id: int, *, at: datetime) -> None:
+    """Ends what somebody asked or was asked, and empties what was typed."""
+    theirs = sa.or_(Claim.referee_id == user_id, Claim.referrer_id == user_id)
+    open_ = sa.and_(theirs, Claim.answered_at.is_(None))
+    session.execute(sa.update(Claim).where(open_).values(answered_at=at, granted=False))
+    session.execute(sa.update(Claim).where(theirs).values(named=""))
+
+
+def names_of(user_id: int) -> list[str]:
+    """The public ids of the claims that somebody made or was asked about."""
+    theirs = sa.or_(Claim.referee_id == user_id, Claim.referrer_id == user_id)
+    return list(session.scalars(sa.select(Claim.public_id).where(theirs)))

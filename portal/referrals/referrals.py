@@ -133,3 +133,15 @@ def expire_due(*, at: datetime) -> int:
     for name in done:
         audit.write("referral_expired", "referral", name, by=None, at=at)
     return len(done)
+
+
+def of_person(user_id: int) -> list[Referral]:
+    """Everything in which somebody is one of the two."""
+    query = sa.select(Referral).where(sa.or_(Referral.referrer_id == user_id, Referral.referee_id == user_id))
+    return list(session.scalars(query.order_by(Referral.id)))
+
+
+def rename_codes(changed: dict[str, str]) -> None:
+    """Has referrals say the codes by which they came as they are called now: was -> is."""
+    for was, now in changed.items():
+        session.execute(sa.update(Referral).where(Referral.code == was).values(code=now))

@@ -31,6 +31,10 @@ class ReportRefused(Refusal):
         self.field = field
 
 
+FORGOTTEN = ""
+"""In the place of a customer's address, or of an outside id that is one, once they are erased."""
+
+
 @dataclass(frozen=True)
 class Customer:
     """How a shop names its customer: by its own id, by address, or both."""
@@ -221,6 +225,8 @@ def agrees(known: Conversion, report: OrderReport, *, customer_id: int | None) -
         return False
     if customer_id is not None and known.customer_id is not None:
         return customer_id == known.customer_id
+    if FORGOTTEN in (known.customer_email, known.customer_external_id):
+        return True
     email = report.customer.email.lower() if report.customer.email else None
     return (report.customer.external_id, email) == (known.customer_external_id, known.customer_email)
 
@@ -337,3 +343,20 @@ def counted_before(referral: Referral, goal: str) -> bool:
         Conversion.referral_id == referral.id, Conversion.goal == goal, Conversion.counted
     )
     return session.scalar(query.limit(1)) is not None
+
+
+def forget_customer(customer_id: int, email: str, external_id: str | None) -> None:
+    """Takes a customer's address out of what was reported of them; `external_id` only if it has to go as well."""
+    theirs = sa.or_(Conversion.customer_id == customer_id, Conversion.customer_email == email.lower())
+    blank = sa.case((Conversion.customer_email.is_not(None), FORGOTTEN))
+    session.execute(sa.update(Conversion).where(theirs).values(customer_email=blank))
+    words = [email.lower()]
+    if external_id is not None:
+        named = Conversion.customer_external_id == external_id
+        session.execute(sa.update(Conversion).where(named).values(customer_external_id=FORGOTTEN))
+        words.append(external_id)
+    told = sa.select(Disagreement).join(Conversion, Conversion.id == Disagreement.conversion_id)
+    for one in session.scalars(told.where(Conversion.customer_id == customer_id)):
+        if str(one.told.get("customer") or "").lower() in words:
+            session.delete(one)
+    session.flush()

@@ -1,7 +1,8 @@
 """Corrections: an admin's plus or minus on somebody's balance, with a reason that its person reads.
 
 Invariants: one form sent makes one correction, however often it is sent; a row is never changed: what was wrong is
-put right by another one; nobody corrects their own balance.
+put right by another one; nobody corrects their own balance. What somebody gives up with their account is one too, by
+nobody.
 """
 
 from datetime import datetime
@@ -14,7 +15,7 @@ from portal.accounts.audit import Note
 from portal.accounts.users import User
 from portal.core import database, money
 from portal.core.database import Model, session
-from portal.core.text import Refusal, marked, public_id
+from portal.core.text import Refusal, marked, public_id, token
 from portal.rewards import ledger
 from portal.rewards.ledger import Bucket, Cause
 
@@ -43,7 +44,8 @@ class Correction(Model):
     amount_minor: Mapped[int]
     currency: Mapped[str] = mapped_column(sa.String(3))
     note_id: Mapped[int] = database.refers_to("notes.id", index=False)
-    by_id: Mapped[int] = database.refers_to("users.id", index=False)
+    by_id: Mapped[int | None] = database.refers_to("users.id", index=False)
+    """Empty where its person gave it up with the account."""
     at: Mapped[datetime]
 
     person: Mapped[User] = relationship(User, foreign_keys=person_id)
@@ -84,14 +86,28 @@ def make(
     )  # fmt: skip
     if made is None:  # sent at the same moment, for somebody else
         raise CorrectionRefused(marked("This form has made a correction already. Open the page again for another."))
-    left, entered = (Bucket.PROGRAM, Bucket.PAYABLE) if amount_minor > 0 else (Bucket.PAYABLE, Bucket.PROGRAM)
-    ledger.move(
-        person.id, abs(amount_minor), currency, left, entered,
-        cause=Cause.CORRECTION, cause_id=made.id, reward_id=None, at=at,
-    )  # fmt: skip
+    _book(made, at=at)
     audit.write("balance_corrected", "user", person.public_id, by=by, at=at, note_id=note_id,
                 amount_minor=amount_minor, currency=currency, correction=made.public_id)  # fmt: skip
     return made
+
+
+def give_up(person: User, amount_minor: int, currency: str, *, note_id: int, at: datetime) -> None:
+    """What was ready to pay goes back to the program with the account. The caller holds the person's lock."""
+    made = Correction(
+        form_key=token(), person_id=person.id, amount_minor=-amount_minor, currency=currency, note_id=note_id, at=at
+    )
+    session.add(made)
+    session.flush()
+    _book(made, at=at)
+
+
+def _book(made: Correction, *, at: datetime) -> None:
+    left, entered = (Bucket.PROGRAM, Bucket.PAYABLE) if made.amount_minor > 0 else (Bucket.PAYABLE, Bucket.PROGRAM)
+    ledger.move(
+        made.person_id, abs(made.amount_minor), made.currency, left, entered,
+        cause=Cause.CORRECTION, cause_id=made.id, reward_id=None, at=at,
+    )  # fmt: skip
 
 
 def of_person(person_id: int, *, most: int = 50) -> list[Correction]:

@@ -223,13 +223,13 @@ def _approvable(by: int | None) -> tuple[sa.ColumnElement[bool], ...]:
     return (*passes, *(column != by for column in theirs))
 
 
-def check_rejection(reward: Reward, by: int) -> None:
+def check_rejection(reward: Reward, by: int | None) -> None:
     """Raises DecisionRefused if this reward cannot be rejected, or not by this person."""
     _must_be_pending(reward)
     _must_be_somebody_elses(reward, by)
 
 
-def check_undo(reward: Reward, by: int) -> None:
+def check_undo(reward: Reward, by: int | None) -> None:
     """Raises DecisionRefused if there is no decision to take back, or not for this person."""
     _must_be_somebody_elses(reward, by)
     if reward.state not in (State.APPROVED, State.REJECTED):
@@ -303,7 +303,7 @@ def approve(reward_ids: Collection[int], *, by: int | None, at: datetime) -> lis
     return passing
 
 
-def reject(chosen: Sequence[Reward], *, by: int, reason: Reason, told: str, note: str, at: datetime) -> None:
+def reject(chosen: Sequence[Reward], *, by: int | None, reason: Reason, told: str, note: str, at: datetime) -> None:
     """Rejects pending rewards for a reason; `told` is what their people read. Raises DecisionRefused if there is
     nothing to read or one of them may not be rejected."""
     for reward in chosen:
@@ -317,7 +317,7 @@ def reject(chosen: Sequence[Reward], *, by: int, reason: Reason, told: str, note
     _set(numbers, state=State.REJECTED)
 
 
-def undo(chosen: Sequence[Reward], *, by: int, note: str, at: datetime) -> None:
+def undo(chosen: Sequence[Reward], *, by: int | None, note: str, at: datetime) -> None:
     """Takes the last decision about each back: the reward is pending again. Its line must have left any payout.
 
     Raises DecisionRefused without a reason, or if one of them is not decided or not this person's to take back.
@@ -427,7 +427,7 @@ def _set(reward_ids: Collection[int], **values: Any) -> None:
                 set_committed_value(held, name, value)
 
 
-def _noted(text: str, chosen: Sequence[Reward], *, by: int, at: datetime) -> dict[int, int]:
+def _noted(text: str, chosen: Sequence[Reward], *, by: int | None, at: datetime) -> dict[int, int]:
     """Keeps a text, once for each person, so that it can go with them: reward -> its note; none for an empty text."""
     notes = audit.note_about({reward.person_id for reward in chosen}, text, by=by, at=at)
     return {reward.id: notes[reward.person_id] for reward in chosen} if notes else {}

@@ -114,6 +114,12 @@ def balances(user_id: int, currency: str) -> Balances:
     return _sums(Transfer.user_id == user_id, Transfer.currency == currency)
 
 
+def currencies(user_id: int) -> list[str]:
+    """The currencies in which a user's money ever moved."""
+    query = sa.select(Transfer.currency).where(Transfer.user_id == user_id).distinct()
+    return list(session.scalars(query.order_by(Transfer.currency)))
+
+
 def totals(currency: str) -> Balances:
     """The sums of everybody's buckets in one currency."""
     return _sums(Transfer.currency == currency)

@@ -247,6 +247,12 @@ def of_referral(referral_id: int) -> list[Reward]:
     return list(session.scalars(sa.select(Reward).where(Reward.referral_id == referral_id).order_by(Reward.id)))
 
 
+def waiting_of(person_id: int) -> list[int]:
+    """Row numbers of somebody's rewards that are in review or on hold."""
+    waits = sa.or_(Reward.state == State.PENDING, sa.and_(Reward.state == State.APPROVED, Reward.released_at.is_(None)))
+    return list(session.scalars(sa.select(Reward.id).where(Reward.person_id == person_id, waits).order_by(Reward.id)))
+
+
 def taken_back(reward_id: int) -> int:
     """What refunds have taken of a reward, in minor units."""
     query = sa.select(sa.func.coalesce(sa.func.sum(Clawback.amount_minor), 0))
@@ -289,9 +295,10 @@ def take_back(reward: Reward, refund: Refund, part: int, whole: int, *, at: date
     """Takes back what `part` of an order of `whole` asks for in all, less what was taken; None if that is nothing.
 
     A milestone counts friends, not money: it goes only with the whole of the order that reached it. A rejected or
-    reversed reward has nothing to take.
+    reversed reward has nothing to take, nor has one that was given up with its person's account.
     """
-    if reward.state in (State.REJECTED, State.REVERSED):
+    given_up = reward.state != State.PAID and reward.person.erased_at is not None
+    if reward.state in (State.REJECTED, State.REVERSED) or given_up:
         return None
     if reward.threshold is not None and part < whole:
         return None
@@ -340,9 +347,10 @@ def due(at: datetime) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def of_who_takes_part(query: sa.Select[Any]) -> sa.Select[Any]:
-    """Those of these rewards whose two sides are in good standing."""
+    """Those of these rewards of whose two sides none is out. One who deleted the account holds up nobody else's."""
     sides = User.id.in_((Referral.referrer_id, Referral.referee_id))
-    away = sa.select(User.id).where(sides, ~users.in_good_standing(User)).exists()
+    out = sa.and_(~users.in_good_standing(User), User.erased_at.is_(None))
+    away = sa.select(User.id).where(sides, out).exists()
     return query.join(Referral, Referral.id == Reward.referral_id).where(~away)
 
 

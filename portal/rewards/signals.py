@@ -6,7 +6,7 @@ and then it weighs no more; what was never assessed is Check, not Clear. Which k
 raises them in `looks`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -193,3 +193,9 @@ def _weight(referral_id: InstrumentedAttribute[int]) -> sa.ScalarSelect[int]:
         Signal.referral_id == referral_id, Signal.dismissed_at.is_(None)
     )
     return query.correlate_except(Signal).scalar_subquery()
+
+
+def forget_values(referral_ids: Collection[int]) -> None:
+    """Empties what signals name of people: domains and networks; that they were raised stays."""
+    named = sa.or_(Signal.value.contains("."), Signal.value.contains("@"))
+    session.execute(sa.update(Signal).where(Signal.referral_id.in_(referral_ids), named).values(value=""))

@@ -4,7 +4,7 @@ Invariants: previews, scanners, crawlers, HEAD and prefetch never count; a click
 a visitor's touches are its click rows, each with the moment of its latest visit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapped, aliased, mapped_column
 from portal.accounts.users import Surroundings
 from portal.core import database
 from portal.core.database import Model, Quick, Statement, session
+from portal.core.text import random_code
 from portal.sharing import origins
 
 HOUR = timedelta(hours=1)
@@ -142,3 +143,10 @@ def forget(visitor: str | None, *, links: set[int] | None = None) -> None:
     if visitor:
         where = [Click.visitor == visitor] + ([Click.link_id.in_(links)] if links else [])
         session.execute(sa.update(Click).where(*where).values(visitor=sa.literal("-") + sa.cast(Click.id, sa.String)))
+
+
+def blank(visitors: Collection[str]) -> None:
+    """Takes out of the clicks of browsers what tells whose they were; they stay counted, each browser's as one's."""
+    for visitor in visitors:
+        mine = sa.update(Click).where(Click.visitor == visitor)
+        session.execute(mine.values(visitor=random_code(32), network=None, browser=None))

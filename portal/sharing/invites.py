@@ -243,3 +243,8 @@ def open_to(to_hash: str) -> list[Invite]:
         Invite.to_hash == to_hash, Invite.withdrawn_at.is_(None), Invite.declined_at.is_(None)
     )
     return list(session.scalars(query.order_by(Invite.made_at, Invite.id).limit(50)))
+
+
+def by_owner(owner_id: int) -> list[Invite]:
+    """Every invite that somebody made."""
+    return list(session.scalars(sa.select(Invite).where(Invite.owner_id == owner_id).order_by(Invite.id)))

@@ -6,6 +6,7 @@ ever); every user has a link from the start.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -204,8 +205,9 @@ def generated() -> str:
     return code
 
 
-def take_code(link: Link, wanted: str, *, at: datetime) -> None:
-    """Gives a link a code of its owner's own choice; the old one goes on working. Raises CodeRefused."""
+def take_code(link: Link, wanted: str, *, retired_name: Callable[[str], str], at: datetime) -> None:
+    """Gives a link a code of its owner's own choice; the old one goes on working. Raises CodeRefused, also for one that
+    an erased person had, which stands under its `retired_name`."""
     text = one_line(wanted, 64)
     code = folded(text)
     if code is None or len(code) < 3:
@@ -215,7 +217,11 @@ def take_code(link: Link, wanted: str, *, at: datetime) -> None:
     again = next_choice(link.id)
     if again is not None and at < again:
         raise CodeRefused(marked("A code can be chosen every 30 days. Come back after %(moment)s."), moment=again)
-    if by_code(code) is not None or not _take(link.id, text.strip("/"), at=at):
+    if (
+        by_code(code) is not None
+        or by_code(retired_name(code)) is not None
+        or not _take(link.id, text.strip("/"), at=at)
+    ):
         raise CodeRefused(marked("This code is taken. Choose another."))
 
 
@@ -254,3 +260,17 @@ def clean_destination(address: str, allowed: frozenset[str], *, own: str = "") -
     if here == own and parts.path.startswith("/r/"):
         raise DestinationRefused(marked("A link cannot lead to a link. Name the page itself."))
     return address
+
+
+def forget(owner_id: int, *, retired_name: Callable[[str], str], at: datetime) -> dict[str, str]:
+    """Takes out of a person's links what they chose themselves: labels, and codes of their own choice, which stay taken
+    under the name that `retired_name` gives them. Every link is archived. Gives the codes that changed: was -> is."""
+    changed = {}
+    for link in of_owner(owner_id):
+        link.label, link.archived_at = "", link.archived_at or at
+        _given, *chosen = session.scalars(sa.select(Code).where(Code.link_id == link.id).order_by(Code.id))
+        for code in chosen:
+            was, code.folded = code.text, retired_name(code.folded)
+            code.text = changed[was] = code.folded
+    session.flush()
+    return changed

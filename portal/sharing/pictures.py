@@ -18,6 +18,11 @@ def _code(address: str) -> Any:
 @lru_cache(maxsize=2048)
 def svg(address: str) -> bytes:
     """An SVG document, black on white with its quiet zone, so that it can be read in the dark theme too."""
+    return secret(address)
+
+
+def secret(address: str) -> bytes:
+    """The same of something that is not to be kept in memory."""
     from qrcode.image.svg import SvgPathImage
 
     picture = io.BytesIO()

@@ -19,12 +19,15 @@ from portal.web import (
     headers,
     joining,
     languages,
+    leaving,
     limits,
     mailbox,
     poster,
     public,
+    safety,
     sharing,
     shell,
+    signing_in,
     stopping,
     words,
 )
@@ -36,7 +39,8 @@ def create_web(app: Flask, settings: Settings, quick: Quick) -> None:
     languages.install(app)
     gate.install(app)
     protect = CSRFProtect(app)
-    for room in (public, account, dashboard, sharing, exports, poster, joining, stopping, admin, api, languages):
+    people = (public, signing_in, account, safety, leaving, joining, stopping, languages)
+    for room in (*people, dashboard, sharing, exports, poster, admin, api):
         app.register_blueprint(room.blueprint)
     if settings.demo:
         for room in (mailbox, components):

@@ -1,20 +1,21 @@
 """Access: who is asking, and whether they may. A sign-in counts only while its row lives."""
 
+import unicodedata
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from flask import Flask, Request, abort, current_app, g, redirect, request, session, url_for
+from flask import Flask, Request, abort, current_app, flash, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from flask_login import user_logged_in, user_logged_out
-from flask_security import Security, SQLAlchemyUserDatastore, current_user
+from flask_security import Security, SQLAlchemyUserDatastore, current_user, verify_password
 from flask_security.forms import LoginForm, VerifyForm
 from flask_security.utils import set_request_attr
 from wtforms import Field
 from wtforms.validators import ValidationError
 
-from portal.accounts import sign_ins, users
+from portal.accounts import passkeys, sign_ins, two_step, users
 from portal.accounts.roles import RoleGrant
 from portal.accounts.users import Surroundings, User
 from portal.config import Settings
@@ -37,10 +38,57 @@ class NoEndlessPassword:
             raise ValidationError(gettext("This password is not right."))
 
 
+HALF = "half"
+HALF_LASTS_SECONDS = 600
+"""How long the page of the second step waits after the password."""
+
+
 class SignInForm(NoEndlessPassword, LoginForm):
-    """Flask-Security's, without *remember me*: a sign-in lasts as long as its row."""
+    """Flask-Security's, without *remember me*: a sign-in lasts as long as its row. Who has a second step is led to it
+    before Flask-Security signs anybody in."""
 
     remember = None
+
+    def validate(self, **kwargs: Any) -> bool:
+        if not super().validate(**kwargs):
+            return False
+        user: User = self.user  # type: ignore[assignment] # ours
+        if two_step.is_on(user.id):
+            session[HALF] = {"user": user.public_id, "at": int(clock.now().timestamp())}
+            abort(redirect(url_for("signing_in.code")))
+        return True
+
+
+def half_signed_in() -> User | None:
+    """Who has given the right password in this browser a moment ago, and owes the second step."""
+    half = session.get(HALF)
+    if not isinstance(half, dict) or not 0 <= clock.now().timestamp() - int(half["at"]) <= HALF_LASTS_SECONDS:
+        return None
+    user = users.find_by_public_id(str(half["user"]))
+    return user if user is not None and user.active else None
+
+
+def is_password(user: User, typed: str) -> bool:
+    """Whether this is somebody's password. Slow on purpose: ask before a write begins."""
+    if user.password is None or len(typed) > inputs.LONGEST_PASSWORD:
+        return False
+    right: bool = verify_password(unicodedata.normalize(users.PASSWORD_FORM, typed), user.password)
+    return right
+
+
+SYSTEMS = (("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"),
+           ("CrOS", "ChromeOS"), ("Mac OS X", "macOS"), ("Linux", "Linux"))  # fmt: skip
+BROWSERS = (("Edg/", "Edge"), ("EdgA/", "Edge"), ("OPR/", "Opera"), ("SamsungBrowser", "Samsung Internet"),
+            ("Firefox/", "Firefox"), ("FxiOS", "Firefox"), ("CriOS", "Chrome"), ("Chrome/", "Chrome"),
+            ("Safari/", "Safari"))  # fmt: skip
+"""What stands in a browser's description of itself, and what people call it; the first that fits."""
+
+
+def device() -> str:
+    """What people know this browser by, such as `Firefox on Linux`; empty if it does not say."""
+    agent = request.headers.get("User-Agent", "")[:500]
+    names = [next((name for part, name in known if part in agent), "") for known in (BROWSERS, SYSTEMS)]
+    return " on ".join(name for name in names if name)
 
 
 class OnceMoreForm(NoEndlessPassword, VerifyForm):
@@ -142,6 +190,25 @@ def needs(permission: str) -> Callable[[Callable[..., ResponseReturnValue]], Cal
     return decorate
 
 
+def second_step(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
+    """For acts by which money leaves: who does them has a second step or a passkey, or is led to where one gets it."""
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
+        settings: Settings = current_app.extensions["settings"]
+        if settings.require_two_step and not (two_step.is_on(me().id) or passkeys.of_person(me().id)):
+            flash(
+                gettext(
+                    "Nothing was paid. Before money leaves, protect your sign-in: turn on two-step or add a passkey."
+                ),
+                "bad",
+            )
+            return redirect(url_for("safety.page"))
+        return view(*args, **kwargs)
+
+    return guarded
+
+
 def _to_sign_in() -> ResponseReturnValue:
     if request.method == "GET":
         session["wanted"] = request.full_path.rstrip("?")[:500]
@@ -191,7 +258,7 @@ def _signed_in(_app: Flask, user: User, **_: Any) -> None:
     session.permanent = True
     keep_visitor()
     with database.writing():
-        session[TOKEN] = sign_ins.start(number, surroundings=seen(), at=clock.now())
+        session[TOKEN] = sign_ins.start(number, surroundings=seen(), device=device(), at=clock.now())
 
 
 def _signed_out(_app: Flask, **_: Any) -> None:

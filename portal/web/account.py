@@ -1,11 +1,13 @@
-"""One's own account: name, language, own code, where one is signed in."""
+"""One's own account: name, language, time zone, mails, own code."""
 
-from flask import Blueprint, flash, make_response, redirect, render_template, session, url_for
+from typing import Any
+
+from flask import Blueprint, flash, make_response, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext, refresh
 
 from portal import program
-from portal.accounts import mail_choices, sign_ins
+from portal.accounts import mail_choices
 from portal.accounts.mail_choices import Topic
 from portal.core import clock, database
 from portal.core.text import Refusal
@@ -19,7 +21,7 @@ blueprint = Blueprint("account", __name__)
 @blueprint.get("/account")
 @access.signed_in
 def account() -> ResponseReturnValue:
-    return _page(inputs.Profile(obj=access.me()), inputs.OwnCode())
+    return _page()
 
 
 @blueprint.post("/account/name")
@@ -27,7 +29,7 @@ def account() -> ResponseReturnValue:
 def name() -> ResponseReturnValue:
     form = inputs.Profile()
     if not form.validate():
-        return _page(form, inputs.OwnCode()), 422
+        return _page(profile=form), 422
     return act(
         lambda: program.rename(access.me(), form.name.data or "", at=clock.now()),
         done=gettext("Saved."),
@@ -57,14 +59,14 @@ def code() -> ResponseReturnValue:
     """One's own code; the old one goes on working."""
     form = inputs.OwnCode()
     if not form.validate():
-        return _page(inputs.Profile(obj=access.me()), form), 422
+        return _page(own_code=form), 422
     try:
         with database.writing():
             me = access.me()
             program.choose_code(me, links.main_link(me.id), form.code.data, at=clock.now())
     except Refusal as refusal:
         form.code.errors = [words.say(refusal)]
-        return _page(inputs.Profile(obj=access.me()), form), 422
+        return _page(own_code=form), 422
     flash(gettext("Your code is changed. The old one goes on working."), "ok")
     return redirect(url_for(".account"))
 
@@ -82,14 +84,16 @@ def mails() -> ResponseReturnValue:
     )
 
 
-@blueprint.post("/account/sign-outs")
+@blueprint.post("/account/time-zone")
 @access.signed_in
-def sign_out_others() -> ResponseReturnValue:
-    """Signs this person out everywhere else."""
-    number, here = access.me().id, session[access.TOKEN]
+def time_zone() -> ResponseReturnValue:
+    """By whose clocks one's pages tell the time; empty: the program's."""
+    form = inputs.TimeZone()
+    if not form.validate():
+        return _page(zone=form), 422
     return act(
-        lambda: sign_ins.end_all(number, at=clock.now(), but=here),
-        done=gettext("Every other device is signed out."),
+        lambda: program.choose_zone(access.me(), form.time_zone.data or ""),
+        done=gettext("Saved."),
         back=url_for(".account"),
     )
 
@@ -99,17 +103,14 @@ def _topics() -> list[Topic]:
     return [topic for topic in Topic if topic != Topic.DIGEST or access.me().may("decide")]
 
 
-def _page(profile: inputs.Profile, own_code: inputs.OwnCode) -> str:
-    user, at = access.me(), clock.now()
+def _page(**wrong: Any) -> str:
+    """The page, with the forms that could not be taken as they were sent."""
+    user = access.me()
     link, unwanted = links.main_link(user.id), mail_choices.off(user.id)
-    return render_template(
-        "account/account.html",
-        profile=profile,
-        own_code=own_code,
-        language_form=inputs.Language(formdata=None, language=user.language),
-        mails=inputs.MailChoices(formdata=None, data={topic: topic not in unwanted for topic in Topic}),
-        topics=_topics(),
-        code=links.current_code(link.id),
-        live=sign_ins.live(user.id, at=at),
-        here=sign_ins.find(session[access.TOKEN], at=at),
-    )
+    given: dict[str, Any] = {
+        "profile": inputs.Profile(formdata=None, obj=user), "own_code": inputs.OwnCode(formdata=None),
+        "language_form": inputs.Language(formdata=None, language=user.language),
+        "zone": inputs.TimeZone(formdata=None, time_zone=user.time_zone),
+        "mails": inputs.MailChoices(formdata=None, data={topic: topic not in unwanted for topic in Topic}),
+    }  # fmt: skip
+    return render_template("account/account.html", **given | wrong, topics=_topics(), code=links.current_code(link.id))

@@ -587,6 +587,61 @@ class Language(Form):
     language = SelectField(_l("Language"), choices=_of({"": _l("What my browser asks for"), **NAMES}))
 
 
+class TimeZone(Form):
+    time_zone = StringField(_l("Time zone"), validators=[Optional(), Length(max=64), a_time_zone])
+
+
+class OnceMore(Form):
+    """A form of one's own account that asks for the password once more."""
+
+    current = PasswordField(
+        _l("Your password"), validators=[InputRequired(_l("Enter your password.")), Length(max=LONGEST_PASSWORD)]
+    )
+
+
+class Address(OnceMore):
+    email = EmailField(
+        _l("New e-mail"),
+        validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), Length(max=254), an_address],
+    )
+
+
+class ChangePassword(OnceMore):
+    password = _password(_l("New password"))
+
+
+class NewPasskey(OnceMore):
+    """Before the browser is asked: what to call the key."""
+
+    name = StringField(_l("What to call it"), validators=[Optional(), Length(max=60), without_nul])
+
+
+class Passkey(Form):
+    """What the browser says for a passkey, in JSON, and how a new one is called."""
+
+    answer = HiddenField(validators=[InputRequired(), Length(max=20_000), without_nul])
+    name = HiddenField(validators=[Length(max=60), without_nul])
+
+
+class SecondStep(Form):
+    code = StringField(_l("Code"), validators=[InputRequired(_l("Enter the code.")), Length(max=40), without_nul])
+
+
+class Deletion(OnceMore):
+    """`gives_up`: the sum in minor units that the page told; `sure`: the box beside it."""
+
+    gives_up = HiddenField(validators=[InputRequired(), Length(max=18)])
+    sure = BooleanField(
+        _l("Delete my account for good"), validators=[DataRequired(_l("Tick the box if you want this."))]
+    )
+
+
+class Erasure(OnceMore):
+    """An owner deletes somebody's account, by their own password."""
+
+    sure = BooleanField(_l("Delete this account for good"), validators=[DataRequired()])
+
+
 class OwnCode(Form):
     code = StringField(
         _l("Your own code"), validators=[InputRequired(_l("Write a code.")), Length(max=100), without_nul]

@@ -6,7 +6,7 @@ another out.
 
 from typing import Any
 
-from flask import Flask, request
+from flask import Flask, request, session
 from flask_limiter import Limiter, RequestLimit
 from flask_limiter.util import get_remote_address
 from flask_security import current_user
@@ -60,6 +60,20 @@ guesses = limiter.shared_limit(
 )
 own_forms = limiter.shared_limit("60 per minute", scope="own-forms", key_func=whoever, methods=["POST"])
 """What signed-in people send about themselves; one of them locks nobody else out."""
+own_password = limiter.shared_limit(
+    "10 per 5 minutes", scope="own-password", key_func=whoever, methods=["POST"],
+    deduct_when=lambda response: response.status_code == 422,
+)  # fmt: skip
+"""Wrong passwords on pages of one's own account: a browser left open is no place to guess."""
+
+
+def half() -> str:
+    """Who owes the second step, from this network."""
+    known = session.get("half")
+    return f"{network()} {known['user']}" if isinstance(known, dict) else whoever()
+
+
+codes = limiter.shared_limit("10 per 5 minutes", scope="codes", key_func=half, methods=["POST"])
 api = limiter.shared_limit(
     "60 per minute", scope="api-key", key_func=network, deduct_when=lambda r: r.status_code == 401
 )

@@ -19,6 +19,7 @@ from flask import Flask
 
 from portal import sweeps
 from portal.config import Settings
+from portal.core import database
 from portal.delivery import mail, worker
 from portal.delivery.worker import Job
 
@@ -32,6 +33,7 @@ def jobs(app: Flask, settings: Settings) -> list[Job]:
         Job("send mail", 1, _in(app, send)),
         Job("write mails", 60, _in(app, sweeps.write_mails)),
         Job("forget files", 60, _in(app, functools.partial(sweeps.forget_files, mail.Files(settings.mail_dir)))),
+        Job("empty log", 60, _in(app, database.empty_log)),
         Job("approve and release", 20, _in(app, sweeps.approve_and_release)),
         Job("expire", 60, _in(app, sweeps.expire)),
         Job("seal", 5, _in(app, sweeps.seal)),

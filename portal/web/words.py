@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from flask import Flask, g
 from flask_babel import format_timedelta, get_locale, gettext
+from flask_security import current_user
 from markupsafe import Markup
 
 from portal import program, terms
@@ -115,9 +116,15 @@ def untyped(text: str) -> str:
     return text if "." in text else text.replace(point, ".", 1)
 
 
+def own_zone() -> str:
+    """By whose clocks the reader wants moments told: their own, else the program's."""
+    chosen: str = getattr(current_user, "time_zone", "") if current_user else ""
+    return chosen or zone()
+
+
 def exact(at: datetime) -> str:
-    """A moment in full, in the program's time zone."""
-    return language.moment(clock.in_zone(at, zone()), spoken())
+    """A moment in full, by the reader's clocks. Days go by the program's: they are the days of its rules."""
+    return language.moment(clock.in_zone(at, own_zone()), spoken())
 
 
 def day(at: datetime | date) -> str:

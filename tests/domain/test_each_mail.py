@@ -5,13 +5,15 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
+from passlib.totp import TOTP
 
 from portal import program, sweeps
-from portal.accounts import one_time, users
+from portal.accounts import one_time, two_step, users
 from portal.accounts.one_time import Purpose
 from portal.accounts.roles import Role
 from portal.accounts.users import User
 from portal.core.database import session
+from portal.core.sealed import Box
 from portal.delivery import outbox
 from portal.delivery.outbox import Message
 from portal.notices import examples
@@ -64,6 +66,31 @@ def _changes_the_password(scene: Scene) -> User:
     alice = scene.alice
     secret = scene.do(lambda: one_time.make(Purpose.RESET, alice.id, at=scene.at))
     assert scene.do(lambda: program.set_password(secret, PASSWORD, at=scene.at))
+    return alice
+
+
+@event("address_confirm")
+def _wants_another_address(scene: Scene) -> str:
+    alice = scene.alice
+    scene.do(lambda: program.ask_to_move(alice, "alice.new@example.com", at=scene.at))
+    return "alice.new@example.com"
+
+
+@event("address_changed")
+def _has_another_address(scene: Scene) -> str:
+    alice = scene.alice
+    carried = {"to": "alice.new@example.com"}
+    secret = scene.do(lambda: one_time.make(Purpose.MOVE, alice.id, carried=carried, at=scene.at))
+    assert scene.do(lambda: program.move(secret, at=scene.at))
+    return "alice@example.com"
+
+
+@event("account_changed")
+def _turns_two_step_on(scene: Scene) -> User:
+    alice, box = scene.alice, Box("a key", "two-step")
+    offered = scene.do(lambda: two_step.begin(alice.id, called="Alice", issuer="Friends", keep=box, at=scene.at))
+    code = TOTP(key=offered.secret.replace(" ", "")).generate(scene.at).token
+    scene.do(lambda: program.turn_two_step_on(alice, code, keep=box, at=scene.at))
     return alice
 
 

@@ -12,14 +12,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Flask
+from passlib.totp import TOTP
 from werkzeug.routing import Rule as Route
 
 from portal import program, terms
-from portal.accounts import api_keys, one_time, sign_ins, users
+from portal.accounts import api_keys, one_time, sign_ins, two_step, users
 from portal.accounts.one_time import Purpose
+from portal.accounts.passkeys import Passkey
 from portal.accounts.roles import Role
 from portal.accounts.users import NOWHERE, User
 from portal.core import database
+from portal.core.database import session
+from portal.core.sealed import Box
 from portal.delivery import outbox, stops
 from portal.notices.writing import Office
 from portal.reports import queue
@@ -57,6 +61,15 @@ READ: dict[str, tuple[str, str]] = {
     "security.login": ("anyone", "/login"),
     "security.verify": ("self", "/verify"),
     "account.account": ("self", "/account"),
+    "safety.page": ("self", "/account/security"),
+    "safety.two_step_page": ("self", "/account/two-step"),
+    "safety.two_step_picture": ("self", "/account/two-step/qr.svg"),
+    "safety.moving": ("anyone", "/address/{move}"),
+    "safety.moving_back": ("anyone", "/address-back/{move_back}"),
+    "signing_in.code": ("anyone", "/login/code"),
+    "leaving.page": ("self", "/account/data"),
+    "leaving.download": ("self", "/account/data.json"),
+    "admin.own_data": ("own", "/admin/people/{alice}/data.json"),
     "dashboard.home": ("self", "/dashboard"),
     "dashboard.welcome": ("self", "/welcome"),
     "dashboard.friends": ("self", "/friends"),
@@ -114,6 +127,7 @@ READ: dict[str, tuple[str, str]] = {
 }
 """Endpoint -> who may read it, and where."""
 
+ONCE_MORE = {"current": PASSWORD}
 NOTE = {"note": "For a good reason."}
 
 ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -160,7 +174,25 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "account.name": ("self", "/account/name", {"name": "Somebody Else"}),
     "account.language": ("self", "/account/language", {"language": "de"}),
     "account.code": ("self", "/account/code", {"code": "a-code-of-my-own"}),
-    "account.sign_out_others": ("self", "/account/sign-outs", {}),
+    "account.time_zone": ("self", "/account/time-zone", {"time_zone": "Asia/Tokyo"}),
+    "safety.address": ("self", "/account/address", {"address-email": "another@example.com", "address-current": PASSWORD}),
+    "safety.moved": ("anyone", "/address/{move}", {}),
+    "safety.moved_back": ("anyone", "/address-back/{move_back}", {}),
+    "safety.password": ("self", "/account/password", {"password-password": "quite another password", "password-current": PASSWORD}),
+    "safety.two_step_begun": ("self", "/account/two-step", {"two-step-current": PASSWORD}),
+    "safety.two_step_on": ("self", "/account/two-step/code", {"code": "{first_code}"}),
+    "safety.new_codes": ("self", "/account/two-step/codes", {"codes-current": PASSWORD}),
+    "safety.two_step_off": ("self", "/account/two-step/end", {"off-current": PASSWORD}),
+    "safety.passkey_question": ("self", "/account/passkeys/question", {"passkey-name": "My phone", "passkey-current": PASSWORD}),
+    "safety.passkey": ("self", "/account/passkeys", {"passkey-answer": "{{}}"}),
+    "safety.passkey_removed": ("alice", "/account/passkeys/{passkey}/removal", {}),
+    "safety.sign_out_others": ("self", "/account/sign-outs", {}),
+    "safety.sign_out_one": ("alice", "/account/sign-outs/{sign_in}", {}),
+    "signing_in.code_given": ("anyone", "/login/code", {"code": "123456"}),
+    "signing_in.passkey_question": ("anyone", "/passkey/question", {}),
+    "signing_in.passkey": ("anyone", "/passkey", {"answer": "{{}}"}),
+    "leaving.deletion": ("self", "/account/deletion", {"gives_up": "0", "sure": "y"} | ONCE_MORE),
+    "admin.erasure": ("own", "/admin/people/{bob}/erasure", {"sure": "y"} | ONCE_MORE),
     "dashboard.method": ("self", "/payouts/method", {"kind": "credit"}),
     "admin.approval": ("decide", "/admin/rewards/{pending}/approval", {}),
     "admin.rejection": (
@@ -250,8 +282,17 @@ WITHOUT_EFFECT = {
     "languages.choose",
     "security.verify",
     "admin.check_import",
+    "safety.passkey_question",
+    "safety.passkey",
+    "signing_in.code_given",
+    "signing_in.passkey_question",
+    "signing_in.passkey",
 }
 """Actions that leave nothing in the database: a cookie, a fresher session."""
+
+
+ACTORS = {"safety.new_codes": "two-step", "safety.two_step_off": "two-step", "leaving.deletion": "two-step"}
+"""Who does what of one's own is for somebody else than Alice to do."""
 
 
 def of_map(app: Flask, method: str) -> dict[str, Route]:
@@ -286,7 +327,7 @@ class Things:
         """A text of the table with the words in braces filled in."""
         if isinstance(text, dict):
             return {name: self.fill(value) for name, value in text.items()}
-        return re.sub(r"\{(\w+)\}", lambda found: self.words[found[1]], text)
+        return re.sub(r"\{(\w+)\}", lambda found: self.words[found[1]], text).replace("{{}}", "{}")
 
 
 def furnish(scene: Scene) -> Things:
@@ -322,7 +363,33 @@ def furnish(scene: Scene) -> Things:
     words["just_decided"] = decisions.of_reward(just.id)[0].at.isoformat()
     words["in_two_months"] = f"{scene.at + timedelta(days=60):%Y-%m-%d}"
     words["clear_mark"] = queue.tally(Filters(assessment=Assessment.CLEAR), for_id=scene.rita.id, at=scene.at).mark
+    words |= _of_accounts(scene, people)
     return Things(scene.at, words, {who: person.email for who, person in people.items()})
+
+
+def _of_accounts(scene: Scene, people: dict[str, User]) -> dict[str, str]:
+    """A second step that waits for its first code for everybody, and one that is on; a passkey; changes of address."""
+    tess = people["two-step"] = scene.person("Tess")
+    box = Box(scene.app.extensions["settings"].details_key, "two-step")
+    offered = {}
+    for who, person in people.items():
+        number = person.id
+        with database.writing():
+            offered[who] = two_step.begin(number, called=who, issuer="Friends", keep=box, at=scene.at).secret
+    codes = {who: TOTP(key=secret.replace(" ", "")).generate(scene.at).token for who, secret in offered.items()}
+    scene.do(lambda: two_step.turn_on(tess.id, codes["two-step"], keep=box, at=scene.at))
+    alice, lena = people["referrer"], scene.person("Luz")
+    here = scene.do(lambda: sign_ins.start(alice.id, surroundings=NOWHERE, at=scene.at))
+    sign_in = sign_ins.find(here, at=scene.at)
+    key = Passkey(user_id=alice.id, credential="Y3JlZGVudGlhbA", public_key="a2V5", name="My key", made_at=scene.at)
+    scene.do(lambda: session.add(key))
+    with database.writing():
+        made = {
+            "move": one_time.make(Purpose.MOVE, lena.id, carried={"to": "luz.new@example.com"}, at=scene.at),
+            "move_back": one_time.make(Purpose.MOVE_BACK, lena.id, carried={"to": "luz.old@example.com"}, at=scene.at),
+        }
+    assert sign_in is not None
+    return made | {"first_code": codes["referrer"], "passkey": key.public_id, "sign_in": sign_in.public_id}
 
 
 def _at_the_owners(scene: Scene) -> dict[str, str]:

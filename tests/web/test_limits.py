@@ -3,8 +3,11 @@
 import dataclasses
 
 import pytest
+from passlib.totp import TOTP
 
+from portal.accounts import two_step
 from portal.accounts.users import find_by_email
+from portal.core.sealed import Box
 from portal.rewards import signals
 from tests.factories import PASSWORD
 from tests.web.client import Tab
@@ -162,3 +165,27 @@ def test_what_is_stopped_changes_nothing(app, scene):
     before = contents()
     limited(fast(app, "/signup", fields | {"password": PASSWORD}, count=3))
     assert not changes(before, contents())
+
+
+def test_wrong_passwords_in_a_browser_left_open_are_counted(app, scene):
+    tab = Tab(app)
+    tab.sign_in(scene.alice.email)
+    form = tab.get("/account/security").form("/account/address")
+    pages = [
+        tab.submit_with(form, {"address-email": "new@example.com", "address-current": f"guess {number}"}, follow=False)
+        for number in range(12)
+    ]
+    assert limited(pages) == 10
+    Tab(app).sign_in(scene.alice.email)
+
+
+def test_codes_of_the_second_step_are_not_guessed(app, scene):
+    number, box = scene.alice.id, Box(app.extensions["settings"].details_key, "two-step")
+    scene.do(lambda: two_step.begin(number, called="Alice", issuer="Friends", keep=box, at=scene.at))
+    offered = two_step.offered(number, called="Alice", issuer="Friends", keep=box)
+    first = TOTP(key=offered.secret.replace(" ", "")).generate(scene.at).token
+    scene.do(lambda: two_step.turn_on(number, first, keep=box, at=scene.at))
+    tab = Tab(app)
+    tab.try_to_sign_in(scene.alice.email)
+    form = tab.get("/login/code").form()
+    assert limited([tab.submit(form, follow=False, code=f"{number:06}") for number in range(12)]) == 10

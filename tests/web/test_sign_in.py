@@ -131,7 +131,7 @@ def test_signing_out_everywhere_else_ends_the_others_and_not_oneself(app, scene,
     other = Tab(app)
     for one in (tab, other):
         one.sign_in(scene.alice.email)
-    tab.press("/account", "/account/sign-outs")
+    tab.press("/account/security", "/account/sign-outs$")
     assert tab.is_signed_in()
     assert not other.is_signed_in()
 

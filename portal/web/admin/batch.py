@@ -71,6 +71,7 @@ def _left_out(found: Batch) -> list[payouts.Standing]:
 
 @blueprint.post("/payouts/<wanted>/approval")
 @access.needs("pay")
+@access.second_step
 def batch_approval(wanted: str) -> ResponseReturnValue:
     found = _batch(wanted)
     return act(
@@ -82,6 +83,7 @@ def batch_approval(wanted: str) -> ResponseReturnValue:
 
 @blueprint.post("/payouts/<wanted>/export")
 @access.needs("pay")
+@access.second_step
 def batch_export(wanted: str) -> ResponseReturnValue:
     """The batch's file for a bank, PayPal or Wise. Taking it out again gives the same."""
     found, settings = _batch(wanted), current_app.extensions["settings"]
@@ -118,6 +120,7 @@ def batch_cancellation(wanted: str) -> ResponseReturnValue:
 
 @blueprint.post("/payouts/<wanted>/payment")
 @access.needs("pay")
+@access.second_step
 def batch_payment(wanted: str) -> ResponseReturnValue:
     """Everything in the batch that is on its way has arrived."""
     found, form = _batch(wanted), inputs.Payment()
@@ -147,6 +150,7 @@ def _paid(many: int) -> str:
 
 @blueprint.post("/payouts/lines/<wanted>/payment")
 @access.needs("pay")
+@access.second_step
 def payout_payment(wanted: str) -> ResponseReturnValue:
     found, form = _payout(wanted), inputs.Payment()
     batch_id = found.batch.public_id
@@ -183,6 +187,7 @@ def payout_failure(wanted: str) -> ResponseReturnValue:
 
 @blueprint.post("/payouts/<wanted>/results")
 @access.needs("pay")
+@access.second_step
 def batch_results(wanted: str) -> ResponseReturnValue:
     """The bank's answer: first shown with what it would do, then taken."""
     found, form = _batch(wanted), inputs.Results()

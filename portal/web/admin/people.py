@@ -1,19 +1,21 @@
 """People at the desk: finding somebody, roles, suspending and shutting out, each with its way back; colleagues."""
 
+import json
 from collections.abc import Callable
 
-from flask import abort, flash, redirect, render_template, request, url_for
+from flask import Response, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
 from portal import program as story
-from portal.accounts import users
+from portal.accounts import passkeys, two_step, users
 from portal.accounts.roles import Role
 from portal.accounts.users import User
 from portal.core import clock, database
 from portal.core.text import Refusal, one_line
 from portal.referrals import referrals as referrals_
 from portal.reports import desk
+from portal.reports import own_data as own_data_
 from portal.reports import people as people_
 from portal.reports.people import Show
 from portal.rewards import ledger
@@ -58,6 +60,9 @@ def person(wanted: str) -> ResponseReturnValue:
         role=inputs.Role(formdata=None),
         suspending=_why("suspension"),
         shutting=_why("shut-out"),
+        erasing=inputs.Erasure(formdata=None),
+        second_step=two_step.is_on(found.id),
+        passkeys=len(passkeys.of_person(found.id)),
         now=clock.now(),
     )
 
@@ -144,6 +149,31 @@ def mail_reset(wanted: str) -> ResponseReturnValue:
     )
 
 
+@blueprint.post("/people/<wanted>/erasure")
+@access.needs("own")
+@limits.own_password
+def erasure(wanted: str) -> ResponseReturnValue:
+    """Deletes somebody's account for good, because they asked for it."""
+    found, form = user_of(wanted), inputs.Erasure()
+    if not form.validate() or not access.is_password(access.me(), form.current.data):
+        flash(gettext("Nothing was deleted: tick the box, and enter your own password."), "bad")
+        return redirect(url_for(".person", wanted=wanted))
+    return act(
+        lambda: story.erase(found, gives_up_minor=None, by=access.me().id, at=clock.now()),
+        done=gettext("The account is deleted; its sums stay."),
+        back=url_for(".person", wanted=wanted),
+    )
+
+
+@blueprint.get("/people/<wanted>/data.json")
+@access.needs("own")
+def own_data(wanted: str) -> ResponseReturnValue:
+    """Everything that is kept about somebody, to be sent to them."""
+    told = json.dumps(own_data_.about(user_of(wanted), at=clock.now()), ensure_ascii=False, indent=2)
+    headers = {"Content-Disposition": f"attachment; filename=data-{wanted}.json"}
+    return Response(told, mimetype="application/json", headers=headers)
+
+
 # --- colleagues -----------------------------------------------------------------------------------------------
 
 
@@ -155,7 +185,9 @@ def colleagues() -> ResponseReturnValue:
 
 
 def _colleagues(form: inputs.Colleague) -> str:
-    return render_template("admin/colleagues.html", colleagues=people_.colleagues(), form=form)
+    found = people_.colleagues()
+    safe = two_step.among([one.id for one in found])
+    return render_template("admin/colleagues.html", colleagues=found, safe=safe, form=form)
 
 
 @blueprint.post("/colleagues")

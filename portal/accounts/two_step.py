@@ -1,0 +1,188 @@
+"""Two-step: after the password a code from an app on the phone (TOTP, RFC 6238), or a recovery code.
+
+Invariants: a code is good once, of many at once for one; the secret is kept encrypted, recovery codes as hashes; it is
+on only after a first code has shown that the app knows the secret.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.core import database
+from portal.core.database import Model, session
+from portal.core.sealed import Box
+from portal.core.text import Refusal, marked, random_code, token_hash
+
+STEP_SECONDS = 30
+CODES = 10
+"""How many recovery codes one gets."""
+CODE_LENGTH = 10
+"""Of a recovery code, without its hyphen: 49 bits."""
+
+
+class TwoStepRefused(Refusal):
+    """A second step that cannot be set up."""
+
+
+class SecondStep(Model):
+    """One person's app. `last_counter`: the step of time of the latest code that was taken; none at or before it is."""
+
+    __tablename__ = "second_steps"
+    __table_args__ = (database.whole("last_counter"),)
+
+    id: Mapped[int] = database.key()
+    user_id: Mapped[int] = mapped_column(database.Key, sa.ForeignKey("users.id"), unique=True)
+    secret: Mapped[str] = mapped_column(sa.Text)
+    key_id: Mapped[str] = mapped_column(sa.String(12))
+    made_at: Mapped[datetime]
+    on_at: Mapped[datetime | None]
+    last_counter: Mapped[int] = mapped_column(default=0)
+
+
+class RecoveryCode(Model):
+    """For who has lost the app: one of ten, good once."""
+
+    __tablename__ = "recovery_codes"
+    __table_args__ = (database.once("user_id", "code_hash"),)
+
+    id: Mapped[int] = database.key()
+    user_id: Mapped[int] = database.refers_to("users.id", index=False)
+    code_hash: Mapped[str] = mapped_column(sa.String(64))
+    made_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+@dataclass(frozen=True)
+class Offered:
+    """What an app is told: `uri` for its camera, `secret` for whoever types, in groups of four."""
+
+    uri: str
+    secret: str
+
+
+def begin(user_id: int, *, called: str, issuer: str, keep: Box, at: datetime) -> Offered:
+    """A new secret for an app; it counts once a code is given. Raises TwoStepRefused where two-step is on."""
+    from passlib.totp import TOTP
+
+    known = _of(user_id)
+    if known is not None and known.on_at is not None:
+        raise TwoStepRefused(marked("Two-step sign-in is on already. Turn it off before you set up another app."))
+    made = TOTP.new()
+    values = {"secret": keep.seal(made.base32_key), "key_id": keep.key_id, "made_at": at, "last_counter": 0}
+    if known is None:
+        database.insert_once(SecondStep, user_id=user_id, **values)
+    else:
+        for name, value in values.items():
+            setattr(known, name, value)
+    session.flush()
+    return _offered(made.base32_key, called, issuer)
+
+
+def offered(user_id: int, *, called: str, issuer: str, keep: Box) -> Offered | None:
+    """The secret that waits for its first code; None if none does."""
+    known = _of(user_id)
+    if known is None or known.on_at is not None:
+        return None
+    return _offered(keep.open(known.secret), called, issuer)
+
+
+def _offered(secret: str, called: str, issuer: str) -> Offered:
+    from passlib.totp import TOTP
+
+    uri = TOTP(key=secret).to_uri(label=called.replace(":", ""), issuer=issuer.replace(":", ""))
+    return Offered(uri, " ".join(secret[start : start + 4] for start in range(0, len(secret), 4)))
+
+
+def turn_on(user_id: int, code: str, *, keep: Box, at: datetime) -> list[str]:
+    """The first code of the app: from now on it is asked for. Gives the recovery codes, which are shown once.
+
+    Raises TwoStepRefused for a wrong code, or where nothing waits for one.
+    """
+    known = _of(user_id)
+    if known is None or known.on_at is not None:
+        raise TwoStepRefused(marked("There is nothing to turn on. Begin again."))
+    if not _takes(known, code, keep=keep, at=at):
+        raise TwoStepRefused(marked("This code is not right. Look at the app and at your phone’s clock."))
+    known.on_at = at
+    return renew_codes(user_id, at=at)
+
+
+def turn_off(user_id: int) -> None:
+    """No second step any more; the app's secret and the recovery codes are deleted."""
+    session.execute(sa.delete(RecoveryCode).where(RecoveryCode.user_id == user_id))
+    session.execute(sa.delete(SecondStep).where(SecondStep.user_id == user_id))
+
+
+forget = turn_off
+
+
+def is_on(user_id: int) -> bool:
+    """Whether somebody is asked for a code after the password."""
+    query = sa.select(SecondStep.id).where(SecondStep.user_id == user_id, SecondStep.on_at.is_not(None))
+    return session.scalar(query) is not None
+
+
+def among(user_ids: list[int]) -> set[int]:
+    """Which of these people have it on."""
+    query = sa.select(SecondStep.user_id).where(SecondStep.user_id.in_(user_ids), SecondStep.on_at.is_not(None))
+    return set(session.scalars(query))
+
+
+def renew_codes(user_id: int, *, at: datetime) -> list[str]:
+    """Ten new recovery codes, shown once; the older ones are good no more."""
+    session.execute(sa.delete(RecoveryCode).where(RecoveryCode.user_id == user_id))
+    made = [random_code(CODE_LENGTH) for _ in range(CODES)]
+    session.add_all(RecoveryCode(user_id=user_id, code_hash=_hash(user_id, code), made_at=at) for code in made)
+    session.flush()
+    return [f"{code[:5]}-{code[5:]}" for code in made]
+
+
+def codes_left(user_id: int) -> int:
+    """How many recovery codes are still good."""
+    query = sa.select(sa.func.count()).where(RecoveryCode.user_id == user_id, RecoveryCode.used_at.is_(None))
+    return session.scalar(query) or 0
+
+
+def check(user_id: int, code: str, *, keep: Box, at: datetime) -> bool:
+    """Whether a code of the app, or a recovery code, is good; it is used up."""
+    known = _of(user_id)
+    if known is None or known.on_at is None:
+        return False
+    return _takes(known, code, keep=keep, at=at) or _recovers(user_id, code, at=at)
+
+
+def _takes(known: SecondStep, code: str, *, keep: Box, at: datetime) -> bool:
+    from passlib.exc import TokenError
+    from passlib.totp import TOTP
+
+    try:  # one step before and after, for clocks that differ
+        found = TOTP(key=keep.open(known.secret)).match(_digits(code), time=at, window=STEP_SECONDS)
+    except TokenError:
+        return False
+    where = (SecondStep.id == known.id, SecondStep.last_counter < found.counter)
+    taken = sa.update(SecondStep).where(*where).values(last_counter=found.counter).returning(SecondStep.id)
+    return session.scalar(taken) is not None
+
+
+def _recovers(user_id: int, code: str, *, at: datetime) -> bool:
+    mine = (RecoveryCode.user_id == user_id, RecoveryCode.code_hash == _hash(user_id, _letters(code)))
+    used = sa.update(RecoveryCode).where(*mine, RecoveryCode.used_at.is_(None)).values(used_at=at)
+    return session.scalar(used.returning(RecoveryCode.id)) is not None
+
+
+def _digits(code: str) -> str:
+    return "".join(letter for letter in code if letter in "0123456789")
+
+
+def _letters(code: str) -> str:
+    return "".join(letter for letter in code.lower() if letter.isascii() and letter.isalnum())
+
+
+def _hash(user_id: int, code: str) -> str:
+    return token_hash(f"{user_id} {code}")
+
+
+def _of(user_id: int) -> SecondStep | None:
+    return session.scalar(sa.select(SecondStep).where(SecondStep.user_id == user_id))

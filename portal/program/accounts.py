@@ -1,0 +1,173 @@
+"""What people do about their own account: another address, another password, a second step, passkeys.
+
+Each is told to its owner by mail and stands in the history. That they are who they say (by their password) is checked
+by the edge, which alone should do slow work.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+
+from portal import notices
+from portal.accounts import audit, one_time, passkeys, sign_ins, two_step, users
+from portal.accounts.one_time import OneTimeKey, Purpose
+from portal.accounts.passkeys import Passkey, Place
+from portal.accounts.users import User
+from portal.core.database import session
+from portal.core.sealed import Box
+from portal.core.text import Refusal, marked
+from portal.notices import writing
+from portal.notices.writing import Invited
+from portal.program.orders import apply_waiting
+from portal.rewards import conversions
+from portal.rewards.conversions import Customer
+
+
+class AddressRefused(Refusal):
+    """An address that an account cannot move to."""
+
+
+# --- address --------------------------------------------------------------------------------------------------
+
+
+def ask_to_move(user: User, email: str, *, at: datetime) -> None:
+    """Mails a link to a new address, by which it becomes the account's. Until then nothing changes.
+
+    Whether the address has an account is not told: its owner learns by mail that somebody tried. Raises
+    AddressRefused for somebody who has not confirmed the first one, and for the one they have.
+    """
+    if user.confirmed_at is None:
+        raise AddressRefused(
+            marked("Confirm your e-mail address first. If it is mistyped, sign up with the right one.")
+        )
+    if email.lower() == user.email.lower():
+        raise AddressRefused(marked("This is your address already."))
+    secret = one_time.make(Purpose.MOVE, user.id, carried={"to": email}, at=at)
+    known = users.find_by_email(email)
+    if known is not None and known.id != user.id:
+        notices.already_registered(known, at=at)
+        return
+    notices.confirm_new_address(Invited(email, user.language, user.first_name), secret, at=at)
+
+
+def move(secret: str, *, at: datetime) -> User | None:
+    """The owner of the new address presses the button: the account has it from now on, and the old address is told,
+    with a way back. None: the link is no good (any more), or somebody else has the address by now."""
+    key = one_time.use(Purpose.MOVE, secret, at=at)
+    if key is None or key.user_id is None:
+        return None
+    user, new = User.by_id(key.user_id), str(key.carried["to"])
+    conversions.lock_customer(Customer(external_id=user.external_id, email=new))
+    users.lock(user.id)
+    if not user.active:
+        return None
+    old = user.email
+    if not _take_address(user, new):
+        return None
+    one_time.end_all(Purpose.RESET, user.id, at=at)
+    back = one_time.make(Purpose.MOVE_BACK, user.id, carried={"to": old}, at=at)
+    audit.write("address_changed", "user", user.public_id, by=user.id, at=at, was_hash=writing.hashed(old))
+    notices.address_changed(Invited(old, user.language, user.first_name), back, at=at)
+    apply_waiting(Customer(external_id=user.external_id, email=new), user, at=at)
+    return user
+
+
+def move_back(secret: str, *, at: datetime) -> User | None:
+    """Whoever has the old address takes the account back: with that address, signed out everywhere, without the
+    password, second step and passkeys that somebody else may have set; a link for a new password is mailed. None: the
+    link is no good."""
+    key = one_time.use(Purpose.MOVE_BACK, secret, at=at)
+    if key is None or key.user_id is None:
+        return None
+    user = User.by_id(key.user_id)
+    users.lock(user.id)
+    was = user.email
+    if not user.active or not _take_address(user, str(key.carried["to"])):
+        return None
+    user.password = None
+    sign_ins.end_all(user.id, at=at)
+    two_step.turn_off(user.id)
+    passkeys.forget(user.id)
+    for purpose in (Purpose.MOVE, Purpose.RESET):
+        one_time.end_all(purpose, user.id, at=at)
+    audit.write("address_changed_back", "user", user.public_id, by=user.id, at=at, was_hash=writing.hashed(was))
+    notices.reset_password(user, one_time.make(Purpose.RESET, user.id, at=at), at=at)
+    return user
+
+
+def former_hashes(user: User) -> list[str]:
+    """The keyed hashes of the addresses that an account had before."""
+    entries = audit.about("user", user.public_id)
+    return [str(entry.details["was_hash"]) for entry in entries if "was_hash" in entry.details]
+
+
+def address_of(key: OneTimeKey) -> str:
+    """The address that a key leads to."""
+    return str((key.carried or {}).get("to", ""))
+
+
+def _take_address(user: User, email: str) -> bool:
+    try:
+        with session.begin_nested():
+            user.email = email
+            session.flush()
+    except IntegrityError:  # somebody else has signed up with it meanwhile
+        session.refresh(user)
+        return False
+    return True
+
+
+# --- password, second step, passkeys --------------------------------------------------------------------------
+
+
+def change_password(user: User, password: str, *, here: str, at: datetime) -> None:
+    """Sets a new (hashed) password; every other browser than the one with the sign-in `here` is signed out."""
+    user.password = password
+    sign_ins.end_all(user.id, at=at, but=here)
+    one_time.end_all(Purpose.RESET, user.id, at=at)
+    audit.write("password_set", "user", user.public_id, by=user.id, at=at)
+    notices.password_changed(user, at=at)
+
+
+def turn_two_step_on(user: User, code: str, *, keep: Box, at: datetime) -> list[str]:
+    """The first code of the app; gives the recovery codes. Raises TwoStepRefused."""
+    codes = two_step.turn_on(user.id, code, keep=keep, at=at)
+    _told(user, "two_step_on", at=at)
+    return codes
+
+
+def turn_two_step_off(user: User, *, at: datetime) -> None:
+    """No second step any more."""
+    if two_step.is_on(user.id):
+        two_step.turn_off(user.id)
+        _told(user, "two_step_off", at=at)
+
+
+def renew_recovery_codes(user: User, *, at: datetime) -> list[str]:
+    """Ten new ones. Raises TwoStepRefused where there is no second step."""
+    if not two_step.is_on(user.id):
+        raise two_step.TwoStepRefused(marked("Turn two-step sign-in on first."))
+    codes = two_step.renew_codes(user.id, at=at)
+    _told(user, "recovery_codes_renewed", at=at)
+    return codes
+
+
+def add_passkey(user: User, answer: str, challenge: str, place: Place, *, name: str, at: datetime) -> Passkey:
+    """Keeps a new passkey. Raises PasskeyRefused."""
+    made = passkeys.add(user, answer, challenge, place, name=name, at=at)
+    _told(user, "passkey_added", at=at, passkey=made.public_id)
+    return made
+
+
+def remove_passkey(user: User, wanted: str, *, at: datetime) -> None:
+    """Removes one of their passkeys; one that is not theirs is not there."""
+    removed = passkeys.remove(user.id, wanted)
+    if removed is not None:
+        _told(user, "passkey_removed", at=at, passkey=removed.public_id)
+
+
+def _told(user: User, verb: str, *, at: datetime, passkey: str = "") -> None:
+    details: dict[str, Any] = {"passkey": passkey} if passkey else {}
+    audit.write(verb, "user", user.public_id, by=user.id, at=at, **details)
+    notices.account_changed(user, verb, at=at)

@@ -1,0 +1,338 @@
+"""One's own account: another address, another password, a second step, sign-ins, one's data, and its end."""
+
+import dataclasses
+import io
+import json
+
+import pytest
+from passlib.totp import TOTP
+
+from portal.accounts import passkeys
+from portal.accounts.passkeys import Passkey, Place
+from portal.accounts.users import find_by_email
+from portal.core.database import session, writing
+from tests.factories import PASSWORD
+from tests.web.client import Tab
+from tests.web.tables import SEEN, Unchanged, contents
+
+NEW = "quite another password"
+
+
+def app_of(tab, password=PASSWORD):
+    """Sets two-step up as far as the page with the secret; gives the app on the phone."""
+    page = tab.press("/account/security", "/account/two-step$", **{"two-step-current": password})
+    return TOTP(key=secret_on(page))
+
+
+def secret_on(page):
+    """The secret that a page shows for whoever types it in."""
+    return page.tree.all("code")[-1].text.replace(" ", "")
+
+
+def codes_on(page):
+    (listed,) = page.tree.all("ol")
+    return [line.text for line in listed.all("li")]
+
+
+def turn_on(tab, at):
+    """Turns two-step on and gives the app and the recovery codes."""
+    app = app_of(tab)
+    page = tab.submit(tab.page.form("/account/two-step/code"), code=app.generate(at).token)
+    return app, codes_on(page)
+
+
+# --- address --------------------------------------------------------------------------------------------------
+
+
+def ask_to_move(tab, email, password=PASSWORD):
+    fields = {"address-email": email, "address-current": password}
+    return tab.submit_with(tab.get("/account/security").form("/account/address"), fields)
+
+
+@pytest.mark.both_databases
+def test_a_new_address_is_proved_the_old_one_is_told_and_can_take_it_back(app, scene, tab_of):
+    alice, tab = scene.alice, tab_of(scene.alice)
+    assert "We sent a link to new@example.com" in ask_to_move(tab, "new@example.com").text
+    assert alice.email == "alice@example.com" and "Waiting for new@example.com" in tab.get("/account/security").text
+    (mail,) = scene.mails("address_confirm")
+    path = mail.text.partition("http://127.0.0.1:8000")[2].split()[0]
+    phone = Tab(app)
+    with Unchanged():
+        for scanner in (Tab(app, agent="ms-office"), phone):
+            assert scanner.get(path).status == scanner.head(path).status == 200
+    assert phone.submit(phone.get(path).form()).path == "/login"
+    session.rollback()
+    assert find_by_email("alice@example.com") is None and find_by_email("new@example.com") is not None
+    with Unchanged():
+        assert phone.get(path).has_form("/address/") is False
+    (told,) = [mail for mail in scene.mails("address_changed") if mail.to == "alice@example.com"]
+    back = told.text.partition("http://127.0.0.1:8000")[2].split()[0]
+    page = Tab(app).press(back)
+    assert "yours again" in page.text
+    session.rollback()
+    assert find_by_email("alice@example.com") is not None and not tab.is_signed_in()
+    assert "do not match" in Tab(app).try_to_sign_in("alice@example.com").text, "the password may be somebody else's"
+    Tab(app).press(f"/reset/{scene.secret_for(scene.alice, 'reset')}", password=NEW)
+    Tab(app).sign_in("alice@example.com", NEW)
+
+
+def test_an_address_that_has_an_account_is_not_told_apart(scene, tab_of):
+    tab, taken = tab_of(scene.alice), scene.bob.email
+    known, free = ask_to_move(tab, taken), ask_to_move(tab, "free@example.com")
+    assert known.main.replace(taken, "free@example.com") == free.main
+    assert (
+        len(scene.mails("already_registered", to=scene.bob)) == 1 and scene.mails("address_confirm", to=scene.bob) == []
+    )
+    assert "Waiting for" in tab.get("/account/security").text
+
+
+@pytest.mark.both_databases
+def test_an_address_taken_meanwhile_stays_whose_it_is(app, scene, tab_of):
+    ask_to_move(tab_of(scene.alice), "wanted@example.com")
+    path = scene.mails("address_confirm")[0].text.partition("http://127.0.0.1:8000")[2].split()[0]
+    tab = Tab(app)
+    form = tab.get(path).form()
+    scene.person("Wanda", email="wanted@example.com")
+    page = tab.submit(form)
+    assert page.status == 410 and "belongs to an account by now" in page.text
+    assert scene.alice.email == "alice@example.com"
+
+
+def test_a_wrong_password_changes_nothing_and_keeps_what_was_typed(scene, tab_of):
+    tab = tab_of(scene.alice)
+    with Unchanged(*SEEN):
+        page = ask_to_move(tab, "new@example.com", "not the password")
+        assert page.status == 422 and "This password is not right." in page.text
+        assert page.kept("address-email") == ["new@example.com"]
+        for path, field in (
+            ("/account/password", "password-current"), ("/account/two-step", "two-step-current"),
+            ("/account/deletion", "current"), ("/account/passkeys/question", "passkey-current"),
+        ):  # fmt: skip
+            fields = {field: "x" * 5000, "password-password": NEW, "gives_up": "0", "sure": "y"}
+            assert tab.post(path, fields).status == 422
+
+
+# --- password and sign-ins ------------------------------------------------------------------------------------
+
+
+def test_a_new_password_signs_every_other_device_out_and_is_told(app, scene, tab_of):
+    tab, phone = tab_of(scene.alice), tab_of(scene.alice)
+    fields = {"password-current": PASSWORD, "password-password": NEW}
+    page = tab.submit_with(tab.get("/account/security").form("/account/password"), fields)
+    assert "Your password is changed" in page.text
+    assert tab.is_signed_in() and not phone.is_signed_in()
+    assert len(scene.mails("password_changed", to=scene.alice)) == 1
+    Tab(app).sign_in("alice@example.com", NEW)
+
+
+def test_one_device_can_be_signed_out_and_each_says_what_it_is(app, scene, tab_of):
+    mac = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Safari/605.1.15"
+    here, there = Tab(app), Tab(app, agent=mac)
+    for tab in (here, there):
+        tab.sign_in(scene.alice.email)
+    page = here.get("/account/security")
+    assert "Firefox on Linux" in page.text and "Safari on macOS" in page.text
+    (form,) = [form for form in page.forms if "/account/sign-outs/" in form.action]
+    here.submit(form)
+    assert here.is_signed_in() and not there.is_signed_in()
+    assert tab_of(scene.bob).post(form.action).status == 404
+
+
+# --- second step ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.both_databases
+def test_with_two_step_a_password_alone_opens_nothing_and_each_code_is_good_once(app, scene, tab_of):
+    phone, codes = turn_on(tab_of(scene.alice), scene.at)
+    assert len(codes) == 10 and scene.mails("account_changed", to=scene.alice)
+    tab = Tab(app)
+    page = tab.try_to_sign_in(scene.alice.email)
+    assert page.path == "/login/code" and not tab.is_signed_in()
+    used = phone.generate(scene.at).token
+    assert tab.submit(tab.get("/login/code").form(), code=used).status == 422, "it turned two-step on"
+    scene.later(seconds=31)
+    page = tab.submit(
+        tab.get("/login/code").form(),
+        code=f" {phone.generate(scene.at).token[:3]} {phone.generate(scene.at).token[3:]}",
+    )
+    assert page.path == "/account" and tab.is_signed_in(), "the page that they wanted"
+    other = Tab(app)
+    other.try_to_sign_in(scene.alice.email)
+    assert other.submit(other.get("/login/code").form(), code=phone.generate(scene.at).token).status == 422
+    assert other.submit(other.get("/login/code").form(), code=codes[0].upper()).path == "/dashboard"
+    another = Tab(app)
+    another.try_to_sign_in(scene.alice.email)
+    assert another.submit(another.get("/login/code").form(), code=codes[0]).status == 422, (
+        "a recovery code is good once"
+    )
+    assert "9 of 10 left" in other.get("/account/security").text
+
+
+def test_the_code_is_asked_for_ten_minutes_and_without_the_password_not_at_all(app, scene, tab_of):
+    phone, _ = turn_on(tab_of(scene.alice), scene.at)
+    assert Tab(app).get("/login/code").location == "/login"
+    assert Tab(app).post("/login/code", {"code": phone.generate(scene.at).token}).location == "/login"
+    tab = Tab(app)
+    tab.try_to_sign_in(scene.alice.email)
+    form = tab.get("/login/code").form()
+    scene.later(minutes=10, seconds=1)
+    assert tab.submit(form, code=phone.generate(scene.at).token).path == "/login" and not tab.is_signed_in()
+
+
+def test_new_recovery_codes_end_the_older_and_turning_it_off_needs_the_password(app, scene, tab_of):
+    tab = tab_of(scene.alice)
+    _, older = turn_on(tab, scene.at)
+    page = tab.submit_with(tab.get("/account/security").form("/account/two-step/codes"), {"codes-current": PASSWORD})
+    newer = codes_on(page)
+    assert len(newer) == 10 and not set(newer) & set(older)
+    half = Tab(app)
+    half.try_to_sign_in(scene.alice.email)
+    assert half.submit(half.get("/login/code").form(), code=older[0]).status == 422
+    tab.submit_with(tab.get("/account/security").form("/account/two-step/end"), {"off-current": PASSWORD})
+    assert Tab(app).sign_in(scene.alice.email)
+    assert [mail.text for mail in scene.mails("account_changed", to=scene.alice) if "turned off" in mail.text]
+
+
+def test_secrets_of_apps_are_not_to_be_read_in_the_database(scene, tab_of):
+    tab = tab_of(scene.alice)
+    app_of(tab)
+    secret = secret_on(tab.get("/account/two-step"))
+    assert secret.lower() not in str(contents()).lower()
+    assert tab.get("/account/two-step/qr.svg").body.startswith(b"<?xml")
+
+
+# --- passkeys -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("origin", "works"),
+    [("http://127.0.0.1:8000", False), ("http://localhost:8000", True), ("https://friends.example.com", True),
+     ("http://friends.example.com", False), ("https://[::1]", False)],
+)  # fmt: skip
+def test_passkeys_are_offered_where_browsers_make_them(origin, works):
+    assert Place(origin, "Friends").works is works
+
+
+def test_an_answer_that_nobody_asked_for_signs_nobody_in(app, scene, tab):
+    assert scene.alice
+    with Unchanged(*SEEN):
+        for answer in (
+            "",
+            "{}",
+            "null",
+            "[]",
+            json.dumps({"id": "x", "rawId": "eA", "response": {}, "type": "public-key"}),
+            "x" * 30_000,
+        ):
+            page = tab.post("/passkey", {"answer": answer})
+            assert page.location == "/login"
+            tab.post("/passkey/question")
+            page = tab.post("/passkey", {"answer": answer})
+            assert page.location == "/login" and not tab.is_signed_in()
+
+
+def test_only_ones_own_passkey_can_be_removed(scene, tab_of):
+    number = scene.alice.id
+    with writing():
+        key = Passkey(user_id=number, credential="eA", public_key="eA", name="Mine", made_at=scene.at)
+        session.add(key)
+    name = key.public_id
+    assert tab_of(scene.bob).post(f"/account/passkeys/{name}/removal").status == 404
+    tab = tab_of(scene.alice)
+    tab.submit(tab.get("/account/security").form(f"/account/passkeys/{name}/removal"))
+    session.rollback()
+    assert passkeys.of_person(scene.alice.id) == []
+
+
+# --- data and deletion ----------------------------------------------------------------------------------------
+
+
+def test_ones_data_is_whole_and_nobody_elses(scene, tab_of):
+    scene.paid_reward()
+    scene.correct(scene.alice, 500)
+    tab = tab_of(scene.alice)
+    answer = tab.get("/account/data.json")
+    told = json.loads(answer.body)
+    assert "attachment" in answer.headers["Content-Disposition"]
+    assert told["account"]["email"] == "alice@example.com" and told["balances"]["EUR"]["paid"] == 2000
+    assert [one["state"] for one in told["rewards"]] == ["paid"] and told["rewards"][0]["amount_minor"] == 2000
+    assert told["corrections"][0]["amount_minor"] == 500 and told["payouts"][0]["amount_minor"] == 2000
+    assert told["friends"][0]["friend"] == "Bob" and told["mails"] and told["links"][0]["codes"]
+    said = answer.body.decode()
+    assert "bob@example.com" not in said and "DE89" not in said and scene.alice.password not in said
+    assert json.loads(tab_of(scene.bob).get("/account/data.json").body)["brought_by"]["referrer"] == "Alice"
+
+
+@pytest.mark.case(27)
+@pytest.mark.both_databases
+def test_who_deletes_the_account_is_told_what_they_give_up_and_gone_after_it(app, scene, tab_of):
+    scene.payable_reward()
+    tab, other = tab_of(scene.alice), tab_of(scene.alice)
+    page = tab.get("/account/data")
+    assert "You give up €20.00." in page.text
+    form = page.form("/account/deletion")
+    with Unchanged(*SEEN):
+        assert tab.submit(form, current=PASSWORD).status == 422, "the box is not ticked"
+        assert "changed since you looked" in tab.submit(form, current=PASSWORD, sure=True, gives_up="0").text
+    page = tab.submit(tab.get("/account/data").form("/account/deletion"), current=PASSWORD, sure=True)
+    assert "Your account is deleted." in page.text and not tab.is_signed_in() and not other.is_signed_in()
+    assert "do not match" in Tab(app).try_to_sign_in("alice@example.com").text
+    friend, owner = tab_of(scene.bob), tab_of(scene.olivia)
+    number = scene.alice.public_id
+    for reader, path in ((friend, "/dashboard"), (friend, "/rewards"), (owner, "/admin"), (owner, f"/admin/people/{number}"),
+                         (owner, "/admin/people"), (owner, "/admin/rewards?show=all"), (owner, "/admin/audit"), (owner, "/admin/payouts"),
+                         (owner, f"/admin/referrals/{scene.referral(scene.bob).public_id}"), (owner, "/admin/reports")):  # fmt: skip
+        page = reader.get(path)
+        assert page.status == 200 and "alice" not in page.text.lower(), path
+
+
+def test_an_owner_deletes_an_account_that_was_asked_for_by_their_own_password(scene, tab_of):
+    tab, name = tab_of(scene.olivia), scene.bob.public_id
+    path = f"/admin/people/{name}"
+    with Unchanged(*SEEN):
+        assert "Nothing was deleted" in tab.submit(tab.get(path).form("/erasure"), current="not it", sure=True).text
+    assert "The account is deleted" in tab.submit(tab.get(path).form("/erasure"), current=PASSWORD, sure=True).text
+    assert find_by_email("bob@example.com") is None
+    assert not tab.get(path).has_form("/erasure")
+
+
+def test_the_command_deletes_an_account_once_it_is_told_to(run, scene, monkeypatch):
+    scene.payable_reward()
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert run("erase-user", "alice@example.com").code != 0
+    assert find_by_email("alice@example.com") is not None
+    done = run("erase-user", "alice@example.com", "--yes")
+    assert done.code == 0 and "They give up €20.00" in done.out
+    session.rollback()
+    assert find_by_email("alice@example.com") is None
+    assert "nobody has this address" in run("erase-user", "alice@example.com", "--yes").err
+
+
+# --- money ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.own_app
+def test_before_money_leaves_a_second_step_is_asked_for(app, scene, tab_of):
+    scene.payable_reward()
+    batch = scene.batch()
+    app.extensions["settings"] = dataclasses.replace(app.extensions["settings"], require_two_step=True)
+    tab = tab_of(scene.finn)
+    with Unchanged(*SEEN):
+        page = tab.post(f"/admin/payouts/{batch.public_id}/approval", follow=True)
+        assert page.path == "/account/security" and "Before money leaves" in page.text
+    turn_on(tab, scene.at)
+    assert tab.post(f"/admin/payouts/{batch.public_id}/approval").status == 302
+    session.rollback()
+    assert batch.state == "approved"
+
+
+def test_moments_are_told_by_ones_own_clocks(scene, tab_of):
+    tab = tab_of(scene.alice)
+    before = tab.get("/account/security").html
+    tab.press("/account", "/account/time-zone", time_zone="Asia/Tokyo")
+    told = tab.get("/account/security").html
+    assert "21:00" in told and "21:00" not in before, "noon in Greenwich is nine in the evening there"
+    assert (
+        "Write a time zone such as Europe/Berlin."
+        in tab.press("/account", "/account/time-zone", time_zone="Nowhere").text
+    )

@@ -34,6 +34,12 @@ def place() -> Place:
     return Place(settings.base_url, terms.program_name if terms else gettext("Referral portal"))
 
 
+@blueprint.app_template_global()
+def passkeys_work() -> bool:
+    """Whether browsers give passkeys for the address at which the portal is reached."""
+    return place().works
+
+
 # --- second step ----------------------------------------------------------------------------------------------
 
 

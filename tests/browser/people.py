@@ -44,6 +44,6 @@ def mailed_link(settings: Settings, address: str, page: str = "confirm") -> str:
     for path in out.newest():
         mail = message_from_bytes(path.read_bytes(), policy=policy.default)
         text = mail.get_body(("plain",)).get_content()  # type: ignore[union-attr]
-        if mail["To"] == address and (found := re.search(rf"http://127\.0\.0\.1:\d+(/{page}/\S+)", text)):
+        if mail["To"] == address and (found := re.search(rf"http://[\w.]+:\d+(/{page}/\S+)", text)):
             return found[1]
     raise AssertionError(f"no mail to {address}")

@@ -11,15 +11,20 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.browser.conftest import DESCRIPTION
 from tests.browser.worlds import Worlds
+from tests.factories import PASSWORD
 from tests.web.routes import READ
 
 WIDTHS = (1200, 390)
 
 NO_PAGES = {
     "public.robots", "public.favicon", "public.healthz", "public.readyz", "assets.show", "dashboard.picture",
-    "public.start", "public.follow", "admin.report_file", "admin.report_list_file",
+    "public.start", "public.follow", "admin.report_file", "admin.report_list_file", "admin.own_data", "leaving.download",
+    "safety.two_step_picture", "signing_in.code",
 }  # fmt: skip
 """Routes that answer with something else than a page, or lead on to one."""
+
+NOT_EMPTY = {"security.verify", "safety.two_step_page"}
+"""Pages that are the same, or not there, where there is nothing yet."""
 
 NO_ROOMS = ("api.", "exports.")
 
@@ -67,7 +72,7 @@ def everything() -> Iterator[Shown]:
     for endpoint, (needs, path) in pages.items():
         yield Shown(endpoint, "full", path, reader(needs))
     for endpoint, (needs, path) in pages.items():
-        if needs in ("self", "read", "own") and "{" not in path and endpoint != "security.verify":
+        if needs in ("self", "read", "own") and "{" not in path and endpoint not in NOT_EMPTY:
             yield Shown(endpoint, "empty", path, reader(needs), "empty")
     yield from _friends()
     yield from _errors()
@@ -188,6 +193,18 @@ def _errors() -> Iterator[Shown]:
     yield Shown("public.new_password", "error", "/reset/{reset}", act=_send("", **{"New password": "short"}))
     yield Shown("public.set_up", "error", "/setup/{set_up}", world="not set up", act=_send(""))
     yield Shown("security.verify", "error", "/verify", "referrer", act=_send("", Password="wrong"))
+    password = {"password-current": "wrong", "password-password": "quite another password"}
+    yield Shown("safety.page", "error", "/account/security", "referrer", act=_post("/account/password", password))
+    yield Shown("safety.page", "two-step on", "/account/security", "two-step")
+    yield Shown(
+        "safety.two_step_page", "error", "/account/two-step", "referrer", act=_post("/two-step/code", {"code": "1"})
+    )
+    yield Shown("safety.new_codes", "shown once", "/account/security", "two-step", act=_new_codes)
+    yield Shown("safety.moving", "link not known", "/address/nothing", status=404)
+    yield Shown("signing_in.code", "asked for", "/login", act=_sign_in_with_two_step)
+    yield Shown(
+        "leaving.page", "error", "/account/data", "two-step", act=_post("/account/deletion", {"current": "wrong"})
+    )
     yield Shown("dashboard.payout_list", "error", "/payouts", "referrer", act=_bank_without_account)
     for page, path, action, given in (
         ("account.account", "/account", "/account/code", {"code": "not a code!"}),
@@ -200,6 +217,22 @@ def _errors() -> Iterator[Shown]:
     ):
         yield Shown(page, "error", path, "referrer", act=_post(action, given))
     yield Shown("dashboard.home", "claim error", "/dashboard", "referrer", "empty", act=_post("/claims", {"named": ""}))
+
+
+def _new_codes(page: Page) -> None:
+    """Has ten new recovery codes made."""
+    page.get_by_text("Make new recovery codes").click()
+    page.locator("[name=codes-current]").fill(PASSWORD)
+    page.get_by_role("button", name="Make ten new codes").click()
+    page.get_by_role("heading", name="Your recovery codes").wait_for()
+
+
+def _sign_in_with_two_step(page: Page) -> None:
+    """Gives the right password of somebody who has two-step on."""
+    page.get_by_label("E-mail", exact=True).fill("tess@example.com")
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("main").get_by_role("button", name="Sign in", exact=True).click()
+    page.get_by_role("heading", name="Your code").wait_for()
 
 
 def _send(button: str, **given: str) -> Callable[[Page], None]:

@@ -205,7 +205,7 @@ def generated() -> str:
     return code
 
 
-def take_code(link: Link, wanted: str, *, retired_name: Callable[[str], str], at: datetime) -> None:
+def take_code(link: Link, wanted: str, *, retired_name: Callable[[str], str] = str, at: datetime) -> None:
     """Gives a link a code of its owner's own choice; the old one goes on working. Raises CodeRefused, also for one that
     an erased person had, which stands under its `retired_name`."""
     text = one_line(wanted, 64)

@@ -1,18 +1,23 @@
 """Races of people: the same sign-up, confirmation, code or terms at once, and orders against their customers."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from passlib.totp import TOTP
 
 from portal import program, terms
+from portal.accounts import two_step
 from portal.accounts.users import NOWHERE, User
 from portal.core.database import session
+from portal.core.sealed import Box
 from portal.payouts.methods import Kind
 from portal.referrals.claims import Claim
 from portal.referrals.referrals import Referral
 from portal.rewards.conversions import Conversion, Customer, OrderReport
 from portal.rewards.kinds import Kind as SignalKind
+from portal.rewards.rewards import Reward
 from portal.rewards.signals import Signal
 from portal.sharing import links
 from portal.sharing.invites import Answer, Invite
@@ -215,7 +220,54 @@ def the_same_details(scene: Scene, clients: int) -> tuple[Acts, Question]:
     return [lambda who=who: act(who) for who in (referrer.id, friend.id)], question
 
 
+def the_same_second_step(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    """One code of an app, and one recovery code, each typed in many browsers at once."""
+    person, box = newcomer(scene, "referrer").id, Box("a key", "two-step")
+    offered = scene.do(lambda: two_step.begin(person, called="A", issuer="B", keep=box, at=scene.at))
+    app = TOTP(key=offered.secret.replace(" ", ""))
+    first = app.generate(scene.at).token
+    recovery = scene.do(lambda: two_step.turn_on(person, first, keep=box, at=scene.at))[0]
+    later = scene.at + timedelta(seconds=30)
+    code = app.generate(later).token
+
+    def act(typed: str) -> bool:
+        return two_step.check(person, typed, keep=box, at=later)
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("codes taken", granted(outcomes).count(True), 2)
+        yield from expect("recovery codes left", two_step.codes_left(person), 9)
+
+    return [lambda typed=typed: act(typed) for typed in [code, recovery] * (clients // 2)], question
+
+
+def an_erasure_against_orders_and_approvals(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    """Somebody deletes the account while their friends order and their rewards are approved."""
+    person = newcomer(scene, "referrer")
+    number, code, by = person.id, scene.code(person), scene.rita.id
+    friends = [newcomer(scene, "friend", code=code) for _ in range(clients // 2)]
+    for friend in friends:
+        scene.order(friend)
+    pending = [reward.id for reward in scene.rewards(person)]
+    orders = [convert(scene, report(scene, friend, f"race-{next(scene._numbers)}")) for friend in friends]
+    approvals = [lambda one=one: program.approve(one, by=by, at=scene.at) and None for one in pending]
+
+    def erases() -> None:
+        program.erase(User.by_id(number), gives_up_minor=None, by=None, at=scene.at)
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("balance", scene.balance(User.by_id(number)), {})
+        waits = Reward.person_id == number, Reward.state.in_(("pending", "approved"))
+        yield from expect("rewards that wait", count(Reward, *waits), 0)
+
+    return [erases, *spread(scene, [*orders, *approvals])], question
+
+
 RACES = [
+    Race(the_same_second_step,
+         drop=("CREATE OR REPLACE FUNCTION stays() RETURNS trigger LANGUAGE plpgsql AS "
+               "$$ BEGIN NEW.last_counter = OLD.last_counter; RETURN NEW; END $$",
+               "CREATE TRIGGER stays BEFORE UPDATE ON second_steps FOR EACH ROW EXECUTE FUNCTION stays()")),
+    Race(an_erasure_against_orders_and_approvals, offer=({"often": "every"},), locks=(PEOPLE,)),
     Race(the_same_details, clients=2, locks=(NAMES,)),
     Race(the_same_invite, locks=(PEOPLE,)),
     Race(invites_beyond_the_limit, locks=(PEOPLE,)),

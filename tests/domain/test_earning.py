@@ -54,7 +54,7 @@ def test_both_sides_get_theirs_once(scene: Scene) -> None:
 
 @pytest.mark.case(55)
 def test_both_sides_or_neither(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    from portal.rewards import rewards
+    from portal.rewards import earning, rewards
 
     republished(scene, fixed(2000), fixed(1000, to=REFEREE))
     bob, real = scene.bob, rewards.make
@@ -64,7 +64,7 @@ def test_both_sides_or_neither(scene: Scene, monkeypatch: pytest.MonkeyPatch) ->
             raise RuntimeError("the disk is full")
         return real(conversion, referral, rule, *args, **kwargs)
 
-    monkeypatch.setattr(rewards, "make", falls_over)
+    monkeypatch.setattr(earning.Kept, "make", staticmethod(falls_over))
     with pytest.raises(RuntimeError, match="disk"):
         scene.order(bob, external_id="A-1")
     assert scene.balance(scene.alice) == {} and session.query(Conversion).filter_by(external_id="A-1").count() == 0

@@ -12,6 +12,7 @@ from portal.rewards import rules
 from portal.rewards.rules import Beneficiary, Rule
 from portal.sharing import invites, links
 from portal.sharing.invites import Invite
+from portal.terms import Terms
 
 
 def invited(invite: Invite, sender: User, *, at: datetime, kind: str = invites.FIRST, spoken: str = "") -> bool:
@@ -39,16 +40,31 @@ def invitation(sender: User, note: str, spoken: str) -> outbox.Letter:
 
 def _invitation(sender: User, note: str, link: str, spoken: str, *, reminds: bool) -> dict[str, Any]:
     current = terms.in_force()
-    gift = next((rule for rule in rules.of_terms(current.id) if rule.beneficiary == Beneficiary.REFEREE), None)
+    return _of_offer(sender, note, link, spoken, current.currency, rules.of_terms(current.id), reminds=reminds)
+
+
+def draft(sender: User, planned: Terms, offer: list[Rule], spoken: str) -> outbox.Letter:
+    """An invite as it would be written if the program were another, to nobody."""
+    facts = _of_offer(sender, "", f"{Office.base_url}/r/…", spoken, planned.currency, offer, reminds=False)
+    stop = stops.token(Office.hash_key, "example")
+    to = Invited("friend@example.com", spoken)
+    (letter,) = written(invites.FIRST, [(to, "", facts, stop)], program=planned.program_name)
+    return letter
+
+
+def _of_offer(
+    sender: User, note: str, link: str, spoken: str, currency: str, offer: list[Rule], *, reminds: bool
+) -> dict[str, Any]:
+    gift = next((rule for rule in offer if rule.beneficiary == Beneficiary.REFEREE), None)
     minimum = gift.minimum_order_minor if gift else None
     return {
         "sender": sender.first_name,
         "note": text.one_line(note, 280),
         "reminds": reminds,
-        "gift": _gift(gift, current.currency, spoken) if gift else "",
+        "gift": _gift(gift, currency, spoken) if gift else "",
         "goal": gift.goal if gift else "",
         "often": gift.often if gift else "",
-        "minimum": money.shown(minimum, current.currency, spoken) if minimum else "",
+        "minimum": money.shown(minimum, currency, spoken) if minimum else "",
         "link": link,
     }
 

@@ -123,12 +123,14 @@ def wanted(kind: str, letters: list[tuple[User, str, dict[str, Any]]]) -> list[t
 
 
 def written(
-    kind: str, letters: Iterable[tuple[Any, str, dict[str, Any], str]], *, tried: tuple[str, str] | None = None
-) -> list[outbox.Letter]:
+    kind: str, letters: Iterable[tuple[Any, str, dict[str, Any], str]], *, tried: tuple[str, str] | None = None,
+    program: str = "",
+) -> list[outbox.Letter]:  # fmt: skip
     """A letter for each (addressee, what it is about, facts, token by which it can be the last), in their language;
-    `tried`: by this subject and text. StrictUndefined's error if a fact is missing."""
+    `tried`: by this subject and text; `program`: under this name. StrictUndefined's error if a fact is missing."""
     current = terms.current()
-    zone, program = (current.time_zone, current.program_name) if current else ("UTC", "")
+    zone, name = (current.time_zone, current.program_name) if current else ("UTC", "")
+    program = program or name
     # Of many that are told at once, most are told the same.
     own: dict[str, tuple[str, str] | None] = {}
     rendered: dict[tuple[Any, ...], tuple[str, str]] = {}

@@ -145,3 +145,9 @@ def rename_codes(changed: dict[str, str]) -> None:
     """Has referrals say the codes by which they came as they are called now: was -> is."""
     for was, now in changed.items():
         session.execute(sa.update(Referral).where(Referral.code == was).values(code=now))
+
+
+def open_now(*, at: datetime) -> int:
+    """How many referrals have not reached their goal and still can."""
+    query = sa.select(sa.func.count()).select_from(Referral)
+    return session.scalar(query.where(Referral.counted_at.is_(None), Referral.expires_at >= at)) or 0

@@ -191,13 +191,14 @@ def latest() -> list[Rule]:
 def set_rules(terms: Terms, rules: Sequence[Rule]) -> None:
     """Gives a new version of the terms its rules. Raises RuleRefused for one that cannot be meant."""
     for rule in rules:
-        _check(rule)
+        check(rule)
         rule.terms_id = terms.id
         session.add(rule)
     session.flush()
 
 
-def _check(rule: Rule) -> None:
+def check(rule: Rule) -> None:
+    """Raises RuleRefused for a rule that cannot be published."""
     if rule.kind == Kind.FIXED and not 0 < (rule.amount_minor or 0) <= money.LARGEST_MINOR:
         raise RuleRefused(marked("A fixed reward needs an amount above zero."))
     if rule.kind == Kind.SHARE and not 0 < (rule.share_bp or 0) <= 10_000:

@@ -202,6 +202,7 @@ class Program(Form):
         _l("Which click earns the friend"), choices=_of({"last": _l("The last one"), "first": _l("The first one")})
     )
     window_days = WholeField(_l("Days that a click counts"), validators=[InputRequired(), NumberRange(1, 365)])
+    claim_days = WholeField(_l("Days to say who invited one"), validators=[InputRequired(), NumberRange(0, 365)])
     goal_days = WholeField(
         _l("Days a friend has to reach the goal"), validators=[InputRequired(), NumberRange(1, 3650)]
     )

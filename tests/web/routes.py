@@ -96,6 +96,8 @@ READ: dict[str, tuple[str, str]] = {
     "admin.payout_list": ("read", "/admin/payouts"),
     "admin.batch": ("read", "/admin/payouts/{exported}"),
     "admin.people": ("read", "/admin/people?q=bob"),
+    "admin.program_history": ("read", "/admin/program/history"),
+    "admin.rule_trial": ("own", "/admin/program/rules/{rule}/trial"),
     "admin.person": ("read", "/admin/people/{bob}"),
     "admin.colleagues": ("own", "/admin/colleagues"),
     "admin.correction": ("pay", "/admin/people/{bob}/correction"),

@@ -1,23 +1,31 @@
-"""The program at the desk: the terms in force, the rules of the offer, the goals; each change is a new version."""
+"""The program at the desk: the terms in force, the rules of the offer, the goals; each change is a new version, looked
+at before it is made if one likes, and kept in the history."""
 
 from typing import Any
 
-from flask import flash, redirect, render_template, url_for
+from flask import abort, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
 from portal import program as story
 from portal import terms
+from portal.config import Settings
 from portal.core import clock, database, money
 from portal.core.text import Refusal
+from portal.delivery import letters
+from portal.notices import invitations
+from portal.referrals import referrals
+from portal.reports import rehearsal, versions
 from portal.rewards import goals, rules
 from portal.rewards.rules import Kind, Rule
-from portal.web import access, inputs, words
+from portal.terms import Terms
+from portal.web import access, inputs, public, words
 from portal.web.acting import act
 from portal.web.admin.room import blueprint, name_of
+from portal.web.dashboard import page_key
 
 PLAIN = (
-    "program_name", "state", "touch", "goal", "window_days", "goal_days", "time_zone", "shop_url",
+    "program_name", "state", "touch", "goal", "window_days", "claim_days", "goal_days", "time_zone", "shop_url",
     "help_contact", "legal_text", "mails_invites", "invites_a_day", "invites_an_address",
 )  # fmt: skip
 AMOUNTS = {
@@ -41,14 +49,16 @@ def _page(
     form: inputs.Program | None = None, rule: inputs.OfferedRule | None = None, goal: inputs.Goal | None = None
 ) -> str:
     current = terms.in_force()
+    offered = rules.of_terms(current.id)
     return render_template(
         "admin/program.html",
+        **_looks(_draft({}), offered),
         form=form or _filled(inputs.Program(formdata=None, data=_as_typed(current))),
         rule=_filled(rule or inputs.OfferedRule(formdata=None)),
         goal=goal or inputs.Goal(formdata=None),
         goals=goals.listed(),
         version=current.version,
-        rules=rules.of_terms(current.id),
+        rules=offered,
         published_by=name_of(current.published_by_id) if current.published_by_id else "",
         only=inputs.Only(),
     )
@@ -76,14 +86,22 @@ def publish() -> ResponseReturnValue:
     form = _filled(inputs.Program())
     if not form.validate() or not inputs.read_amounts(form, terms.in_force().currency):
         return _page(form), 422
-    changed: dict[str, Any] = {name: "" if form[name].data is None else form[name].data for name in PLAIN}
-    changed |= {column: form[name].minor for name, column in AMOUNTS.items()}
-    changed["allowed_hosts"] = sorted(set((form.allowed_hosts.data or "").split()))
+    changed = _changed(form)
+    if _only_looks():
+        return _trial(_draft(changed), rules.of_terms(terms.in_force().id), action=url_for(".publish"))
     return act(
         lambda: story.change_program(by=access.me().id, at=clock.now(), **changed),
         done=gettext("Saved. New sign-ups use this from now; referrals that are there keep the rules they came with."),
         back=url_for(".program"),
     )
+
+
+def _changed(form: inputs.Program) -> dict[str, Any]:
+    """The settings that a form asks for."""
+    changed: dict[str, Any] = {name: "" if form[name].data is None else form[name].data for name in PLAIN}
+    changed |= {column: form[name].minor for name, column in AMOUNTS.items()}
+    changed["allowed_hosts"] = sorted(set((form.allowed_hosts.data or "").split()))
+    return changed
 
 
 @blueprint.post("/program/rules")
@@ -94,6 +112,12 @@ def add_rule() -> ResponseReturnValue:
     if not form.validate() or not inputs.read_amounts(form, terms.in_force().currency):
         return _page(rule=form), 422
     try:
+        if _only_looks():
+            current = terms.in_force()
+            added = _rule(form, current.currency)
+            rules.check(added)
+            added.rule_key = "draft"
+            return _trial(_draft({}), [*rules.of_terms(current.id), added], action=url_for(".add_rule"))
         with database.writing():
             story.change_program(add=_rule(form, terms.in_force().currency), by=access.me().id, at=clock.now())
     except inputs.NotAMeasure as wrong:
@@ -156,3 +180,68 @@ def add_goal() -> ResponseReturnValue:
         return _page(goal=form), 422
     flash(gettext("The goal is there. Add a rule for it next."), "ok")
     return redirect(url_for(".program"))
+
+
+# --- before it is made, and after it was ------------------------------------------------------------------------
+
+
+def _only_looks() -> bool:
+    """Whether a form was sent only to see what it would do."""
+    return request.form.get("only") == "preview"
+
+
+def _draft(changed: dict[str, Any]) -> Terms:
+    """The terms in force with something changed, kept nowhere."""
+    current = terms.in_force()
+    kept = {column.key: getattr(current, column.key) for column in Terms.__table__.columns if column.key != "id"}
+    return Terms(**kept | changed)
+
+
+def _looks(draft: Terms, offer: list[Rule]) -> dict[str, Any]:
+    """What the preview shows."""
+    letter = invitations.draft(access.me(), draft, offer, words.spoken())
+    settings: Settings = current_app.extensions["settings"]
+    blocks = letters.blocks(letter.text, f"{settings.base_url}/")
+    return {"draft": draft, "offered": public.sides(offer), "letter": letter, "blocks": blocks}
+
+
+def _trial(draft: Terms, offer: list[Rule], *, action: str) -> ResponseReturnValue:
+    """How a change will look, what it touches, what it would have given; for a script only how it will look."""
+    current, at = terms.in_force(), clock.now()
+    if "HX-Request" in request.headers:
+        return render_template("admin/_trial.html", **_looks(draft, offer))
+    old = rules.of_terms(current.id)
+    keys = {rule.rule_key for rule in old}, {rule.rule_key for rule in offer}
+    results = rehearsal.rehearse({"now": (current, old), "new": (draft, offer)}, at=at)
+    return render_template(
+        "admin/trial.html",
+        **_looks(draft, offer),
+        **results,
+        days=rehearsal.DAYS,
+        changes=versions.changes(current, draft),
+        added=[rule for rule in offer if rule.rule_key not in keys[0]],
+        removed=[rule for rule in old if rule.rule_key not in keys[1]],
+        open_referrals=referrals.open_now(at=at),
+        action=action,
+        sent=[(name, given) for name, given in request.form.items(multi=True) if name not in ("csrf_token", "only")],
+        version=current.version,
+    )
+
+
+@blueprint.get("/program/rules/<rule_key>/trial")
+@access.needs("own")
+def rule_trial(rule_key: str) -> ResponseReturnValue:
+    """What the program would be without a rule."""
+    old = rules.of_terms(terms.in_force().id)
+    if rule_key not in {rule.rule_key for rule in old}:
+        abort(404)
+    left = [rule for rule in old if rule.rule_key != rule_key]
+    return _trial(_draft({}), left, action=url_for(".remove_rule", rule_key=rule_key))
+
+
+@blueprint.get("/program/history")
+@access.needs("read")
+def program_history() -> ResponseReturnValue:
+    """Each version with its author and what it changed."""
+    listed, older = versions.listed(before=page_key("before"))
+    return render_template("admin/history.html", versions=listed, older=older)

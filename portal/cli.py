@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 from flask import Flask
 
+from portal import backup as backups
 from portal import create_app, imports, program, sweeps, terms
 from portal import demo as demo_
 from portal.accounts import one_time, roles, users
@@ -333,13 +334,63 @@ def check_ledger() -> None:
     app = _app()
     with app.app_context():
         migrate.must_be_current(database.db.engine)
-        count = 0
-        for fault in books.faults():
-            count += 1
-            click.echo(fault, err=True)
-            if count >= 100:
-                click.echo("… and more", err=True)
-                break
-        if count:
-            sys.exit(1)
-        click.echo("The books are right: every transfer has its cause, every balance its transfers, every seal fits.")
+        _tell_of_the_books()
+
+
+def _tell_of_the_books() -> None:
+    """Says that they are right, or what does not fit, and ends."""
+    count = 0
+    for fault in books.faults():
+        count += 1
+        click.echo(fault, err=True)
+        if count >= 100:
+            click.echo("… and more", err=True)
+            break
+    if count:
+        sys.exit(1)
+    click.echo("The books are right: every transfer has its cause, every balance its transfers, every seal fits.")
+
+
+@portal.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def backup(file: Path) -> None:
+    """Put everything into FILE, while the portal runs. Keep it secret: keys and addresses are in it."""
+    settings = Settings.from_env()
+    app = create_app(settings)
+    with app.app_context():
+        made = backups.make(file.absolute(), database.db.engine, settings, at=clock.now())
+    click.echo(f"{file}: {made.many} rows and {made.mails} mails, schema {made.schema}, {made.size / 1e6:.1f} MB.")
+
+
+@portal.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--replace", is_flag=True, help="What is in the database now goes for ever.")
+def restore(file: Path, replace: bool) -> None:
+    """Put what is in FILE into an empty database, with its keys and mails. Stop the portal first."""
+    settings = Settings.from_env()
+    app = create_app(settings)
+    with app.app_context():
+        put = backups.restore(file.absolute(), database.db.engine, settings, replace=replace, at=clock.now())
+        click.echo(
+            f"Restored {put.backup.many} rows and {put.backup.mails} mails of {put.backup.made_at:%Y-%m-%d %H:%M} UTC."
+        )
+        if put.other_secret:
+            click.echo(
+                "SECRET_KEY is another than in the backup: everybody signs in again, and earlier visits do not count."
+            )
+        _tell_of_the_books()
+
+
+@portal.command("copy-to")
+@click.argument("url")
+def copy_to(url: str) -> None:
+    """Copy everything into the empty database at URL (postgresql://…). Stop the portal first, then set DATABASE_URL."""
+    settings = Settings.from_env()
+    other = settings.with_database(url)
+    with create_app(settings).app_context():
+        engine = database.db.engine
+    with create_app(other).app_context():
+        moved = backups.move(engine, database.db.engine, at=clock.now())
+        click.echo(f"Copied {moved} rows, each read back and equal.")
+        _tell_of_the_books()
+        click.echo("Now set DATABASE_URL to it, keep INSTANCE_DIR as it is, and start the portal.")

@@ -6,7 +6,7 @@ import secrets
 import socket
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -67,6 +67,12 @@ class Settings:
         """Where mails lie while MAIL_URL names files."""
         in_files = self.mail_url.startswith("file://")
         return Path(self.mail_url.removeprefix("file://")) if in_files else self.instance_dir / "mail"
+
+    def with_database(self, url: str) -> "Settings":
+        """The same, with another database; raises BadSetting for an address that is none."""
+        if not url:
+            raise BadSetting("DATABASE_URL: name the database, like postgresql://user:password@host/name.")
+        return replace(self, database_url=_database_url(url, self.instance_dir))
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, *, demo: bool = False) -> "Settings":

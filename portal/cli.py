@@ -3,7 +3,6 @@
 What goes wrong is one sentence with its remedy, and an exit code; no traceback for what an operator can mend.
 """
 
-import logging
 import os
 import signal
 import sys
@@ -30,7 +29,7 @@ from portal.payouts.methods import Details
 from portal.program import Answer
 from portal.reports import books
 from portal.rewards.conversions import Customer, OrderReport
-from portal.web import serving
+from portal.web import logs, serving
 
 
 class Stop(click.ClickException):
@@ -42,9 +41,7 @@ class Stop(click.ClickException):
 
 def main() -> None:
     """Runs the command; settings and refusals are told in a sentence."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("apscheduler", "alembic"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logs.begin("text")
     try:
         portal.main(prog_name="portal", standalone_mode=False)
     except click.exceptions.Abort:
@@ -89,6 +86,7 @@ def migrate_() -> None:
 def serve() -> None:
     """Serve the portal, with its worker inside."""
     settings = Settings.from_env()
+    logs.begin(settings.log_format)
     app = create_app(settings)
     with app.app_context():
         if migrate.state(database.db.engine).state == migrate.State.MISSING:
@@ -127,6 +125,7 @@ def _serve(app: Flask, settings: Settings) -> None:
 def worker() -> None:
     """Run the worker alone: mails, releases, expiry, seals, figures. Many may run."""
     settings = Settings.from_env()
+    logs.begin(settings.log_format)
     app = create_app(settings)
     with app.app_context():
         migrate.must_be_current(database.db.engine)

@@ -40,6 +40,9 @@ class Settings:
     port: int = 8000
     workers: int = 1
     """How many processes serve; SQLite is served by one."""
+    metrics_token: str = ""
+    """Who brings it may read `/metrics`; empty: nobody."""
+    log_format: str = "text"
     demo: bool = False
     rate_limits: bool = True
     extra_hosts: tuple[str, ...] = field(default=())
@@ -107,6 +110,8 @@ class Settings:
             host="127.0.0.1" if demo else _host(env),
             port=port,
             workers=1 if demo else _workers(env, database_url),
+            metrics_token=_metrics_token(env),
+            log_format=_log_format(env),
             demo=demo,
         )
 
@@ -224,6 +229,20 @@ def _host(env: Mapping[str, str]) -> str:
     except (OSError, ValueError) as error:
         raise BadSetting(f"HOST: {host!r} is no address to listen at, such as 127.0.0.1 or 0.0.0.0.") from error
     return host
+
+
+def _metrics_token(env: Mapping[str, str]) -> str:
+    token = env.get("METRICS_TOKEN") or ""
+    if token and not re.fullmatch(r"[!-~]{16,200}", token, re.ASCII):
+        raise BadSetting("METRICS_TOKEN: use 16 to 200 letters, digits or signs without a space.")
+    return token
+
+
+def _log_format(env: Mapping[str, str]) -> str:
+    form = env.get("LOG_FORMAT") or "text"
+    if form not in ("text", "json"):
+        raise BadSetting(f"LOG_FORMAT: {form!r} is neither text nor json.")
+    return form
 
 
 def _secret_key(env: Mapping[str, str], instance: Path) -> str:

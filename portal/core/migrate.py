@@ -161,7 +161,7 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     """
     sqlite = engine.dialect.name == "sqlite"
     options: dict[str, Any] = {"isolation_level": None, "timeout": _PATIENCE_SECONDS} if sqlite else {}
-    own = sa.create_engine(engine.url, poolclass=NullPool, connect_args=options)
+    own = sa.create_engine(engine.url, poolclass=NullPool, connect_args=options, hide_parameters=True)
     if sqlite:
         _prepare_sqlite(own)
     try:

@@ -20,7 +20,9 @@ from portal.web import (
     joining,
     languages,
     limits,
+    logs,
     mailbox,
+    metrics,
     poster,
     public,
     sharing,
@@ -33,10 +35,24 @@ from portal.web.door import Door
 
 def create_web(app: Flask, settings: Settings, quick: Quick) -> None:
     """Gives the application its pages, its API and its manners."""
+    logs.install(app)
     languages.install(app)
     gate.install(app)
     protect = CSRFProtect(app)
-    for room in (public, account, dashboard, sharing, exports, poster, joining, stopping, admin, api, languages):
+    for room in (
+        public,
+        account,
+        dashboard,
+        sharing,
+        exports,
+        poster,
+        joining,
+        stopping,
+        admin,
+        api,
+        languages,
+        metrics,
+    ):
         app.register_blueprint(room.blueprint)
     if settings.demo:
         for room in (mailbox, components):
@@ -62,4 +78,6 @@ def create_web(app: Flask, settings: Settings, quick: Quick) -> None:
             response.headers["Cache-Control"] = "no-store"
         return response
 
-    app.wsgi_app = Door(app.wsgi_app, settings, quick)  # type: ignore[method-assign] # how WSGI is wrapped
+    app.extensions["counts"] = metrics.Counts()
+    door = Door(app.wsgi_app, settings, quick)
+    app.wsgi_app = logs.Requests(door, settings, app.extensions["counts"])  # type: ignore[method-assign] # how WSGI is wrapped

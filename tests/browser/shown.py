@@ -16,7 +16,8 @@ from tests.web.routes import READ
 WIDTHS = (1200, 390)
 
 NO_PAGES = {
-    "public.robots", "public.favicon", "public.healthz", "public.readyz", "assets.show", "dashboard.picture",
+    "public.robots", "public.favicon", "public.healthz", "public.readyz", "metrics.metrics", "assets.show",
+    "dashboard.picture",
     "public.start", "public.follow", "admin.report_file", "admin.report_list_file",
 }  # fmt: skip
 """Routes that answer with something else than a page, or lead on to one."""

@@ -83,7 +83,8 @@ def migrate_() -> None:
 
 
 @portal.command()
-def serve() -> None:
+@click.option("--without-worker", is_flag=True, help="Where `portal worker` runs by itself.")
+def serve(without_worker: bool) -> None:
     """Serve the portal, with its worker inside."""
     settings = Settings.from_env()
     logs.begin(settings.log_format)
@@ -101,7 +102,7 @@ def serve() -> None:
             click.echo(f"No owner yet. Set the portal up here, once, within a day:\n  {_set_up_link(settings)}")
         elif terms.current() is None:  # an owner made by `create-admin` before the program was there
             click.echo(f"No program yet. Set the portal up here, once, within a day:\n  {_set_up_link(settings)}")
-    _serve(app, settings)
+    _serve(settings, None if without_worker else app)
 
 
 def _set_up_link(settings: Settings) -> str:
@@ -110,15 +111,16 @@ def _set_up_link(settings: Settings) -> str:
     return f"{settings.base_url}/setup/{secret}"
 
 
-def _serve(app: Flask, settings: Settings) -> None:
+def _serve(settings: Settings, with_worker_of: Flask | None) -> None:
     if not serving.port_is_free(settings):
         raise Stop(f"PORT: {settings.port} on {settings.host} is taken by another program; free it or name another.")
-    scheduler = serving.start_worker(app, settings)
+    scheduler = serving.start_worker(with_worker_of, settings) if with_worker_of else None
     try:
         click.echo(f"Serving at {settings.base_url} (listening on {settings.host}:{settings.port}). Stop with Ctrl-C.")
         serving.serve(settings)
     finally:
-        scheduler.shutdown()
+        if scheduler:
+            scheduler.shutdown()
 
 
 @portal.command()
@@ -215,7 +217,7 @@ def demo() -> None:
     for job in serving.jobs(app, settings):
         job.run()
     click.echo(demo_.logins(settings.base_url))
-    _serve(app, settings)
+    _serve(settings, app)
 
 
 @portal.command("create-admin")

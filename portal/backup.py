@@ -121,7 +121,7 @@ def _copied(engine: Engine, file: Path) -> dict[str, int]:
 
 
 def _counts(connection: sa.Connection) -> dict[str, int]:
-    tables = sorted(sa.inspect(connection).get_table_names())
+    tables = sorted(set(sa.inspect(connection).get_table_names()) - {"alembic_version"})
     return {name: connection.exec_driver_sql(f'SELECT count(*) FROM "{name}"').scalar_one() for name in tables}
 
 
@@ -148,9 +148,11 @@ def restore(path: Path, engine: Engine, settings: Settings, *, replace: bool, at
             with copying.reading(copy) as found:
                 copying.must_be_sound(found)
             migrate.upgrade(copy)
+            with copy.begin() as connection:  # that worker is not at work here
+                connection.execute(sa.delete(worker.Turn))
             mails = sorted((folder / "mail").glob("*.eml"))
             with ExitStack() as until_committed, migrate.transaction(engine) as target, copying.reading(copy) as source:
-                _must_be_free(target, replace=replace, at=at)
+                _must_be_free(target, replace=replace, at=at, or_else=" Or say --replace, and what is in it goes.")
                 copying.fill(source, target)
                 _mails_in_place(mails, settings)
                 other_secret = until_committed.enter_context(_keys_in_place(folder, settings))
@@ -171,11 +173,13 @@ def move(engine: Engine, other: Engine, *, at: datetime) -> int:
         return sum(copying.fill(source, target).values())
 
 
-def _must_be_free(target: sa.Connection, *, replace: bool, at: datetime) -> None:
+def _must_be_free(target: sa.Connection, *, replace: bool, at: datetime, or_else: str = "") -> None:
     migrate.must_be_ours(target)
     held = copying.first_row(target, but=NOTHING_YET)
     if held is not None and not replace:
-        raise BackupRefused(f"The database to be filled is not empty ({held}): name another one, or see --replace.")
+        raise BackupRefused(
+            f"The database to be filled is not empty (there are rows in {held}): name an empty one.{or_else}"
+        )
     _must_rest(target, at)
 
 

@@ -36,7 +36,7 @@ class Nginx:
 
 def why_not() -> str:
     """Why there is no nginx here; empty if there is."""
-    return "" if PROGRAM else "no nginx here: on Debian and Ubuntu, sudo apt install nginx-light"
+    return "" if PROGRAM else "no nginx here: on Debian and Ubuntu, sudo apt install nginx"
 
 
 def as_shipped(plain: int, tls: int, portals: tuple[int, ...], folder: Path) -> str:
@@ -48,7 +48,10 @@ def as_shipped(plain: int, tls: int, portals: tuple[int, ...], folder: Path) -> 
         (r"/etc/letsencrypt/live/friends\.example\.com/fullchain\.pem", str(folder / f"{NAME}.pem")),
         (r"/etc/letsencrypt/live/friends\.example\.com/privkey\.pem", str(folder / f"{NAME}.key")),
         (r"/var/log/nginx/portal\.error\.log", str(folder / "portal.error.log")),
-        (r"server 127\.0\.0\.1:8001;\s+server 127\.0\.0\.1:8002;", " ".join(f"server 127.0.0.1:{p};" for p in portals)),
+        (
+            r"server 127\.0\.0\.1:8001 max_fails=0;\s+server 127\.0\.0\.1:8002 max_fails=0;",
+            " ".join(f"server 127.0.0.1:{p} max_fails=0;" for p in portals),
+        ),
     ):
         text, many = re.subn(found, put, text)
         assert many == 1, f"{SHIPPED.name} has no {found}"

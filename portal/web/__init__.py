@@ -79,5 +79,5 @@ def create_web(app: Flask, settings: Settings, quick: Quick) -> None:
         return response
 
     app.extensions["counts"] = metrics.Counts()
-    door = Door(app.wsgi_app, settings, quick)
+    door = Door(metrics.Probes(app.wsgi_app, settings.hosts[0]), settings, quick)
     app.wsgi_app = logs.Requests(door, settings, app.extensions["counts"])  # type: ignore[method-assign] # how WSGI is wrapped

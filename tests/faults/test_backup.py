@@ -419,6 +419,11 @@ def live(
         yield found
 
 
+def conversions_of(settings: Settings) -> set[str]:
+    with engine_of(settings).connect() as connection:
+        return set(connection.scalars(sa.select(Conversion.external_id)))
+
+
 def test_backed_up_under_load_and_restored_elsewhere_the_books_are_right(
     live: Live, tmp_path: Path, elsewhere: Elsewhere, record_property: Callable[[str, object], None]
 ) -> None:
@@ -456,10 +461,12 @@ def test_backed_up_under_load_and_restored_elsewhere_the_books_are_right(
     other = Portal(there.instance_dir, there.database_url)
     put = other.command("restore", str(tmp_path / "b"))
     assert put.returncode == 0 and "The books are right" in put.stdout, put.stderr
-    with engine_of(there).connect() as connection:
-        found = set(connection.scalars(sa.select(Conversion.external_id)))
-    assert set(before) <= found, "what was answered before the backup began is in it"
+    assert set(before) <= conversions_of(there), "what was answered before the backup began is in it"
     assert meanwhile > 0, "orders came in while it was made"
     record_property("meanwhile", meanwhile)
+    third = elsewhere("sqlite")
+    moved = other.command("copy-to", third.database_url)
+    assert moved.returncode == 0 and "each read back and equal" in moved.stdout, moved.stderr
+    assert "The books are right" in moved.stdout and set(before) <= conversions_of(third)
     again = other.command("restore", str(tmp_path / "b"))
     assert again.returncode == 1 and "not empty" in again.stderr and len(again.stderr.splitlines()) == 1

@@ -17,6 +17,7 @@ from tests import nginx
 from tests.conftest import close, make_schema, make_settings, missing
 from tests.factories import Scene
 from tests.faults.portals import AGENT, Portal
+from tests.mailserver import free_port
 from tests.nginx import NAME, Nginx, slow_clients
 
 Answer = tuple[int, http.client.HTTPMessage, str]
@@ -50,7 +51,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     url = f"sqlite:///{folder / 'portal.db'}"
     make_schema(make_settings(folder, url))
     portal = Portal(folder, url, MAIL_FROM="portal@example.com")
-    with nginx.running(folder / "nginx", portal.port) as front:
+    with nginx.running(folder / "nginx", portal.port, free_port()) as front:  # as if the second one were restarting
         portal.environ["BASE_URL"] = f"https://{NAME}:{front.tls}"
         portal.host = f"{NAME}:{front.tls}"
         app = create_app(Settings.from_env(portal.environ))

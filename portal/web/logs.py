@@ -89,16 +89,29 @@ def this_request() -> str:
 def begin(form: str) -> None:
     """Has this process write its lines to its error output: `text` for a person, `json` for what collects them.
 
-    As text without a line for each request.
+    As text without a line for each request. Where a program around us has said where lines go, that stays.
     """
-    lines = logging.StreamHandler(sys.stderr)
-    lines.setFormatter(AsJson() if form == "json" else AsText())
     root = logging.getLogger()
+    if any(not isinstance(handler, Lines) for handler in root.handlers):
+        return
+    lines = Lines()
+    lines.setFormatter(AsJson() if form == "json" else AsText())
     root.handlers[:] = [lines]
     root.setLevel(logging.INFO)
     log.setLevel(logging.INFO if form == "json" else logging.WARNING)
     for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+class Lines(logging.Handler):
+    """To the error output, whatever that is by then."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+            sys.stderr.flush()
+        except Exception:
+            self.handleError(record)
 
 
 class AsText(logging.Formatter):

@@ -63,7 +63,7 @@ class Probes:
         self.inner, self.host = inner, host
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if environ["PATH_INFO"] in WATCHED:
+        if environ["PATH_INFO"] in WATCHED and environ["REQUEST_METHOD"] == "GET":
             environ["HTTP_HOST"] = self.host
         return self.inner(environ, start_response)
 

@@ -99,6 +99,7 @@ def test_who_watches_may_ask_by_the_address_of_a_process(app, tab):
     for path in ("/healthz", "/metrics"):
         assert tab.get(path, headers=BEARER | {"Host": "10.0.0.7:8001"}).status == 200
     assert tab.get("/", headers={"Host": "10.0.0.7:8001"}).status == 400
+    assert tab.post("/healthz", headers={"Host": "10.0.0.7:8001"}).status == 400
 
 
 def test_ready_is_a_portal_with_its_schema_and_a_worker_of_the_last_two_minutes(app, scene, tab):

@@ -6,10 +6,12 @@ gc.disable()  # importing makes much and drops nothing: looking for garbage woul
 
 from portal import create_app  # noqa: E402
 from portal.config import Settings  # noqa: E402
-from portal.web import serving  # noqa: E402
+from portal.web import logs, serving  # noqa: E402
 
 serving.end_with_parent()
-app = create_app(Settings.from_env())
+settings = Settings.from_env()
+logs.begin(settings.log_format)
+app = create_app(settings)
 
 gc.freeze()  # what is there now stays; not looked through again while people wait
 gc.enable()

@@ -3,7 +3,6 @@
 What goes wrong is one sentence with its remedy, and an exit code; no traceback for what an operator can mend.
 """
 
-import logging
 import os
 import signal
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 import click
 from flask import Flask
 
+from portal import backup as backups
 from portal import create_app, imports, program, sweeps, terms
 from portal import demo as demo_
 from portal.accounts import one_time, roles, users
@@ -29,7 +29,7 @@ from portal.payouts.methods import Details
 from portal.program import Answer
 from portal.reports import books
 from portal.rewards.conversions import Customer, OrderReport
-from portal.web import serving
+from portal.web import logs, serving
 
 
 class Stop(click.ClickException):
@@ -41,9 +41,7 @@ class Stop(click.ClickException):
 
 def main() -> None:
     """Runs the command; settings and refusals are told in a sentence."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("apscheduler", "alembic"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logs.begin("text")
     try:
         portal.main(prog_name="portal", standalone_mode=False)
     except click.exceptions.Abort:
@@ -85,9 +83,11 @@ def migrate_() -> None:
 
 
 @portal.command()
-def serve() -> None:
+@click.option("--without-worker", is_flag=True, help="Where `portal worker` runs by itself.")
+def serve(without_worker: bool) -> None:
     """Serve the portal, with its worker inside."""
     settings = Settings.from_env()
+    logs.begin(settings.log_format)
     app = create_app(settings)
     with app.app_context():
         if migrate.state(database.db.engine).state == migrate.State.MISSING:
@@ -102,7 +102,7 @@ def serve() -> None:
             click.echo(f"No owner yet. Set the portal up here, once, within a day:\n  {_set_up_link(settings)}")
         elif terms.current() is None:  # an owner made by `create-admin` before the program was there
             click.echo(f"No program yet. Set the portal up here, once, within a day:\n  {_set_up_link(settings)}")
-    _serve(app, settings)
+    _serve(settings, None if without_worker else app)
 
 
 def _set_up_link(settings: Settings) -> str:
@@ -111,21 +111,23 @@ def _set_up_link(settings: Settings) -> str:
     return f"{settings.base_url}/setup/{secret}"
 
 
-def _serve(app: Flask, settings: Settings) -> None:
+def _serve(settings: Settings, with_worker_of: Flask | None) -> None:
     if not serving.port_is_free(settings):
         raise Stop(f"PORT: {settings.port} on {settings.host} is taken by another program; free it or name another.")
-    scheduler = serving.start_worker(app, settings)
+    scheduler = serving.start_worker(with_worker_of, settings) if with_worker_of else None
     try:
         click.echo(f"Serving at {settings.base_url} (listening on {settings.host}:{settings.port}). Stop with Ctrl-C.")
         serving.serve(settings)
     finally:
-        scheduler.shutdown()
+        if scheduler:
+            scheduler.shutdown()
 
 
 @portal.command()
 def worker() -> None:
     """Run the worker alone: mails, releases, expiry, seals, figures. Many may run."""
     settings = Settings.from_env()
+    logs.begin(settings.log_format)
     app = create_app(settings)
     with app.app_context():
         migrate.must_be_current(database.db.engine)
@@ -215,7 +217,7 @@ def demo() -> None:
     for job in serving.jobs(app, settings):
         job.run()
     click.echo(demo_.logins(settings.base_url))
-    _serve(app, settings)
+    _serve(settings, app)
 
 
 @portal.command("create-admin")
@@ -358,13 +360,63 @@ def check_ledger() -> None:
     app = _app()
     with app.app_context():
         migrate.must_be_current(database.db.engine)
-        count = 0
-        for fault in books.faults():
-            count += 1
-            click.echo(fault, err=True)
-            if count >= 100:
-                click.echo("… and more", err=True)
-                break
-        if count:
-            sys.exit(1)
-        click.echo("The books are right: every transfer has its cause, every balance its transfers, every seal fits.")
+        _tell_of_the_books()
+
+
+def _tell_of_the_books() -> None:
+    """Says that they are right, or what does not fit, and ends."""
+    count = 0
+    for fault in books.faults():
+        count += 1
+        click.echo(fault, err=True)
+        if count >= 100:
+            click.echo("… and more", err=True)
+            break
+    if count:
+        sys.exit(1)
+    click.echo("The books are right: every transfer has its cause, every balance its transfers, every seal fits.")
+
+
+@portal.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def backup(file: Path) -> None:
+    """Put everything into FILE, while the portal runs. Keep it secret: keys and addresses are in it."""
+    settings = Settings.from_env()
+    app = create_app(settings)
+    with app.app_context():
+        made = backups.make(file.absolute(), database.db.engine, settings, at=clock.now())
+    click.echo(f"{file}: {made.many} rows and {made.mails} mails, schema {made.schema}, {made.size / 1e6:.1f} MB.")
+
+
+@portal.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--replace", is_flag=True, help="What is in the database now goes for ever.")
+def restore(file: Path, replace: bool) -> None:
+    """Put what is in FILE into an empty database, with its keys and mails. Stop the portal first."""
+    settings = Settings.from_env()
+    app = create_app(settings)
+    with app.app_context():
+        put = backups.restore(file.absolute(), database.db.engine, settings, replace=replace, at=clock.now())
+        click.echo(
+            f"Restored {put.backup.many} rows and {put.backup.mails} mails of {put.backup.made_at:%Y-%m-%d %H:%M} UTC."
+        )
+        if put.other_secret:
+            click.echo(
+                "SECRET_KEY is another than in the backup: everybody signs in again, and earlier visits do not count."
+            )
+        _tell_of_the_books()
+
+
+@portal.command("copy-to")
+@click.argument("url")
+def copy_to(url: str) -> None:
+    """Copy everything into the empty database at URL (postgresql://…). Stop the portal first, then set DATABASE_URL."""
+    settings = Settings.from_env()
+    other = settings.with_database(url)
+    with create_app(settings).app_context():
+        engine = database.db.engine
+    with create_app(other).app_context():
+        moved = backups.move(engine, database.db.engine, at=clock.now())
+        click.echo(f"Copied {moved} rows, each read back and equal.")
+        _tell_of_the_books()
+        click.echo("Now set DATABASE_URL to it, keep INSTANCE_DIR as it is, and start the portal.")

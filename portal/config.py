@@ -6,7 +6,7 @@ import secrets
 import socket
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -40,6 +40,9 @@ class Settings:
     port: int = 8000
     workers: int = 1
     """How many processes serve; SQLite is served by one."""
+    metrics_token: str = ""
+    """Who brings it may read `/metrics`; empty: nobody."""
+    log_format: str = "text"
     demo: bool = False
     rate_limits: bool = True
     require_two_step: bool = False
@@ -69,6 +72,12 @@ class Settings:
         """Where mails lie while MAIL_URL names files."""
         in_files = self.mail_url.startswith("file://")
         return Path(self.mail_url.removeprefix("file://")) if in_files else self.instance_dir / "mail"
+
+    def with_database(self, url: str) -> "Settings":
+        """The same, with another database; raises BadSetting for an address that is none."""
+        if not url:
+            raise BadSetting("DATABASE_URL: name the database, like postgresql://user:password@host/name.")
+        return replace(self, database_url=_database_url(url, self.instance_dir))
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, *, demo: bool = False) -> "Settings":
@@ -103,6 +112,8 @@ class Settings:
             host="127.0.0.1" if demo else _host(env),
             port=port,
             workers=1 if demo else _workers(env, database_url),
+            metrics_token=_metrics_token(env),
+            log_format=_log_format(env),
             demo=demo,
             require_two_step=not demo and _whole(env, "REQUIRE_TWO_STEP", 1, 0, 1) == 1,
         )
@@ -221,6 +232,20 @@ def _host(env: Mapping[str, str]) -> str:
     except (OSError, ValueError) as error:
         raise BadSetting(f"HOST: {host!r} is no address to listen at, such as 127.0.0.1 or 0.0.0.0.") from error
     return host
+
+
+def _metrics_token(env: Mapping[str, str]) -> str:
+    token = env.get("METRICS_TOKEN") or ""
+    if token and not re.fullmatch(r"[!-~]{16,200}", token, re.ASCII):
+        raise BadSetting("METRICS_TOKEN: use 16 to 200 letters, digits or signs without a space.")
+    return token
+
+
+def _log_format(env: Mapping[str, str]) -> str:
+    form = env.get("LOG_FORMAT") or "text"
+    if form not in ("text", "json"):
+        raise BadSetting(f"LOG_FORMAT: {form!r} is neither text nor json.")
+    return form
 
 
 def _secret_key(env: Mapping[str, str], instance: Path) -> str:

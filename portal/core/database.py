@@ -165,19 +165,20 @@ PATIENCE_S = 10
 
 def engine_options(url: str, *, quick: bool = False) -> dict[str, Any]:
     """How an engine connects. `quick`: for the clicks, which commit each statement by themselves (see `Quick`)."""
+    plain: dict[str, Any] = {"url": url, "hide_parameters": True}  # an error's text goes to the logs, a row does not
     if url.startswith("sqlite"):
         connect: dict[str, Any] = {"isolation_level": None, "check_same_thread": False, "timeout": PATIENCE_S}
         if quick:
-            return {"url": url, "poolclass": NullPool, "connect_args": connect}
-        return {"url": url, "poolclass": QueuePool, "pool_size": 16, "max_overflow": 48, "pool_timeout": 15,
+            return plain | {"poolclass": NullPool, "connect_args": connect}
+        return plain | {"poolclass": QueuePool, "pool_size": 16, "max_overflow": 48, "pool_timeout": 15,
                 "connect_args": connect}  # fmt: skip
     # Compiling a report's query takes longer than running it: no jit.
     options = "-c lock_timeout=10s -c statement_timeout=60s -c jit=off -c timezone=UTC"
     connect = {"connect_timeout": 5, "options": options}
     if quick:
         patience = "-c lock_timeout=5s -c statement_timeout=5s -c timezone=UTC"
-        return {"url": url, "poolclass": NullPool, "connect_args": connect | {"options": patience, "autocommit": True}}
-    return {"url": url, "pool_size": 8, "max_overflow": 24, "pool_timeout": 15, "pool_pre_ping": True,
+        return plain | {"poolclass": NullPool, "connect_args": connect | {"options": patience, "autocommit": True}}
+    return plain | {"pool_size": 8, "max_overflow": 24, "pool_timeout": 15, "pool_pre_ping": True,
             "connect_args": connect}  # fmt: skip
 
 

@@ -120,7 +120,7 @@ def upgrade(engine: Engine, *, scripts: Path = SCRIPTS) -> bool:
     Raises SchemaRefused, and changes nothing, for a database that is ahead, that holds somebody else's tables, or
     in which a row would be left pointing to nothing.
     """
-    with _thread, transaction(engine) as connection:
+    with transaction(engine) as connection:
         at = _current(connection)
         standing = _standing(at, scripts)
         if standing.state == State.CURRENT:
@@ -128,11 +128,28 @@ def upgrade(engine: Engine, *, scripts: Path = SCRIPTS) -> bool:
         if standing.state == State.AHEAD:
             raise SchemaRefused(standing.sentence)
         if at is None:
-            _must_be_empty(connection)
-        config = _config(scripts)
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+            must_be_ours(connection)
+        _run(connection, scripts)
         return True
+
+
+def make_anew(connection: Connection) -> None:
+    """Takes our tables away with all that is in them, whatever their version, and makes them as this code needs them.
+
+    Inside a `transaction`, so before its end nothing has happened. Raises SchemaRefused for somebody else's tables.
+    """
+    must_be_ours(connection)
+    sqlite = connection.dialect.name == "sqlite"
+    for table in sa.inspect(connection).get_table_names():
+        connection.exec_driver_sql(f'DROP TABLE "{table}"' if sqlite else f'DROP TABLE IF EXISTS "{table}" CASCADE')
+    _run(connection, SCRIPTS)
+
+
+def _run(connection: Connection, scripts: Path) -> None:
+    config = _config(scripts)
+    config.attributes["connection"] = connection
+    with _thread:
+        command.upgrade(config, "head")
 
 
 @contextmanager
@@ -144,7 +161,7 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     """
     sqlite = engine.dialect.name == "sqlite"
     options: dict[str, Any] = {"isolation_level": None, "timeout": _PATIENCE_SECONDS} if sqlite else {}
-    own = sa.create_engine(engine.url, poolclass=NullPool, connect_args=options)
+    own = sa.create_engine(engine.url, poolclass=NullPool, connect_args=options, hide_parameters=True)
     if sqlite:
         _prepare_sqlite(own)
     try:
@@ -177,9 +194,10 @@ def _check_keys(connection: Connection) -> None:
         )  # fmt: skip
 
 
-def _must_be_empty(connection: Connection) -> None:
+def must_be_ours(connection: Connection) -> None:
+    """Raises SchemaRefused for a database with tables that no migration of ours has made."""
     strangers = sorted(set(sa.inspect(connection).get_table_names()) - {_VERSIONS})
-    if strangers:
+    if strangers and _current(connection) is None:
         raise SchemaRefused(
             marked("The database holds tables that the portal did not make (%(tables)s): give it one of its own."),
             tables=", ".join(strangers[:5]),

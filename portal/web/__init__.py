@@ -21,7 +21,9 @@ from portal.web import (
     languages,
     leaving,
     limits,
+    logs,
     mailbox,
+    metrics,
     poster,
     public,
     safety,
@@ -36,11 +38,12 @@ from portal.web.door import Door
 
 def create_web(app: Flask, settings: Settings, quick: Quick) -> None:
     """Gives the application its pages, its API and its manners."""
+    logs.install(app)
     languages.install(app)
     gate.install(app)
     protect = CSRFProtect(app)
     people = (public, signing_in, account, safety, leaving, joining, stopping, languages)
-    for room in (*people, dashboard, sharing, exports, poster, admin, api):
+    for room in (*people, dashboard, sharing, exports, poster, admin, api, metrics):
         app.register_blueprint(room.blueprint)
     if settings.demo:
         for room in (mailbox, components):
@@ -66,4 +69,6 @@ def create_web(app: Flask, settings: Settings, quick: Quick) -> None:
             response.headers["Cache-Control"] = "no-store"
         return response
 
-    app.wsgi_app = Door(app.wsgi_app, settings, quick)  # type: ignore[method-assign] # how WSGI is wrapped
+    app.extensions["counts"] = metrics.Counts()
+    door = Door(metrics.Probes(app.wsgi_app, settings.hosts[0]), settings, quick)
+    app.wsgi_app = logs.Requests(door, settings, app.extensions["counts"])  # type: ignore[method-assign] # how WSGI is wrapped

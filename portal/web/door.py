@@ -17,7 +17,7 @@ from portal.core.database import Quick
 from portal.sharing import clicks, links, origins, visitors
 from portal.sharing.links import Found
 from portal.sharing.visitors import Visitors
-from portal.web import headers
+from portal.web import headers, logs
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ class Door:
         if environ["REQUEST_METHOD"] == "GET" and environ["PATH_INFO"].startswith("/r/"):
             answer = self._follow(environ)
             if answer is not None:
+                environ[logs.ROUTE] = "/r/<code>"
                 start_response("302 FOUND", answer)
                 return [b""]
         return self.inner(environ, start_response)

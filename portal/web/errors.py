@@ -1,7 +1,6 @@
 """Errors: every refusal as a page, or as problem+json for the API; nothing half done, the database let go."""
 
 import logging
-import secrets
 
 from flask import Flask, Response, g, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
@@ -12,7 +11,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, SecurityError
 from portal.core import database
 from portal.core.text import Refusal
 from portal.sharing import links
-from portal.web import limits, problems, words
+from portal.web import limits, logs, problems, words
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +27,7 @@ def install(app: Flask) -> None:
     for kind in database.Unavailable:
         app.register_error_handler(kind, _unavailable)
     app.register_error_handler(500, _broken)
+    app.log_exception = lambda *_: None  # type: ignore[method-assign] # Flask's own names the path; `_broken` does not
 
 
 def page(status: int, **facts: object) -> ResponseReturnValue:
@@ -46,7 +46,7 @@ def _http(error: HTTPException) -> ResponseReturnValue:
         return Response("This portal does not answer to that name.\n", 400, mimetype="text/plain")
     status = error.code or 500
     if status >= 500 or status < 400:
-        return error.get_response() if status < 400 else page(500, request_id=_reference())
+        return error.get_response() if status < 400 else page(500, request_id=logs.this_request())
     response = make_response(page(status))
     if isinstance(error, MethodNotAllowed):
         response.headers["Allow"] = ", ".join(error.valid_methods or ())  # RFC 9110, 15.5.6
@@ -88,16 +88,15 @@ def _unavailable(error: Exception) -> ResponseReturnValue:
     log.error("database unavailable: %s: %s", type(cause).__name__, " ".join(str(cause).split())[:300])
     if request.endpoint == "public.follow" and (code := links.folded((request.view_args or {})["code"])):
         return redirect(f"/signup?ref={code}")
-    response = make_response(page(503, request_id=_reference()))
+    response = make_response(page(503, request_id=logs.this_request()))
     response.headers["Retry-After"] = "5"
     return response
 
 
 def _broken(error: Exception) -> ResponseReturnValue:
     _let_go()
-    reference = _reference()
-    log.error("broken, reference %s", reference, exc_info=getattr(error, "original_exception", None) or error)
-    return page(500, request_id=reference)
+    log.error("broken", exc_info=getattr(error, "original_exception", None) or error)
+    return page(500, request_id=logs.this_request())
 
 
 def _let_go() -> None:
@@ -106,7 +105,3 @@ def _let_go() -> None:
         database.session.rollback()
     except Exception:
         log.exception("rollback failed")
-
-
-def _reference() -> str:
-    return secrets.token_hex(4)

@@ -487,8 +487,11 @@ def healthz() -> ResponseReturnValue:
 @blueprint.get("/readyz")
 def readyz() -> ResponseReturnValue:
     """The database answers, its schema is ours, the worker takes its turns."""
-    schema = migrate.state(database.db.engine).state
-    turn = worker.last_turn("worker") if schema == migrate.State.CURRENT else None
+    try:
+        schema = migrate.state(database.db.engine).state
+        turn = worker.last_turn("worker") if schema == migrate.State.CURRENT else None
+    except database.Unavailable:
+        return {"status": "not ready", "schema": None, "worker_lag_s": None}, 503
     lag = int((clock.now() - turn).total_seconds()) if turn else None
     fine = schema == migrate.State.CURRENT and lag is not None and lag < 120
     return {"status": "ok" if fine else "not ready", "schema": schema, "worker_lag_s": lag}, 200 if fine else 503

@@ -105,6 +105,9 @@ def server(app: str, settings: Settings) -> Any:
         respawn_failed_workers=True,
         workers_kill_timeout=20,
         log_level=LogLevels.error,
+        log_dictconfig={
+            "loggers": {name: {"handlers": [], "propagate": True} for name in ("_granian", "granian.access")}
+        },
     )
 
 

@@ -17,7 +17,7 @@ from tests.web.routes import READ
 WIDTHS = (1200, 390)
 
 NO_PAGES = {
-    "public.robots", "public.favicon", "public.healthz", "public.readyz", "assets.show", "dashboard.picture",
+    "public.robots", "public.favicon", "public.healthz", "public.readyz", "assets.show", "metrics.metrics", "dashboard.picture",
     "public.start", "public.follow", "admin.report_file", "admin.report_list_file", "admin.own_data", "leaving.download",
     "safety.two_step_picture", "signing_in.code",
 }  # fmt: skip

@@ -1,6 +1,7 @@
 """Migrations of a database that is in use: every row and trigger stays, and the ledger admits what is new."""
 
 import shutil
+import signal
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 
 from portal.core import migrate
-from tests.domain.test_migrations import shape_of
+from tests.domain.test_migrations import differences, go, shape_of, upgrading
 
 THEN = datetime(2026, 9, 1, 12, tzinfo=UTC)
 
@@ -128,3 +129,23 @@ def test_a_database_with_rows_keeps_them_and_its_triggers_and_admits_corrections
         if engine.dialect.name == "sqlite":
             assert connection.exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
             assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("at", ["INSERT INTO payout_lines_anew", "SET version_num='0002'", "SET version_num='{head}'"])
+def test_an_upgrade_of_a_database_in_use_that_is_killed_left_every_row_and_is_completed_by_the_next(
+    at: str, engine: Engine, tmp_path: Path
+) -> None:
+    if engine.dialect.name == "postgresql" and "anew" in at:
+        at = "ADD CONSTRAINT"  # there the table need not be made anew
+    first = first_version(tmp_path)
+    migrate.upgrade(engine, scripts=first)
+    with engine.begin() as connection:
+        fill(connection)
+    before, shape = rows(engine), shape_of(engine)
+    process = upgrading(engine, killed_at=at.format(head=migrate.head()))
+    assert go(process) == [""] and process.returncode == -signal.SIGKILL
+    assert migrate.current(engine) == "0001" and rows(engine) == before and differences(shape_of(engine), shape) == []
+    assert migrate.upgrade(engine)
+    after = rows(engine)
+    assert all([row[: len(kept[0])] for row in after[name]] == kept for name, kept in before.items() if kept)

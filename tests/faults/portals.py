@@ -41,6 +41,8 @@ class Portal:
             "WORKERS": str(workers), "TRUSTED_PROXIES": "1", "MAIL_URL": "", "REDIS_URL": "", **environ,
         }  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None
+        self.host = ""
+        """The Host name to be asked by, where BASE_URL is not the loopback's."""
         self.took = 0.0
         """How many seconds the latest start took."""
 
@@ -125,7 +127,10 @@ class Portal:
         )  # fmt: skip
 
     def browser(self, *, address: str = "198.51.100.7", timeout: float = 60.0) -> "Browser":
-        return Browser(self.port, address=address, timeout=timeout)
+        browser = Browser(self.port, address=address, timeout=timeout)
+        if self.host:
+            browser.headers["Host"] = self.host
+        return browser
 
 
 def _end_group(process: "subprocess.Popen[bytes] | None", sign: signal.Signals) -> None:

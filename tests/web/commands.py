@@ -42,6 +42,8 @@ def runner(folder: Path, database_url: str, monkeypatch: pytest.MonkeyPatch, cap
         "HOST",
         "PORT",
         "WORKERS",
+        "METRICS_TOKEN",
+        "LOG_FORMAT",
         "PORTAL_DEMO",
     ):
         monkeypatch.delenv(name, raising=False)

@@ -1,7 +1,7 @@
 """Every route of the portal: who may open it, at which address, with which form. One table, kept complete by a test.
 
 `anyone`: also who is not signed in. `self`: whoever is signed in, about themselves. `alice`: a thing of Alice's,
-which nobody else finds. `read`, `decide`, `pay`, `own`: colleagues, by the permissions of their roles. `key`: a
+which nobody else finds. `metrics`: whoever brings the operator's token. `read`, `decide`, `pay`, `own`: colleagues, by the permissions of their roles. `key`: a
 shop's program. Words in braces are filled in from the things of a furnished scene.
 """
 
@@ -57,6 +57,7 @@ READ: dict[str, tuple[str, str]] = {
     "public.favicon": ("anyone", "/favicon.ico"),
     "public.healthz": ("anyone", "/healthz"),
     "public.readyz": ("anyone", "/readyz"),
+    "metrics.metrics": ("metrics", "/metrics"),
     "assets.show": ("anyone", "/assets/any/portal.css"),
     "security.login": ("anyone", "/login"),
     "security.verify": ("self", "/verify"),
@@ -304,7 +305,7 @@ def of_map(app: Flask, method: str) -> dict[str, Route]:
 
 def may(who: str, needs: str) -> bool:
     """Whether somebody of the matrix may what a route needs. (A key nobody of them has.)"""
-    if needs in ("anyone", "key"):
+    if needs in ("anyone", "key", "metrics"):
         return needs == "anyone"
     if needs in ("self", "alice"):
         return who != "anonymous" if needs == "self" else who == "referrer"

@@ -15,6 +15,7 @@ BAD = [
     ("REDIS_URL", "redis://localhost:port"), ("REDIS_URL", "localhost:6379"), ("HOST", "no such host.invalid"),
     ("HOST", "127.0.0.1:8000"), ("HOST", "256.1.1.1"), ("MAIL_URL", "file:///dev/null/mail"), ("WORKERS", "4"),
     ("WORKERS", "0"), ("PORT", "http"), ("TRUSTED_PROXIES", "1.5"), ("SECRET_KEY", "too short"),
+    ("METRICS_TOKEN", "short"), ("METRICS_TOKEN", "a token with a space"), ("LOG_FORMAT", "xml"),
 ]  # fmt: skip
 
 

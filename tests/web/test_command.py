@@ -48,6 +48,31 @@ def test_every_command_asks_for_the_tables_first(tmp_path, app, monkeypatch, cap
     assert said.code == 1 and "run portal migrate" in said.err
 
 
+COMMANDS = [
+    ["serve"], ["worker"], ["create-admin", "a@example.com"], ["convert", "--external-id", "o-1"], ["check-ledger"],
+    ["import-customers", __file__], ["backup", "{folder}/b"], ["copy-to", "sqlite:///{folder}/other.db"],
+]  # fmt: skip
+
+
+def test_old_code_on_a_new_schema_and_the_reverse_are_refused_with_one_line(
+    tmp_path, app, monkeypatch, capfd, subtests
+):
+    for version, remedy in (("9999", "newer than this code"), ("0003", "run portal migrate")):
+        engine = sa.create_engine(f"sqlite:///{tmp_path / f'{version}.db'}")
+        with engine.begin() as connection:
+            connection.execute(sa.text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+            connection.execute(sa.text("INSERT INTO alembic_version VALUES (:version)"), {"version": version})
+        engine.dispose()
+        run = runner(tmp_path, f"sqlite:///{tmp_path / f'{version}.db'}", monkeypatch, capfd)
+        for words in COMMANDS:
+            with subtests.test(f"{words[0]} at {version}"):
+                said = run(*(word.format(folder=tmp_path) for word in words))
+                assert said.code == 1 and remedy in said.err and len(said.err.splitlines()) == 1
+        said = run("doctor")
+        assert said.code == 1 and remedy in said.out
+    assert not (tmp_path / "b").exists()
+
+
 # --- people ---------------------------------------------------------------------------------------------------
 
 

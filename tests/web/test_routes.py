@@ -60,6 +60,8 @@ def answered(page, endpoint, needs, who):
         assert "/login" not in page.location or who == "anonymous" or endpoint == "signing_in.code"
     elif needs == "key":
         assert page.status == 401
+    elif needs == "metrics":
+        assert page.status == 404
     elif who == "anonymous":
         assert (page.status, page.location.split("?")[0]) == (302, "/login")
     else:

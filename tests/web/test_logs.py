@@ -1,0 +1,169 @@
+"""Logs: one request can be followed by its id, and no line holds an address, a token or a code."""
+
+import dataclasses
+import io
+import json
+import logging
+import re
+
+import pytest
+import sqlalchemy as sa
+
+from portal.accounts import users
+from portal.accounts.users import User
+from portal.core import clock
+from portal.core.database import session, writing
+from portal.delivery.outbox import Message
+from portal.web import logs
+from tests.web.client import FIREFOX, Tab
+
+pytestmark = pytest.mark.own_app
+
+
+@pytest.fixture
+def app(app):
+    """The portal with two pages that break in the database and elsewhere."""
+
+    def twice():
+        for _ in range(2):
+            session.add(User(email="dora@example.com", created_at=clock.now(), signed_up_at=clock.now()))
+        session.flush()
+
+    def cut():
+        raise ValueError("nobody: dora@example.com, <dora@example.com>")
+
+    app.add_url_rule("/twice/<word>", "twice", lambda word: twice())
+    app.add_url_rule("/cut", "cut", cut)
+    return app
+
+
+class Lines:
+    """What is written meanwhile, in one of the forms."""
+
+    def __init__(self, form):
+        self.stream = io.StringIO()
+        handler = logging.StreamHandler(self.stream)
+        handler.setFormatter(form)
+        self.handler = handler
+
+    def __enter__(self):
+        self.root, self.requests = logging.getLogger(), logging.getLogger("portal.requests")
+        self.levels = self.root.level, self.requests.level
+        self.root.addHandler(self.handler)
+        self.root.setLevel(logging.DEBUG)
+        self.requests.setLevel(logging.INFO)
+        return self
+
+    def __exit__(self, *_):
+        self.root.removeHandler(self.handler)
+        self.root.setLevel(self.levels[0])
+        self.requests.setLevel(self.levels[1])
+
+    @property
+    def text(self):
+        return self.stream.getvalue()
+
+    @property
+    def each(self):
+        return [json.loads(line) for line in self.text.splitlines()]
+
+
+def journey(app, scene, tab_of):
+    """Everything that people carry about in addresses and forms; gives it, and the ids of what broke."""
+    code, friend = scene.code(scene.alice), Tab(app)
+    friend.get(f"/r/{code}")
+    friend.sign_up("bob@example.com", at=f"/signup?ref={code}")
+    confirm = scene.secret_for(users.find_by_email("bob@example.com"))
+    friend.press(f"/confirm/{confirm}")
+    friend.sign_out()
+    friend.sign_in("bob@example.com")
+    friend.press("/reset", "/reset", email="bob@example.com")
+    reset = scene.secret_for(users.find_by_email("bob@example.com"), "reset")
+    friend.get(f"/reset/{reset}")
+    friend.get("/r/some-code-nobody-has")
+    friend.get(f"/nothing/{code}?q=carol@example.com")
+    alice = tab_of(scene.alice)
+    alice.press("/invites", "/invites$", addresses="carol@example.com", note="Dear Carolina")
+    stop = session.scalars(sa.select(Message.stop).where(Message.stop != "")).all()
+    session.rollback()
+    friend.get(f"/unsubscribe/{stop[0]}")
+    friend.may_break = True
+    broken = [friend.get(f"/twice/{code}"), friend.get("/cut?email=dora@example.com")]
+    assert [page.status for page in broken] == [500, 500]
+    held = ["bob@", "alice@", "carol@", "dora@", "example.com", code, confirm, reset, stop[0], "some-code-nobody-has",
+            "198.51.100.7", "Carolina", FIREFOX, friend.cookie("visitor"), friend.cookie("session")]  # fmt: skip
+    return held, broken
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("form", [logs.AsText, logs.AsJson])
+def test_after_a_journey_no_line_holds_an_address_a_token_or_a_code(app, scene, tab_of, form):
+    with Lines(form()) as lines:
+        held, broken = journey(app, scene, tab_of)
+    for secret in held:
+        assert secret and secret not in lines.text, next(line for line in lines.text.splitlines() if secret in line)
+    assert "/r/<code>" in lines.text and "/confirm/<secret>" in lines.text
+    assert "IntegrityError" in lines.text and "ValueError" in lines.text and lines.text.count("Traceback") >= 2
+    for page in broken:
+        name = page.headers["X-Request-ID"]
+        assert name in lines.text, "the line can be found by what the page says"
+        assert name in page.main, "and the page says it"
+
+
+def test_a_request_is_a_line_of_json_with_its_id(app, scene, tab):
+    with Lines(logs.AsJson()) as lines:
+        page = tab.get(f"/r/{scene.code(scene.alice)}")
+        tab.get("/help")
+        tab.get("/nothing")
+        tab.open("/help", method="PUT", data={"csrf_token": tab.token()}, headers=tab.from_here())
+    told = [line for line in lines.each if line["logger"] == "portal.requests"]
+    assert [(line["method"], line["route"], line["status"]) for line in told] == [
+        ("GET", "/r/<code>", 302), ("GET", "/help", 200), ("GET", "-", 404), ("GET", "/privacy", 200),
+        ("PUT", "-", 405),
+    ]  # fmt: skip
+    assert set(told[0]) == {"at", "level", "logger", "request_id", "method", "route", "status", "ms"}
+    assert told[0]["request_id"] == page.headers["X-Request-ID"] and told[0]["ms"] >= 0
+    assert len({line["request_id"] for line in told}) == 5
+
+
+def test_an_id_is_taken_from_nobody_unless_a_proxy_is_trusted(app, tab):
+    given = "0123456789abcdef"
+    page = tab.get("/", headers={"X-Request-ID": given})
+    assert re.fullmatch("[0-9a-f]{16}", page.headers["X-Request-ID"]) and page.headers["X-Request-ID"] != given
+
+
+class TestBehindAProxy:
+    @pytest.fixture
+    def settings(self, settings):
+        return dataclasses.replace(settings, trusted_proxies=1)
+
+    def test_its_id_is_taken_if_it_looks_like_one(self, app, tab, subtests):
+        for given, taken in (
+            ("0123456789abcdef0123456789abcdef", True), ("req-7.of_today", True), ("short", False), ("a" * 65, False),
+            ("with a space", False), ("bob@example.com", False), ("", False), ("ümlaut-ümlaut", False),
+        ):  # fmt: skip
+            with subtests.test(given):
+                said = tab.get("/", headers={"X-Request-ID": given.encode().decode("latin-1")}).headers["X-Request-ID"]
+                assert (said == given) == taken
+
+
+def test_what_begins_the_logs_is_the_setting(capfd, monkeypatch):
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", root.level)
+    for form, shown in (("text", False), ("json", True)):
+        logs.begin(form)
+        logging.getLogger("portal.requests").info("%s", "a request")
+        logging.getLogger("portal.other").warning("to %s", "bob@example.com")
+        said = capfd.readouterr().err.splitlines()
+        assert len(said) == 1 + shown and "bob" not in "".join(said)
+        assert all(line.startswith("{") == (form == "json") for line in said)
+    logging.getLogger("portal.requests").setLevel(logging.NOTSET)
+
+
+def test_errors_of_the_database_carry_no_values(app, scene):
+    assert scene.alice
+    for statement in (sa.insert(User).values(email="alice@example.com"), sa.text("SELECT nothing FROM users WHERE :x")):
+        with pytest.raises(sa.exc.DBAPIError) as error, writing():
+            session.execute(statement, {"x": "alice@example.com"} if "nothing" in str(statement) else {})
+        assert "alice@example.com" not in str(error.value)

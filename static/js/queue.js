@@ -1,8 +1,6 @@
 // The queue: how many are selected and for how much, a decision's row that goes by itself, and keys for whoever wants them.
 // Everything works without this; htmx (vendored) carries the decisions of single rows.
 
-if (window.htmx) Object.assign(htmx.config, { includeIndicatorStyles: false, allowEval: false, selfRequestsOnly: true });
-
 const list = document.querySelector("[data-queue]");
 const many = document.querySelector("[data-many]");
 const cases = () => [...(list?.querySelectorAll("[data-case]") ?? [])];

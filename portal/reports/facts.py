@@ -205,9 +205,9 @@ def _grouped(part: Part, within: Spans, *more: Any) -> sa.Select[Any]:
 
 
 @database.once_for_each_database
-def counted(measure: Measure | None = None) -> sa.Subquery:
-    """Every figure, or one, of the days handed over: (day, measure, referrer_id, link_id, many, minor)."""
-    wanted = [part for name, part in _parts().items() if measure in (None, name)]
+def counted(*measures: Measure) -> sa.Subquery:
+    """Every figure, or these, of the days handed over: (day, measure, referrer_id, link_id, many, minor)."""
+    wanted = [part for name, part in _parts().items() if not measures or name in measures]
     return sa.union_all(*(_grouped(part, wide()) for part in wanted)).subquery("counted")
 
 

@@ -10,9 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
-
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -134,6 +131,9 @@ def _database_url(url: str, instance: Path) -> str:
         raise BadSetting("DATABASE_URL: begin it with sqlite:/// or postgresql://.")
     if url == "sqlite:///" or ":memory:" in url or "mode=memory" in url:
         raise BadSetting("DATABASE_URL: a database in memory would forget every reward; name a file.")
+    from sqlalchemy.engine import make_url  # here: `import portal` alone then takes a hundredth of a start
+    from sqlalchemy.exc import ArgumentError
+
     try:
         make_url(url)
     except (ArgumentError, ValueError) as error:

@@ -7,11 +7,11 @@ whole numbers on SQLite too; append-only tables refuse UPDATE, DELETE, REPLACE a
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from functools import reduce
-from typing import TYPE_CHECKING, Any
+from functools import reduce, wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
@@ -23,6 +23,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, registry
 from sqlalchemy.pool import NullPool, QueuePool
 from sqlalchemy.schema import DDL
 from sqlalchemy.types import TypeDecorator
+
+Built = TypeVar("Built")
 
 Key = BigInteger().with_variant(Integer, "sqlite")
 """Row numbers: 64 bits on PostgreSQL; on SQLite only INTEGER can number itself."""
@@ -290,6 +292,21 @@ def _insert_unless_there(into: Any, columns: Sequence[str] = (), rows: sa.Select
     if rows is not None:
         insert = insert.from_select(columns, rows, include_defaults=False)
     return insert.on_conflict_do_nothing()
+
+
+def once_for_each_database(build: Callable[..., Built]) -> Callable[..., Built]:
+    """Builds a statement once for each kind of database and each of its arguments and keeps it: to build one takes
+    longer than to run it. What is another each time goes along as parameters."""
+    kept: dict[Any, Built] = {}
+
+    @wraps(build)
+    def again(*given: Any) -> Built:
+        key = (is_sqlite(), *given)
+        if key not in kept:
+            kept[key] = build(*given)
+        return kept[key]
+
+    return again
 
 
 def joined(*parts: Any) -> sa.ColumnElement[str]:

@@ -2,6 +2,8 @@
 
 Invariants: an upgrade happens whole or not at all, in one transaction, one upgrade at a time; whatever ends it in the
 middle, running it again completes it; a database newer than the code is left alone.
+
+Alembic is imported where it is used: it takes a tenth of a start, and most processes never need it.
 """
 
 import threading
@@ -11,18 +13,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
 from portal.core.text import Refusal, marked
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "migrations"
 
@@ -81,6 +83,8 @@ def must_be_current(engine: Engine, *, scripts: Path = SCRIPTS) -> None:
 
 
 def _current(connection: Connection) -> str | None:
+    from alembic.runtime.migration import MigrationContext
+
     return MigrationContext.configure(connection).get_current_revision()
 
 
@@ -96,7 +100,9 @@ def _standing(at: str | None, scripts: Path) -> Standing:
 
 
 @cache
-def _directory(scripts: Path) -> ScriptDirectory:
+def _directory(scripts: Path) -> "ScriptDirectory":
+    from alembic.script import ScriptDirectory
+
     return ScriptDirectory.from_config(_config(scripts))
 
 
@@ -105,7 +111,9 @@ def _known(scripts: Path) -> frozenset[str]:
     return frozenset(script.revision for script in _directory(scripts).walk_revisions())
 
 
-def _config(scripts: Path) -> Config:
+def _config(scripts: Path) -> "Config":
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(scripts).replace("%", "%%"))
     return config
@@ -120,6 +128,7 @@ def upgrade(engine: Engine, *, scripts: Path = SCRIPTS) -> bool:
     Raises SchemaRefused, and changes nothing, for a database that is ahead, that holds somebody else's tables, or
     in which a row would be left pointing to nothing.
     """
+
     with transaction(engine) as connection:
         at = _current(connection)
         standing = _standing(at, scripts)
@@ -146,6 +155,8 @@ def make_anew(connection: Connection) -> None:
 
 
 def _run(connection: Connection, scripts: Path) -> None:
+    from alembic import command
+
     config = _config(scripts)
     config.attributes["connection"] = connection
     with _thread:

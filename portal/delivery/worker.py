@@ -8,13 +8,16 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.core import clock, database
 from portal.core.database import Model, session
+
+if TYPE_CHECKING:
+    from apscheduler.schedulers.background import BackgroundScheduler
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +52,10 @@ def last_turn(job: str) -> datetime | None:
     return session.scalar(sa.select(Turn.at).where(Turn.job == job))
 
 
-def start(jobs: Sequence[Job]) -> BackgroundScheduler:
+def start(jobs: Sequence[Job]) -> "BackgroundScheduler":
     """Starts the jobs in the background, each at once; `shutdown()` of what comes back waits for those under way."""
+    from apscheduler.schedulers.background import BackgroundScheduler  # here: processes that answer need it not
+
     scheduler = BackgroundScheduler(timezone="UTC")
     for job in jobs:
         scheduler.add_job(

@@ -3,6 +3,7 @@
 Invariant: what is written is a row of the outbox in the caller's transaction, or nothing.
 """
 
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -131,7 +132,7 @@ def written(
     current = terms.current()
     zone, name = (current.time_zone, current.program_name) if current else ("UTC", "")
     program = program or name
-    # Of many that are told at once, most are told the same.
+    # Of many that are told at once, most are told the same but for what stands in places.
     own: dict[str, tuple[str, str] | None] = {}
     rendered: dict[tuple[Any, ...], tuple[str, str]] = {}
     feet: dict[tuple[str, str, bool], str] = {}
@@ -140,12 +141,13 @@ def written(
         spoken = language.spoken(person.language)
         if spoken not in own:
             own[spoken] = tried or wordings.texts(kind, spoken)
-        same = (spoken, person.first_name, *facts.values())
+        told, filling = _in_places({"name": person.first_name, **facts})
+        same = (spoken, *told.values())
         if same not in rendered:
-            rendered[same] = _rendered(
-                kind, spoken, zone, own[spoken], program=program, name=person.first_name, **facts
-            )
+            rendered[same] = _rendered(kind, spoken, zone, own[spoken], program=program, **told)
         subject, body = rendered[same]
+        for place, fact in filling:
+            subject, body = subject.replace(place, fact), body.replace(place, fact)
         alike = (spoken, facts.get("sender", ""), bool(stop))
         if alike not in feet:
             feet[alike] = _foot(kind, spoken, program, facts.get("sender", ""), stops=bool(stop))
@@ -156,6 +158,19 @@ def written(
             language=spoken, stop=stop,
         ))  # fmt: skip
     return made
+
+
+PRINTED = ("name", "amount", "on_hold", "ready")
+"""Facts with which a template does no more than print them, or leave them out if they are empty."""
+
+_PLACES = {name: f"{secrets.token_hex(8)}-{name}" for name in PRINTED}
+"""What stands for them in a text that is rendered once for many; nobody else can write it."""
+
+
+def _in_places(facts: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """The facts with places for those that are only printed, and what goes into the places."""
+    filling = [(_PLACES[name], facts[name]) for name in PRINTED if facts.get(name)]
+    return facts | {name: _PLACES[name] for name in PRINTED if facts.get(name)}, filling
 
 
 _STOP = "THE-TOKEN"

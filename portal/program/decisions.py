@@ -47,7 +47,8 @@ def approve_many(reward_ids: Collection[int], *, by: int | None, at: datetime) -
         notices.rewards_approved(done, at=at)
     others = rewards.read(set(reward_ids).difference(done))
     decided = _sifted(others, lambda reward: decisions.check_approval(reward, by))
-    assert not decided.done, "what may be approved is"
+    if decided.done:  # what may be approved is, unless the UNIQUE rule said no
+        raise DecisionRefused(decisions.OVERTAKEN)
     return Decided(done, decided.refused)
 
 

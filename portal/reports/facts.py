@@ -4,12 +4,11 @@ A figure belongs to a day of the terms' time zone, a referrer and a link; `many`
 minor units. What changes later (a state, a refund) changes the figure of the day to which the row belongs.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from functools import wraps
-from typing import Any, TypeVar
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -23,8 +22,6 @@ from portal.rewards.rewards import Clawback, Reward, State
 from portal.sharing.clicks import HOUR, Click
 from portal.sharing.invites import Invite
 from portal.sharing.links import Link
-
-Built = TypeVar("Built")
 
 
 class Measure(StrEnum):
@@ -90,27 +87,13 @@ class Spans:
 Params = dict[str, Any]
 
 
-def once_for_each_database(build: Callable[..., Built]) -> Callable[..., Built]:
-    """Builds a statement once for each kind of database and keeps it: to build one takes longer than to run it."""
-    kept: dict[Any, Built] = {}
-
-    @wraps(build)
-    def again(*given: Any) -> Built:
-        key = (database.is_sqlite(), *given)
-        if key not in kept:
-            kept[key] = build(*given)
-        return kept[key]
-
-    return again
-
-
-@once_for_each_database
+@database.once_for_each_database
 def wide() -> Spans:
     """Whole days."""
     return Spans(database.given("spans", **_BOUNDS), narrow=False)
 
 
-@once_for_each_database
+@database.once_for_each_database
 def narrow() -> Spans:
     """Days of one link each."""
     return Spans(database.given("spans", **_BOUNDS, link_id=sa.BigInteger), narrow=True)
@@ -182,7 +165,7 @@ def _word(measure: Measure) -> Any:
     return sa.literal(str(measure), sa.String)
 
 
-@once_for_each_database
+@database.once_for_each_database
 def _parts() -> dict[Measure, Part]:
     joined = Part(Referral, Referral.joined_at, _word(Measure.JOINED))
     reached = (Referral.counted_at.is_not(None),)
@@ -221,28 +204,28 @@ def _grouped(part: Part, within: Spans, *more: Any) -> sa.Select[Any]:
     return query.group_by(*(key for key in keys if not isinstance(key, sa.BindParameter)))
 
 
-@once_for_each_database
-def counted(measure: Measure | None = None) -> sa.Subquery:
-    """Every figure, or one, of the days handed over: (day, measure, referrer_id, link_id, many, minor)."""
-    wanted = [part for name, part in _parts().items() if measure in (None, name)]
+@database.once_for_each_database
+def counted(*measures: Measure) -> sa.Subquery:
+    """Every figure, or these, of the days handed over: (day, measure, referrer_id, link_id, many, minor)."""
+    wanted = [part for name, part in _parts().items() if not measures or name in measures]
     return sa.union_all(*(_grouped(part, wide()) for part in wanted)).subquery("counted")
 
 
-@once_for_each_database
+@database.once_for_each_database
 def counted_of_links(by_cell: bool) -> sa.Subquery:
     """The figures that are of a link alone, in the same columns; of the days handed over, or by cell."""
     within = narrow() if by_cell else wide()
     return sa.union_all(*(_grouped(_parts()[name], within) for name in OF_LINKS)).subquery("of_links")
 
 
-@once_for_each_database
+@database.once_for_each_database
 def counted_by_referral() -> sa.Subquery:
     """All other figures of the days handed over, each referral's by itself: the same columns and `referral_id`."""
     parts = (_grouped(part, wide(), Referral.id) for name, part in _parts().items() if name not in OF_LINKS)
     return sa.union_all(*parts).subquery("by_referral")
 
 
-@once_for_each_database
+@database.once_for_each_database
 def rows_of_referrals() -> sa.CompoundSelect[Any]:
     """Row by row what is counted of some referrals, by their row numbers in `ids`.
 

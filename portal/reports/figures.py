@@ -15,7 +15,7 @@ from portal.accounts.users import User
 from portal.core import clock, database
 from portal.core.database import session
 from portal.reports import facts, rollups
-from portal.reports.facts import IN_BUCKET, Measure, once_for_each_database
+from portal.reports.facts import IN_BUCKET, Measure
 from portal.reports.rollups import DAY, MONTH, NEVER, DayFigure, DayVisitors, Figure, Standing
 from portal.rewards import ledger
 from portal.rewards.ledger import Bucket
@@ -210,7 +210,7 @@ def _add_rolled(seen: View, found: dict[Range, Numbers]) -> None:
                 found[piece].add(measure, many, minor)
 
 
-@once_for_each_database
+@database.once_for_each_database
 def _rolled_sums() -> sa.Select[Any]:
     table = database.given("pieces", first=sa.Date, until=sa.Date)
     inside = sa.and_(DayFigure.day >= table.c.first, DayFigure.day < table.c.until)
@@ -230,7 +230,7 @@ def _add_fresh(seen: View, found: dict[Range, Numbers]) -> None:
         _add(found, day, measure, many, minor)
 
 
-@once_for_each_database
+@database.once_for_each_database
 def _fresh_sums() -> sa.Select[Any]:
     rows = facts.counted()
     query = sa.select(rows.c.day, rows.c.measure, _sum(rows.c.many), _sum(rows.c.minor))
@@ -256,7 +256,7 @@ def visitors(seen: View, within: Range) -> int:
     return int(found)
 
 
-@once_for_each_database
+@database.once_for_each_database
 def _fresh_visitors() -> sa.Select[Any]:
     came = facts.visitors()
     before = facts.earlier_click(came, since=sa.bindparam("range_since", type_=database.Moment()))
@@ -306,7 +306,7 @@ def ranked(
     return listed, (shown[-1][1], shown[-1][0]) if len(found) > most else None
 
 
-@once_for_each_database
+@database.once_for_each_database
 def _ranking(by: By, measure: Measure) -> sa.Select[Any]:
     rows = _parts(measure).subquery("parts")
     number = rows.c.referrer_id if by == By.REFERRER else rows.c.link_id
@@ -328,7 +328,7 @@ def _numbers_of(seen: View, within: Range, by: By, wanted: list[int]) -> dict[in
     return numbers
 
 
-@once_for_each_database
+@database.once_for_each_database
 def _all_of(by: By) -> sa.Select[Any]:
     rows = _parts(None, by).subquery("parts")
     number = rows.c.referrer_id if by == By.REFERRER else rows.c.link_id
@@ -341,7 +341,7 @@ def active_referrers(seen: View, within: Range) -> int:
     return session.scalar(_active(), _range(seen, within)) or 0
 
 
-@once_for_each_database
+@database.once_for_each_database
 def _active() -> sa.Select[Any]:
     rows = _parts(Measure.JOINED).subquery("parts")
     brought = sa.select(rows.c.referrer_id).group_by(rows.c.referrer_id).having(sa.func.sum(rows.c.many) > 0)
@@ -366,16 +366,18 @@ def _parts(measure: Measure | None, by: By | None = None) -> sa.CompoundSelect[A
     columns = (Figure.measure, Figure.referrer_id, Figure.link_id, Figure.many, Figure.minor)
     for span, listed in ((MONTH, "months"), (DAY, "days")):
         query = sa.select(*columns).where(Figure.span == span, Figure.day.in_(sa.bindparam(listed, expanding=True)))
-        query = query.where(Figure.measure.in_(LISTED) if measure is None else Figure.measure == measure)
+        # Few people lead to their few rows, by their own index; the measure would lead to everybody's.
+        query = query.where(database.unindexed(Figure.measure).in_(LISTED) if by else Figure.measure == measure)
         parts.append(_only(query, by, Figure.referrer_id, Figure.link_id))
     number = sa.BigInteger
     different = database.given(
         "differences", measure=sa.String, referrer_id=number, link_id=number, many=number, minor=number
     )
     # The days lead to the few rows; by its index a referrer would lead to all that ever were.
-    for rows in (different.c, facts.counted(measure).c):
+    wanted = LISTED if measure is None else (measure,)
+    for rows in (different.c, facts.counted(*wanted).c):
         fresh = sa.select(rows.measure, rows.referrer_id, rows.link_id, rows.many, rows.minor)
-        fresh = fresh.where(rows.measure.in_(LISTED) if measure is None else rows.measure == measure)
+        fresh = fresh.where(rows.measure.in_(wanted))
         parts.append(_only(fresh, by, *map(database.unindexed, (rows.referrer_id, rows.link_id))))
     return sa.union_all(*parts)
 

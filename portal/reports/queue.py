@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload
+from sqlalchemy.sql.base import ExecutableOption
 
 from portal.accounts.users import User
 from portal.core import clock
@@ -73,18 +74,20 @@ def page(
         query = query.where(_beyond(after, filters.order))
     # Which ones by the index alone; what goes with them is joined to those, and not to all that wait.
     numbers = list(session.scalars(query.order_by(*_order(filters.order)).limit(most + 1)))
-    wanted = sa.select(Reward).options(*_SHOWN).where(Reward.id.in_(numbers[:most]))
+    wanted = sa.select(Reward).options(*_shown()).where(Reward.id.in_(numbers[:most]))
     found = {reward.id: reward for reward in session.scalars(wanted).unique()}
     shown = [found[number] for number in numbers[:most]]
     return cases(shown), shown[-1] if len(numbers) > most else None
 
 
-_SHOWN = (
-    joinedload(Reward.person),
-    joinedload(Reward.rule),
-    joinedload(Reward.conversion),
-    joinedload(Reward.referral).options(joinedload(Referral.referee), joinedload(Referral.referrer)),
-)
+def _shown() -> tuple[ExecutableOption, ...]:
+    """What a case shows of its reward. Not made at import, when not every table is declared yet."""
+    return (
+        joinedload(Reward.person),
+        joinedload(Reward.rule),
+        joinedload(Reward.conversion),
+        joinedload(Reward.referral).options(joinedload(Referral.referee), joinedload(Referral.referrer)),
+    )
 
 
 def _pending(filters: Filters, *, at: datetime) -> sa.Select[Reward]:

@@ -238,7 +238,7 @@ def _in_thousands(numbers: set[int]) -> Iterator[list[int]]:
     return (listed[start : start + 1000] for start in range(0, len(listed), 1000))
 
 
-@facts.once_for_each_database
+@database.once_for_each_database
 def _rolled_cells() -> sa.Select[Any]:
     cells = facts.narrow().table
     columns = (Figure.measure, Figure.day, Figure.referrer_id, Figure.link_id, Figure.many, Figure.minor)

@@ -213,14 +213,15 @@ def check_approval(reward: Reward, by: int | None) -> None:
         raise DecisionRefused(marked("This person is suspended: what is pending waits."))
 
 
-def _approvable(by: int | None) -> tuple[sa.ColumnElement[bool], ...]:
-    """For queries over rewards, their referrals, conversions and people: what `check_approval` lets pass."""
+def _approvable(*, somebody: bool) -> tuple[sa.ColumnElement[bool], ...]:
+    """For queries over rewards, their referrals, conversions and people: what `check_approval` lets pass; `somebody`:
+    the parameter `decided_by` names a person."""
     passes = (database.unindexed(Reward.state) == State.PENDING, users.in_good_standing(User))
-    if by is None:
+    if not somebody:
         return passes
     recorded_by = sa.func.coalesce(Conversion.recorded_by_id, 0)
     theirs = (Reward.person_id, Referral.referrer_id, Referral.referee_id, recorded_by)
-    return (*passes, *(column != by for column in theirs))
+    return (*passes, *(column != _BY for column in theirs))
 
 
 def check_rejection(reward: Reward, by: int | None) -> None:
@@ -288,17 +289,7 @@ def approve(reward_ids: Collection[int], *, by: int | None, at: datetime) -> lis
     """Approves those of these rewards that may be, and gives their row numbers; what became of the others
     `check_approval` says. Their owners are locked."""
     session.flush()
-    chosen = _chosen()
-    query = (
-        sa.select(Reward.id)
-        .join(Referral, Referral.id == Reward.referral_id)
-        .join(Conversion, Conversion.id == Reward.conversion_id)
-        .join(User, User.id == Reward.person_id)
-        .where(Reward.id == chosen.c.id, *_approvable(by))
-        .order_by(Reward.id)
-    )
-    passing = list(session.scalars(query, _these(reward_ids)))
-    _decide(passing, Verdict.APPROVE, by=by, at=at, lay=_said(Bucket.PENDING), goes=Bucket.APPROVED)
+    passing = _decide(_these(reward_ids), Verdict.APPROVE, by=by, at=at)
     _set(passing, state=State.APPROVED)
     return passing
 
@@ -312,8 +303,7 @@ def reject(chosen: Sequence[Reward], *, by: int | None, reason: Reason, told: st
         raise DecisionRefused(marked("Write what the referrer should read."))
     tells, notes = (_noted(text, chosen, by=by, at=at) for text in (told, note))
     numbers = [reward.id for reward in chosen]
-    _decide(numbers, Verdict.REJECT, by=by, at=at, lay=_said(Bucket.PENDING), goes=Bucket.PROGRAM,
-            reason=reason, tells=tells, notes=notes)  # fmt: skip
+    _decide_all(numbers, Verdict.REJECT, by=by, at=at, reason=reason, tells=tells, notes=notes)
     _set(numbers, state=State.REJECTED)
 
 
@@ -327,13 +317,8 @@ def undo(chosen: Sequence[Reward], *, by: int | None, note: str, at: datetime) -
     notes = _noted(note, chosen, by=by, at=at)
     if chosen and not notes:
         raise DecisionRefused(marked("Write why the decision is taken back."))
-    lay = sa.case(
-        (Reward.state == State.REJECTED, _said(Bucket.PROGRAM)),
-        (Reward.released_at.is_(None), _said(Bucket.APPROVED)),
-        else_=_said(Bucket.PAYABLE),
-    )
     numbers = [reward.id for reward in chosen]
-    _decide(numbers, Verdict.UNDO, by=by, at=at, lay=lay, goes=Bucket.PENDING, notes=notes)
+    _decide_all(numbers, Verdict.UNDO, by=by, at=at, notes=notes)
     _set(numbers, state=State.PENDING, released_at=None)
 
 
@@ -357,74 +342,140 @@ def release(reward_ids: Collection[int], *, at: datetime) -> list[int]:
     """Makes those of these rewards ready to pay that are approved, past their hold, and whose two sides take part, and
     gives them. Their owners are locked."""
     session.flush()
-    query = rewards.of_who_takes_part(sa.select(Reward.id).where(Reward.id == _chosen().c.id, *rewards.due(at)))
-    due = list(session.scalars(query.order_by(Reward.id), _these(reward_ids)))
+    due = list(session.scalars(_due(), _these(reward_ids) | {"moved_at": at}))
     if due:
-        approval = sa.select(sa.func.max(Decision.id)).where(Decision.reward_id == Reward.id).correlate(Reward)
-        _move(
-            sa.select(Reward.person_id, _said(Bucket.APPROVED), _said(Bucket.PAYABLE), rewards.LEFT, Reward.currency,
-                      _said(Cause.RELEASE), approval.scalar_subquery(), Reward.id, _moment(at))
-            .where(Reward.id == _chosen().c.id, rewards.LEFT > 0),
-            due,
-        )  # fmt: skip
+        session.execute(_releases(), _these(due) | {"moved_at": at})
         _set(due, released_at=at)
     return due
+
+
+@database.once_for_each_database
+def _due() -> sa.Select[Any]:
+    query = sa.select(Reward.id).where(Reward.id == _chosen().c.id, *rewards.due(_AT))
+    return rewards.of_who_takes_part(query).order_by(Reward.id)
+
+
+@database.once_for_each_database
+def _releases() -> Any:
+    approval = sa.select(sa.func.max(Decision.id)).where(Decision.reward_id == Reward.id).correlate(Reward)
+    return _into_transfers(
+        sa.select(Reward.person_id, _said(Bucket.APPROVED), _said(Bucket.PAYABLE), rewards.LEFT, Reward.currency,
+                  _said(Cause.RELEASE), approval.scalar_subquery(), Reward.id, _AT)
+        .where(Reward.id == _chosen().c.id, rewards.LEFT > 0)
+    )  # fmt: skip
 
 
 # --- by sets --------------------------------------------------------------------------------------------------
 
 
-def _decide(
-    reward_ids: Collection[int], verdict: Verdict, *, by: int | None, at: datetime, lay: sa.ColumnElement[str],
-    goes: Bucket, reason: Reason | None = None, tells: dict[int, int] | None = None,
-    notes: dict[int, int] | None = None,
+_AT: Any = sa.bindparam("moved_at", type_=database.Moment())
+_BY = sa.bindparam("decided_by", type_=database.Key)
+_GOES = {Verdict.APPROVE: Bucket.APPROVED, Verdict.REJECT: Bucket.PROGRAM, Verdict.UNDO: Bucket.PENDING}
+
+
+def _decide_all(
+    reward_ids: Collection[int], verdict: Verdict, *, by: int | None, at: datetime, reason: Reason | None = None,
+    tells: Mapping[int, int] = MappingProxyType({}), notes: Mapping[int, int] = MappingProxyType({}),
 ) -> None:  # fmt: skip
-    """A decision about each, of what is left of it, which goes from where it lay; and a line of history. `tells` and
-    `notes` are the texts by reward. The state is still the one of before."""
-    if not reward_ids:
-        return
+    """The same decision about each of these. `tells` and `notes` are the texts by reward. Raises DecisionRefused."""
+    if reward_ids:
+        decided = _decide(_these(reward_ids, tells, notes), verdict, by=by, at=at, reason=reason)
+        if len(decided) < len(reward_ids):
+            raise DecisionRefused(OVERTAKEN)
+
+
+OVERTAKEN = marked("Somebody else has just decided this. Look at it again.")
+
+
+def _decide(
+    these: Mapping[str, str], verdict: Verdict, *, by: int | None, at: datetime, reason: Reason | None = None
+) -> list[int]:
+    """A decision about each, of what is left of it, which goes from where it lay; and a line of history. An approval
+    is of those alone that may be approved. The state is still the one of before. Gives the rewards' row numbers."""
+    common = {"moved_at": at, "decided_by": by}
+    rows = session.execute(_decisions(verdict, reason, by is not None), {**these, **common})
+    made = {reward_id: number for number, reward_id in rows}
+    if made:
+        of_them = _these(made.values()) | common
+        session.execute(_moves(verdict), of_them)
+        session.execute(_history(verdict, reason), of_them)
+    return sorted(made)
+
+
+@database.once_for_each_database
+def _decisions(verdict: Verdict, reason: Reason | None, somebody: bool) -> Any:
     chosen = _chosen()
     latest = sa.select(sa.func.max(Decision.number)).where(Decision.reward_id == Reward.id).correlate(Reward)
     number = sa.func.coalesce(latest.scalar_subquery(), 0) + 1
-    rows = sa.select(Reward.id, number, _said(verdict), _key(by), _moment(at), _said(reason), chosen.c.told_id,
-                     chosen.c.note_id, rewards.LEFT).where(Reward.id == chosen.c.id)  # fmt: skip
+    rows = sa.select(Reward.id, number, _said(verdict), _BY, _AT, _said(reason), chosen.c.told_id, chosen.c.note_id,
+                     rewards.LEFT).where(Reward.id == chosen.c.id)  # fmt: skip
+    if verdict == Verdict.APPROVE:
+        rows = (
+            rows.join(Referral, Referral.id == Reward.referral_id)
+            .join(Conversion, Conversion.id == Reward.conversion_id)
+            .join(User, User.id == Reward.person_id)
+            .where(*_approvable(somebody=somebody))
+        )
     columns = "reward_id number verdict by_id at reason told_id note_id amount_minor".split()
-    insert = database.insert_from(Decision, columns, rows).returning(Decision.id)
-    made = list(session.scalars(insert, _these(reward_ids, tells or {}, notes or {})))
-    if len(made) < len(reward_ids):
-        raise DecisionRefused(marked("Somebody else has just decided this. Look at it again."))
-    mine = sa.and_(Decision.id == chosen.c.id, Decision.reward_id == Reward.id)
-    _move(
-        sa.select(Reward.person_id, lay, _said(goes), Decision.amount_minor, Reward.currency, _said(Cause.DECISION),
-                  Decision.id, Reward.id, _moment(at)).where(mine, Decision.amount_minor > 0),
-        made,
+    insert = database.insert_from(Decision, columns, rows.order_by(Reward.id))
+    return insert.returning(Decision.id, Decision.reward_id)
+
+
+@database.once_for_each_database
+def _moves(verdict: Verdict) -> Any:
+    lay: sa.ColumnElement[str] = _said(Bucket.PENDING)
+    if verdict == Verdict.UNDO:
+        lay = sa.case(
+            (Reward.state == State.REJECTED, _said(Bucket.PROGRAM)),
+            (Reward.released_at.is_(None), _said(Bucket.APPROVED)),
+            else_=_said(Bucket.PAYABLE),
+        )
+    return _into_transfers(
+        sa.select(Reward.person_id, lay, _said(_GOES[verdict]), Decision.amount_minor, Reward.currency,
+                  _said(Cause.DECISION), Decision.id, Reward.id, _AT)
+        .where(_decided(), Decision.amount_minor > 0)
     )  # fmt: skip
+
+
+@database.once_for_each_database
+def _history(verdict: Verdict, reason: Reason | None) -> Any:
     why = f'"{reason}"' if reason else "null"
     details = database.joined('{"amount_minor": ', Decision.amount_minor, ', "currency": "', Reward.currency,
                               f'", "reason": {why}, "was": "', Reward.state, '"}')  # fmt: skip
-    told = sa.select(_moment(at), _key(by), _said(f"reward_{verdict}"), _said("reward"), Reward.public_id, details,
-                     Decision.note_id).where(mine)  # fmt: skip
+    told = sa.select(_AT, _BY, _said(f"reward_{verdict}"), _said("reward"), Reward.public_id, details,
+                     Decision.note_id).where(_decided())  # fmt: skip
     columns = "at actor_id verb subject_kind subject_id details note_id".split()
-    session.execute(database.insert_from(AuditEntry, columns, told), _these(made))
+    return database.insert_from(AuditEntry, columns, told)
 
 
-def _move(rows: sa.Select[Any], numbers: Collection[int]) -> None:
+def _decided() -> sa.ColumnElement[bool]:
+    """For queries: the decisions that are given, and their rewards."""
+    return sa.and_(Decision.id == _chosen().c.id, Decision.reward_id == Reward.id)
+
+
+def _into_transfers(rows: sa.Select[Any]) -> Any:
     columns = "user_id from_bucket to_bucket amount_minor currency cause_kind cause_id reward_id at".split()
-    session.execute(database.insert_from(Transfer, columns, rows), _these(numbers))
+    return database.insert_from(Transfer, columns, rows)
 
 
 def _set(reward_ids: Collection[int], **values: Any) -> None:
     """Gives all of these the same values, in one statement, and to what the session holds of them too."""
     if not reward_ids:
         return
-    mine = Reward.id.in_(sa.select(_chosen().c.id))
-    update = sa.update(Reward).where(mine).values(values).execution_options(synchronize_session=False)
-    session.execute(update, _these(reward_ids))
+    told = {f"new_{name}": value for name, value in values.items()}
+    session.execute(_settings(tuple(values)), _these(reward_ids) | told)
     changed = {(number,) for number in reward_ids}
     for held in list(session.identity_map.values()):
         if isinstance(held, Reward) and sa.inspect(held).identity in changed:
             for name, value in values.items():
                 set_committed_value(held, name, value)
+
+
+@database.once_for_each_database
+def _settings(names: tuple[str, ...]) -> Any:
+    update = sa.update(Reward).where(Reward.id.in_(sa.select(_chosen().c.id)))
+    columns: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in names}
+    return update.values(columns).execution_options(synchronize_session=False)
 
 
 def _noted(text: str, chosen: Sequence[Reward], *, by: int | None, at: datetime) -> dict[int, int]:
@@ -440,22 +491,13 @@ def _chosen() -> sa.CTE:
 def _these(
     numbers: Collection[int], tells: Mapping[int, int] = MappingProxyType({}),
     notes: Mapping[int, int] = MappingProxyType({}),
-) -> dict[str, str]:  # fmt: skip
+) -> dict[str, Any]:  # fmt: skip
     """Row numbers, and the notes that belong to them, as `_chosen` takes them."""
-    return {
-        "chosen_rows": database.told(
-            [(number, tells.get(number), notes.get(number)) for number in sorted(set(numbers))]
-        )
-    }
+    ordered = sorted(set(numbers))
+    if not tells and not notes:
+        return {"chosen_rows": f"[[{'],['.join(map(str, ordered))}]]" if ordered else "[]"}
+    return {"chosen_rows": database.told([(number, tells.get(number), notes.get(number)) for number in ordered])}
 
 
 def _said(word: str | None) -> sa.ColumnElement[Any]:
     return sa.literal(None if word is None else str(word), sa.String)
-
-
-def _key(number: int | None) -> sa.ColumnElement[Any]:
-    return sa.literal(number, database.Key)
-
-
-def _moment(at: datetime) -> sa.ColumnElement[Any]:
-    return sa.literal(at, database.Moment())

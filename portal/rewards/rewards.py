@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship
+from sqlalchemy.orm import Mapped, joinedload, load_only, mapped_column, relationship
 
 from portal.accounts import audit, users
 from portal.accounts.users import User
@@ -374,7 +374,12 @@ def locked(numbers: Collection[int]) -> list[Reward]:
 def people_of(numbers: Collection[int]) -> dict[int, User]:
     """Whose these rewards are, by row number."""
     theirs, these = _owners(numbers)
-    return {user.id: user for user in session.scalars(sa.select(User).where(User.id.in_(theirs)), these)}
+    query = sa.select(User).where(User.id.in_(theirs)).options(load_only(*_WRITTEN_TO))
+    return {user.id: user for user in session.scalars(query, these)}
+
+
+_WRITTEN_TO = (User.public_id, User.email, User.name, User.language)
+"""What a mail to somebody needs; the rest is read if it is asked for."""
 
 
 def sums_of(numbers: Collection[int]) -> list[tuple[int, str, int, int]]:
@@ -392,7 +397,7 @@ def sums_of(numbers: Collection[int]) -> list[tuple[int, str, int, int]]:
 
 def lock(numbers: Collection[int]) -> None:
     """Locks the owners of these rewards."""
-    if numbers:
+    if numbers and not database.is_sqlite():  # which has one writer, who holds the lock
         users.lock(*session.scalars(*_owners(numbers)))
 
 

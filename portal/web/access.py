@@ -106,6 +106,7 @@ def install(app: Flask, settings: Settings) -> None:
         SECURITY_TRACKABLE=False,
         SECURITY_LOGOUT_METHODS=["POST"],
         SECURITY_PASSWORD_HASH="argon2",
+        SECURITY_PASSWORD_SCHEMES=["argon2"],  # no other was ever used; each is read in at the start
         SECURITY_PASSWORD_SINGLE_HASH=["argon2"],
         SECURITY_PASSWORD_HASH_PASSLIB_OPTIONS={  # OWASP Password Storage Cheat Sheet
             "argon2__memory_cost": 19 * 1024,

@@ -1,22 +1,23 @@
 """The API: a shop's program tells of customers, orders and refunds, and reads what became of them.
 
 JSON in and out; a key in `Authorization: Bearer`; errors as problem+json. Strict: amounts are JSON integers.
+
+Bodies are imported where one is read: Pydantic takes a fifteenth of a start, and most processes never need it.
 """
 
 import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, g, jsonify, request
 from flask.typing import ResponseReturnValue
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from werkzeug.exceptions import BadRequest
 
 from portal import program, terms
 from portal.accounts import api_keys, users
-from portal.core import clock, database, money
+from portal.core import clock, database
 from portal.payouts.payouts import Payout
 from portal.program import Answer
 from portal.referrals import candidates, referrals
@@ -27,59 +28,12 @@ from portal.rewards.conversions import Conversion, Customer, OrderReport, Refund
 from portal.rewards.rewards import Reward
 from portal.web import limits, problems, words
 
+if TYPE_CHECKING:
+    from portal.web.bodies import CustomerRef
+
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 
 MOST = 200
-
-
-class Body(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-
-Id = Field(min_length=1, max_length=128)
-
-
-def _moment(value: Any) -> datetime | None:
-    if value is None:
-        return None
-    if not isinstance(value, str) or len(value) > 40:
-        raise ValueError("write a moment like 2026-11-03T10:41:00Z")
-    try:
-        return clock.parse(value)
-    except ValueError as error:
-        raise ValueError("write a moment with its offset, like 2026-11-03T10:41:00Z") from error
-
-
-class CustomerIn(Body):
-    external_id: str = Id
-    email: str = Field(min_length=3, max_length=254)
-    name: str = Field(default="", max_length=80)
-    code: str = Field(default="", max_length=100)
-    signed_up_at: datetime | None = None
-
-    _read = field_validator("signed_up_at", mode="before")(_moment)
-
-
-class CustomerRef(Body):
-    external_id: str | None = Field(default=None, min_length=1, max_length=128)
-    email: str | None = Field(default=None, min_length=3, max_length=254)
-
-
-class ConversionIn(Body):
-    goal: str = Field(min_length=1, max_length=32)
-    external_id: str = Id
-    customer: CustomerRef
-    amount_minor: int | None = Field(default=None, ge=1, le=money.LARGEST_MINOR)
-    currency: str | None = Field(default=None, min_length=3, max_length=3)
-    occurred_at: datetime | None = None
-
-    _read = field_validator("occurred_at", mode="before")(_moment)
-
-
-class RefundIn(Body):
-    external_id: str = Id
-    conversion_external_id: str = Id
-    amount_minor: int | None = Field(default=None, ge=1, le=money.LARGEST_MINOR)
 
 
 def keyed(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
@@ -97,25 +51,35 @@ def keyed(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseRet
     return limits.api(guarded)
 
 
+class BodyRefused(Exception):
+    """A body of which some fields cannot be taken; its argument is what the answer says of each."""
+
+
 def told(model: type[Any]) -> Any:
-    """The body of this request as a model. Raises ValidationError, or BadRequest for what is not JSON."""
+    """The body of this request as a model. Raises BodyRefused, or BadRequest for what is not JSON."""
+    from pydantic import ValidationError
+
     try:
         given = request.get_json(force=True, silent=False)
     except (UnicodeDecodeError, RecursionError) as error:
         raise BadRequest from error
-    return model.model_validate(given)
+    try:
+        return model.model_validate(given)
+    except ValidationError as refusal:
+        errors = [
+            {
+                "field": ".".join(str(part) for part in one["loc"]) or "body",
+                "message": one["msg"].removeprefix("Value error, "),
+            }
+            for one in refusal.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        raise BodyRefused(errors) from refusal
 
 
-@blueprint.errorhandler(ValidationError)
-def _invalid(error: ValidationError) -> ResponseReturnValue:
-    errors = [
-        {
-            "field": ".".join(str(part) for part in one["loc"]) or "body",
-            "message": one["msg"].removeprefix("Value error, "),
-        }
-        for one in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
-    return problems.answer(422, "Some fields cannot be taken. Nothing was stored.", errors=errors[:50])
+@blueprint.errorhandler(BodyRefused)
+def _invalid(refusal: BodyRefused) -> ResponseReturnValue:
+    errors = refusal.args[0][:50]
+    return problems.answer(422, "Some fields cannot be taken. Nothing was stored.", errors=errors)
 
 
 @blueprint.errorhandler(ReportRefused)
@@ -141,6 +105,8 @@ def _not_set_up(refusal: terms.TermsRefused) -> ResponseReturnValue:
 @keyed
 def customers() -> ResponseReturnValue:
     """A customer, with the code they came with if any."""
+    from portal.web.bodies import CustomerIn
+
     body: CustomerIn = told(CustomerIn)
     at = clock.now()
     with database.writing():
@@ -167,6 +133,8 @@ def customers() -> ResponseReturnValue:
 @keyed
 def convert() -> ResponseReturnValue:
     """A goal that was reached."""
+    from portal.web.bodies import ConversionIn
+
     body: ConversionIn = told(ConversionIn)
     at = clock.now()
     currency = body.currency or (terms.in_force().currency if body.amount_minor is not None else None)
@@ -185,7 +153,7 @@ def convert() -> ResponseReturnValue:
     return _answered(said, reported.answer, "This external_id was told before with other facts. Nothing was changed.")
 
 
-def _customer(given: CustomerRef) -> Customer:
+def _customer(given: "CustomerRef") -> Customer:
     return Customer(given.external_id, users.clean_email(given.email) if given.email else None)
 
 
@@ -193,6 +161,8 @@ def _customer(given: CustomerRef) -> Customer:
 @keyed
 def refund() -> ResponseReturnValue:
     """Money given back, of an order that may not be known yet."""
+    from portal.web.bodies import RefundIn
+
     body: RefundIn = told(RefundIn)
     at = clock.now()
     with database.writing():

@@ -13,6 +13,7 @@ import hashlib
 import mimetypes
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from flask import Blueprint, Flask, Response, abort, current_app, g, request, url_for
@@ -45,11 +46,16 @@ TYPES = {".woff2": "font/woff2", ".js": "text/javascript", ".svg": "image/svg+xm
 
 @dataclass(frozen=True)
 class Asset:
-    """One file as it is sent: its bytes, the same compressed (None where that gains nothing), its media type."""
+    """One file as it is sent: its bytes, whether they are worth compressing, its media type."""
 
     body: bytes
-    gzipped: bytes | None
+    shrinks: bool
     mimetype: str
+
+    @cached_property
+    def gzipped(self) -> bytes:
+        """The same compressed, when it is first asked for: to compress them all takes a thirtieth of a start."""
+        return gzip.compress(self.body, 9, mtime=0)
 
 
 @dataclass(frozen=True)
@@ -83,11 +89,11 @@ def show(digest: str, name: str) -> Response:
     asset = assets.files.get(name)
     if asset is None:
         abort(404)
-    small = asset.gzipped if request.accept_encodings.quality("gzip") else None
+    small = asset.gzipped if asset.shrinks and request.accept_encodings.quality("gzip") else None
     response = Response(small or asset.body, mimetype=asset.mimetype)
     if small:
         response.content_encoding = "gzip"
-    if asset.gzipped:
+    if asset.shrinks:
         response.vary.add("Accept-Encoding")
     response.headers["Cache-Control"] = FOREVER if digest == assets.digest and not current_app.debug else BRIEFLY
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -139,9 +145,8 @@ def _bare(css: str) -> str:
 
 def _asset(name: str, body: bytes) -> Asset:
     suffix = Path(name).suffix
-    gzipped = gzip.compress(body, 9, mtime=0) if suffix in TEXT and len(body) > 512 else None
     kind = TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
-    return Asset(body, gzipped, kind)
+    return Asset(body, suffix in TEXT and len(body) > 512, kind)
 
 
 def _assets() -> Assets:

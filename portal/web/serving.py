@@ -12,9 +12,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from apscheduler.schedulers.background import BackgroundScheduler
 from flask import Flask
 
 from portal import sweeps
@@ -22,6 +21,9 @@ from portal.config import Settings
 from portal.core import database
 from portal.delivery import mail, worker
 from portal.delivery.worker import Job
+
+if TYPE_CHECKING:
+    from apscheduler.schedulers.background import BackgroundScheduler
 
 
 def jobs(app: Flask, settings: Settings) -> list[Job]:
@@ -52,7 +54,7 @@ def _in(app: Flask, run: Callable[[], object]) -> Callable[[], None]:
     return inside
 
 
-def start_worker(app: Flask, settings: Settings) -> BackgroundScheduler:
+def start_worker(app: Flask, settings: Settings) -> "BackgroundScheduler":
     """Starts the worker's jobs in this process's background."""
     return worker.start(jobs(app, settings))
 

@@ -12,16 +12,18 @@ from portal.accounts import one_time, two_step, users
 from portal.accounts.one_time import Purpose
 from portal.accounts.roles import Role
 from portal.accounts.users import User
+from portal.core import language
 from portal.core.database import session
 from portal.core.sealed import Box
-from portal.delivery import outbox
+from portal.delivery import outbox, wordings
 from portal.delivery.outbox import Message
-from portal.notices import examples
+from portal.notices import examples, writing
 from portal.notices.writing import TOPICS
 from portal.payouts.methods import Kind
 from portal.rewards import appeals
 from portal.sharing import invites
 from portal.sharing.invites import Invite
+from portal.terms import in_force
 from tests.domain.conftest import Post
 from tests.factories import PASSWORD, Scene, fixed
 
@@ -293,3 +295,19 @@ def test_an_invite_to_somebody_who_wants_none_does_not_come(kind: str, scene: Sc
     post.sweep()
     assert told.invite is not None and users.find_by_email("fred@example.com") is None
     assert mails_of(kind, post) == []
+
+
+@pytest.mark.parametrize("kind", sorted(examples.EXAMPLES))
+def test_a_text_rendered_for_many_says_to_each_what_one_rendered_for_them_alone_says(kind: str, scene: Scene) -> None:
+    scene.publish(fixed(9000))
+    facts = {**examples.EXAMPLES[kind], "amount": "1,00 € %(amount)s {name}"}
+    empty = facts | {name: "" for name in ("amount", "on_hold", "ready") if name in examples.EXAMPLES[kind]}
+    for spoken in language.LANGUAGES:
+        for of_own in (None, ("{name}: {subject}", "{text}\n\n{amount}, {name}.")):
+            for name, told in ((" Ann ", facts), ("Björn", facts), ("", empty)):
+                person = writing.Invited("a@example.com", spoken, name)
+                (letter,) = writing.written(kind, [(person, "x", told, "")], tried=of_own)
+                zone, program_name = in_force().time_zone, in_force().program_name
+                own = of_own or wordings.texts(kind, spoken)
+                alone = writing._rendered(kind, spoken, zone, own, program=program_name, name=name, **told)
+                assert (letter.subject, letter.text.rpartition("\n\n-- \n")[0]) == (alone[0], alone[1].rstrip())

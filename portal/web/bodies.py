@@ -1,0 +1,58 @@
+"""Bodies: what a shop's program sends to the API, field by field. Strict: nothing is converted or left aside."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from portal.core import clock, money
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+Id = Field(min_length=1, max_length=128)
+
+
+def _moment(value: Any) -> datetime | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or len(value) > 40:
+        raise ValueError("write a moment like 2026-11-03T10:41:00Z")
+    try:
+        return clock.parse(value)
+    except ValueError as error:
+        raise ValueError("write a moment with its offset, like 2026-11-03T10:41:00Z") from error
+
+
+class CustomerIn(Body):
+    external_id: str = Id
+    email: str = Field(min_length=3, max_length=254)
+    name: str = Field(default="", max_length=80)
+    code: str = Field(default="", max_length=100)
+    signed_up_at: datetime | None = None
+
+    _read = field_validator("signed_up_at", mode="before")(_moment)
+
+
+class CustomerRef(Body):
+    external_id: str | None = Field(default=None, min_length=1, max_length=128)
+    email: str | None = Field(default=None, min_length=3, max_length=254)
+
+
+class ConversionIn(Body):
+    goal: str = Field(min_length=1, max_length=32)
+    external_id: str = Id
+    customer: CustomerRef
+    amount_minor: int | None = Field(default=None, ge=1, le=money.LARGEST_MINOR)
+    currency: str | None = Field(default=None, min_length=3, max_length=3)
+    occurred_at: datetime | None = None
+
+    _read = field_validator("occurred_at", mode="before")(_moment)
+
+
+class RefundIn(Body):
+    external_id: str = Id
+    conversion_external_id: str = Id
+    amount_minor: int | None = Field(default=None, ge=1, le=money.LARGEST_MINOR)

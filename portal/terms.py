@@ -82,6 +82,10 @@ class Terms(Model):
     """How many friends one referrer may invite in 24 hours."""
     invites_an_address: Mapped[int] = mapped_column(default=3, server_default="3")
     """How many invites the portal sends to one address in 30 days, whoever asks for them."""
+    accent: Mapped[str] = mapped_column(sa.String(7), default="", server_default="")
+    """The program's own colour, such as `#4538cf`; empty: the portal's."""
+    logo: Mapped[str] = mapped_column(sa.String(64), default="", server_default="")
+    """The digest of its logo (see `portal.logos`); empty: the portal's mark."""
 
     @property
     def open_to_new(self) -> bool:

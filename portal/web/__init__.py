@@ -22,6 +22,7 @@ from portal.web import (
     leaving,
     limits,
     logs,
+    look,
     mailbox,
     metrics,
     poster,
@@ -42,7 +43,7 @@ def create_web(app: Flask, settings: Settings, quick: Quick) -> None:
     languages.install(app)
     gate.install(app)
     protect = CSRFProtect(app)
-    people = (public, signing_in, account, safety, leaving, joining, stopping, languages)
+    people = (public, signing_in, account, safety, leaving, joining, stopping, languages, look)
     for room in (*people, dashboard, sharing, exports, poster, admin, api, metrics):
         app.register_blueprint(room.blueprint)
     if settings.demo:

@@ -13,6 +13,7 @@ from wtforms import (
     DateTimeLocalField,
     EmailField,
     Field,
+    FileField,
     HiddenField,
     IntegerField,
     PasswordField,
@@ -25,7 +26,7 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, ValidationError
 
 from portal.accounts import users
-from portal.core import clock, money
+from portal.core import clock, colour, money
 from portal.core.language import NAMES
 from portal.delivery import wordings
 from portal.payouts.methods import Kind
@@ -230,6 +231,23 @@ class Program(Form):
     invites_an_address = WholeField(
         _l("Invites that one address gets in 30 days"), validators=[InputRequired(), NumberRange(1, 50)]
     )
+
+
+def a_colour(_form: Form, field: Field) -> None:
+    """A colour such as #4538cf, cleaned in place."""
+    field.data = (field.data or "").strip().lower()
+    if field.data and not field.data.startswith("#"):
+        field.data = f"#{field.data}"
+    if field.data and not colour.is_colour(field.data):
+        raise ValidationError(_l("Write a colour such as #4538cf."))
+
+
+class Look(Form):
+    """The program's own colour and logo."""
+
+    accent = StringField(_l("Colour"), validators=[Optional(), Length(max=20), a_colour])
+    logo = FileField(_l("Logo"), validators=[Optional()])
+    without_logo = BooleanField(_l("Take the logo away"))
 
 
 class OfferedRule(Form):

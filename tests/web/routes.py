@@ -5,6 +5,7 @@ which nobody else finds. `metrics`: whoever brings the operator's token. `read`,
 shop's program. Words in braces are filled in from the things of a furnished scene.
 """
 
+import base64
 import io
 import re
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from flask import Flask
 from passlib.totp import TOTP
 from werkzeug.routing import Rule as Route
 
-from portal import program, terms
+from portal import logos, program, terms
 from portal.accounts import api_keys, one_time, sign_ins, two_step, users
 from portal.accounts.one_time import Purpose
 from portal.accounts.passkeys import Passkey
@@ -34,6 +35,11 @@ from portal.rewards.signals import Assessment
 from portal.sharing import links
 from portal.web import uploads
 from tests.factories import PASSWORD, Scene
+
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+"""The smallest PNG there is."""
 
 EVERYBODY = ("anonymous", "referrer", "viewer", "reviewer", "finance", "owner")
 COLLEAGUES = {"read": {"viewer", "reviewer", "finance"}, "decide": {"reviewer"}, "pay": {"finance"}, "own": set()}
@@ -97,6 +103,8 @@ READ: dict[str, tuple[str, str]] = {
     "admin.payout_list": ("read", "/admin/payouts"),
     "admin.batch": ("read", "/admin/payouts/{exported}"),
     "admin.people": ("read", "/admin/people?q=bob"),
+    "look.style": ("anyone", "/look/4538cf.css"),
+    "look.logo": ("anyone", "/look/{logo}.png"),
     "admin.program_history": ("read", "/admin/program/history"),
     "admin.rule_trial": ("own", "/admin/program/rules/{rule}/trial"),
     "admin.person": ("read", "/admin/people/{bob}"),
@@ -262,6 +270,7 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
          "claim_days": "7", "goal_days": "90", "minimum_payout": "20.00", "time_zone": "UTC",
          "mails_invites": "y", "invites_a_day": "20", "invites_an_address": "3"},
     ),
+    "admin.choose_look": ("own", "/admin/program/look", {"accent": "#0a7d5a"}),
     "admin.add_rule": (
         "own", "/admin/program/rules",
         {"goal": "purchase", "beneficiary": "referee", "kind": "fixed", "amount": "5.00", "often": "first",
@@ -367,6 +376,7 @@ def furnish(scene: Scene) -> Things:
     words["in_two_months"] = f"{scene.at + timedelta(days=60):%Y-%m-%d}"
     words["clear_mark"] = queue.tally(Filters(assessment=Assessment.CLEAR), for_id=scene.rita.id, at=scene.at).mark
     words |= _of_accounts(scene, people)
+    words["logo"] = scene.do(lambda: logos.keep(PICTURE, at=scene.at))
     return Things(scene.at, words, {who: person.email for who, person in people.items()})
 
 

@@ -7,10 +7,10 @@ from flask import abort, current_app, flash, redirect, render_template, request,
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
+from portal import logos, terms
 from portal import program as story
-from portal import terms
 from portal.config import Settings
-from portal.core import clock, database, money
+from portal.core import clock, colour, database, money
 from portal.core.text import Refusal
 from portal.delivery import letters
 from portal.notices import invitations
@@ -19,7 +19,7 @@ from portal.reports import rehearsal, versions
 from portal.rewards import goals, rules
 from portal.rewards.rules import Kind, Rule
 from portal.terms import Terms
-from portal.web import access, inputs, public, words
+from portal.web import access, inputs, look, public, words
 from portal.web.acting import act
 from portal.web.admin.room import blueprint, name_of
 from portal.web.dashboard import page_key
@@ -46,8 +46,9 @@ def program() -> ResponseReturnValue:
 
 
 def _page(
-    form: inputs.Program | None = None, rule: inputs.OfferedRule | None = None, goal: inputs.Goal | None = None
-) -> str:
+    form: inputs.Program | None = None, rule: inputs.OfferedRule | None = None, goal: inputs.Goal | None = None,
+    look: inputs.Look | None = None,
+) -> str:  # fmt: skip
     current = terms.in_force()
     offered = rules.of_terms(current.id)
     return render_template(
@@ -56,6 +57,7 @@ def _page(
         form=form or _filled(inputs.Program(formdata=None, data=_as_typed(current))),
         rule=_filled(rule or inputs.OfferedRule(formdata=None)),
         goal=goal or inputs.Goal(formdata=None),
+        look=look or inputs.Look(formdata=None, accent=current.accent),
         goals=goals.listed(),
         version=current.version,
         rules=offered,
@@ -102,6 +104,42 @@ def _changed(form: inputs.Program) -> dict[str, Any]:
     changed |= {column: form[name].minor for name, column in AMOUNTS.items()}
     changed["allowed_hosts"] = sorted(set((form.allowed_hosts.data or "").split()))
     return changed
+
+
+@blueprint.post("/program/look")
+@access.needs("own")
+def choose_look() -> ResponseReturnValue:
+    """The program's colour and logo, in a new version; a colour too pale for words is used as dark as it has to be."""
+    form = inputs.Look()
+    if not form.validate():
+        return _page(look=form), 422
+    accent, sent = form.accent.data or "", request.files.get("logo")
+    file = sent.read() if sent else b""
+    try:
+        png = logos.drawn(file) if file else None
+    except Refusal as refusal:
+        form.logo.errors = [words.say(refusal)]
+        return _page(look=form), 422
+
+    def change() -> None:
+        at, current = clock.now(), terms.in_force()
+        logo = logos.keep(png, at=at) if png else "" if form.without_logo.data else current.logo
+        story.change_program(accent=accent, logo=logo, by=access.me().id, at=at)
+
+    return act(change, done=_said_of(accent), back=url_for(".program"))
+
+
+def _said_of(accent: str) -> str:
+    """How a colour was taken."""
+    if not accent:
+        return gettext("Saved: the portal’s own colour.")
+    ratio = f"{colour.contrast(accent, colour.WHITE):.1f}"
+    used = look.fill(accent)
+    if used == accent:
+        return gettext("Saved. White words on it: %(ratio)s:1, fine.", ratio=ratio)
+    return gettext(
+        "Saved. White words on it: %(ratio)s:1, hard to read; buttons and links are %(used)s.", ratio=ratio, used=used
+    )
 
 
 @blueprint.post("/program/rules")

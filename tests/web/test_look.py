@@ -1,0 +1,77 @@
+"""The program's own look: a colour under which everything can still be read, and a logo that is nothing but a picture."""
+
+import io
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from PIL import Image
+
+from portal import logos, terms
+from portal.core.colour import READABLE, WHITE, contrast
+from portal.web import look
+from tests.web.tables import SEEN, Unchanged
+
+
+@settings(max_examples=40, deadline=None)
+@given(some.integers(0, 0xFFFFFF))
+def test_whatever_colour_is_chosen_words_can_be_read_on_it_and_in_it(number):
+    found = look.colours(f"#{number:06x}")
+    for half, theme in enumerate(("light", "dark")):
+        for name in ("accent", "accent-hover"):
+            assert contrast(found[name][half], WHITE) >= READABLE
+        for ground in (*look.GROUNDS[theme], found["accent-soft"][half]):
+            assert contrast(found["accent-ink"][half], ground) >= READABLE
+
+
+def picture(kind, size=(900, 300)):
+    written = io.BytesIO()
+    Image.new("RGB", size, "#0a7d5a").save(written, kind)
+    return written.getvalue()
+
+
+def save(tab, accent="", file=b"", name="logo.png", **more):
+    fields = {"accent": accent, "logo": (io.BytesIO(file), name), "csrf_token": tab.token(), **more}
+    return tab.open("/admin/program/look", method="POST", data=fields, headers=tab.from_here(), follow=True)
+
+
+def test_a_colour_and_a_logo_are_on_every_page_and_told_in_the_history(scene, tab, tab_of):
+    olivia = tab_of(scene.olivia)
+    assert "4.6:1, fine" in save(olivia, "#c02080").text or "fine" in save(olivia, "c02080").text
+    page = save(olivia, "#ffd400", picture("JPEG"))
+    assert "hard to read; buttons and links are #" in page.text
+    home = tab.get("/")
+    assert "/look/ffd400.css" in home.html and f"/look/{terms.in_force().logo}.png" in home.html
+    with Image.open(io.BytesIO(tab.get(f"/look/{terms.in_force().logo}.png").body)) as kept:
+        assert kept.format == "PNG" and kept.width <= 480 and kept.height <= 120
+    sheet = tab.get("/look/ffd400.css")
+    assert sheet.headers["Content-Type"].startswith("text/css") and "immutable" in sheet.headers["Cache-Control"]
+    assert "another one" in olivia.get("/admin/program/history").text
+    save(olivia, "", without_logo="y")
+    assert "/look/" not in tab.get("/").html
+
+
+@pytest.mark.parametrize(
+    "file",
+    [b"<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>", b"GIF89a", b"\x89PNG\r\n\x1a\nnothing", b"MZ" * 99,
+     picture("BMP", (9, 9))],
+    ids=["svg", "broken gif", "broken png", "program", "bmp"],
+)  # fmt: skip
+def test_what_is_no_picture_is_said_at_its_field_and_changes_nothing(scene, tab_of, file):
+    olivia = tab_of(scene.olivia)
+    with Unchanged(*SEEN):
+        page = save(olivia, "#c02080", file)
+        assert page.status == 422 and "This is no picture that we can read." in page.error("logo")
+        assert page.kept("accent") == ["#c02080"]
+
+
+def test_a_picture_of_more_points_than_a_screen_is_refused_before_it_is_drawn():
+    with pytest.raises(logos.LogoRefused, match="too large"):
+        logos.drawn(picture("PNG", (5000, 4000)))
+
+
+def test_a_colour_that_is_none_is_said(scene, tab_of):
+    for wrong in ("red", "#12345", "#gggggg", "4538cf;}", "url(x)"):
+        page = save(tab_of(scene.olivia), wrong)
+        assert page.status == 422 and "Write a colour such as #4538cf." in page.error("accent")
+    assert tab_of(scene.olivia).get("/look/4538cf%3B%7D.css").status == 404

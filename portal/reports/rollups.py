@@ -172,24 +172,42 @@ def standing(zone: str) -> Standing:
 
 
 def _kept() -> Rollup | None:
-    return session.scalar(sa.select(Rollup).execution_options(populate_existing=True))
+    return session.scalar(_the_one())
+
+
+@database.once_for_each_database
+def _the_one() -> sa.Select[Any]:
+    return sa.select(Rollup).execution_options(populate_existing=True)
 
 
 def _add_late_clicks(found: Changes, kept: Rollup) -> None:
     """Clicks that came after their day was rolled up: their cells, and the next days on which their visitors came."""
-    late, later = aliased(Click), aliased(Click)
-    following = sa.select(sa.func.min(later.at)).where(
-        later.visitor == late.visitor, later.last_at >= late.at, later.at > late.at
-    )
-    query = sa.select(late.at, late.link_id, following.correlate(late).scalar_subquery()).where(
-        late.id > kept.clicks_seen, database.unindexed(late.at) < facts.start_of(kept.until, kept.time_zone)
-    )
-    for at, link, after in session.execute(query):
+    for at, link, after in session.execute(_late_clicks(), _seen(kept, kept.clicks_seen)):
         day = clock.local_date(at, kept.time_zone)
         found.cells.add((day, link))
         found.visitor_days.add(day)
         if after is not None:
             found.visitor_days.add(clock.local_date(_moment(after), kept.time_zone))
+
+
+@database.once_for_each_database
+def _late_clicks() -> Any:
+    late, later = aliased(Click), aliased(Click)
+    following = sa.select(sa.func.min(later.at)).where(
+        later.visitor == late.visitor, later.last_at >= late.at, later.at > late.at
+    )
+    return sa.select(late.at, late.link_id, following.correlate(late).scalar_subquery()).where(
+        late.id > _SEEN, database.unindexed(late.at) < _ROLLED_UNTIL
+    )
+
+
+_SEEN = sa.bindparam("seen", type_=Key)
+_ROLLED_UNTIL = sa.bindparam("rolled_until", type_=database.Moment())
+
+
+def _seen(kept: Rollup, number: int) -> dict[str, Any]:
+    """For queries of what came late: up to which number it was seen, and the moment before which all is rolled up."""
+    return {"seen": number, "rolled_until": facts.start_of(kept.until, kept.time_zone)}
 
 
 def _moment(value: Any) -> datetime:
@@ -200,11 +218,13 @@ def _moment(value: Any) -> datetime:
 
 
 def _late_transfers(kept: Rollup) -> set[date]:
-    query = sa.select(Transfer.at).where(
-        Transfer.id > kept.transfers_seen,
-        database.unindexed(Transfer.at) < facts.start_of(kept.until, kept.time_zone),
-    )
-    return {clock.local_date(at, kept.time_zone) for at in session.scalars(query)}
+    late = session.scalars(_late_movements(), _seen(kept, kept.transfers_seen))
+    return {clock.local_date(at, kept.time_zone) for at in late}
+
+
+@database.once_for_each_database
+def _late_movements() -> sa.Select[Any]:
+    return sa.select(Transfer.at).where(Transfer.id > _SEEN, database.unindexed(Transfer.at) < _ROLLED_UNTIL)
 
 
 Given = dict[tuple[int, date, str], tuple[int, int, int, int]]

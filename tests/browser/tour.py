@@ -97,7 +97,9 @@ STOPS = [
         Stop("rewards", "Rewards", "Every reward with its computation, and why it waits.", "/rewards", ALICE),
         Stop("payouts", "Payouts", "What was paid, and how one is paid.", "/payouts", ALICE),
         Stop("payout", "One payout", "Lines that add up.", "/payouts/{payout}", ALICE),
-        Stop("account", "Account", "Name, code, language, sign-ins.", "/account", ALICE),
+        Stop("account", "Account", "Name, language, time zone, mails, code.", "/account", ALICE),
+        Stop("account-security", "Sign-in and security", "Address, password, two-step, passkeys, devices.", "/account/security", ALICE),
+        Stop("account-data", "One’s own data", "A file of everything, and what deleting the account takes and leaves.", "/account/data", ALICE),
     ]),
     ("The friend", [
         Stop("sign-up", "The friend’s page", "Who gives what under which condition, and the form.", "/signup?ref=ALICE-7K"),

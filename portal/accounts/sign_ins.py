@@ -71,6 +71,14 @@ def see(sign_in_id: int, *, at: datetime) -> None:
     )
 
 
+def renew(secret: str, *, at: datetime) -> str:
+    """Gives a live sign-in another token; the one of before is worth nothing from now on."""
+    new = token()
+    where = (SignIn.token_hash == token_hash(secret), SignIn.ended_at.is_(None))
+    session.execute(sa.update(SignIn).where(*where).values(token_hash=token_hash(new), last_seen_at=at))
+    return new
+
+
 def end(secret: str, *, at: datetime) -> None:
     """Signs one browser out."""
     where = (SignIn.token_hash == token_hash(secret), SignIn.ended_at.is_(None))

@@ -1,6 +1,7 @@
 """Stops: the token in a mail by which it can be the last one of its kind. It says whose mails and which, is signed with
 the portal's own key, asks for no sign-in and never ends."""
 
+import hashlib
 from functools import lru_cache
 
 from itsdangerous import BadData, URLSafeSerializer
@@ -10,7 +11,11 @@ SALT = "stop"
 
 @lru_cache(maxsize=4)
 def _signed(key: bytes) -> URLSafeSerializer:
-    return URLSafeSerializer(key, salt=SALT)
+    return URLSafeSerializer(
+        key, salt=SALT,
+        signer_kwargs={"digest_method": hashlib.sha256},
+        fallback_signers=[{"digest_method": hashlib.sha1}],  # mails of before 0.5
+    )  # fmt: skip
 
 
 def token(key: bytes, *about: str) -> str:

@@ -171,8 +171,14 @@ def is_iban(text: str) -> bool:
     return int("".join(str(int(letter, 36)) for letter in turned)) % 97 == 1
 
 
+def end(user_id: int, *, at: datetime) -> None:
+    """Nobody is paid by the details in force from now on; new ones have to be named."""
+    session.execute(
+        sa.update(Method).where(Method.user_id == user_id, Method.replaced_at.is_(None)).values(replaced_at=at)
+    )
+
+
 def forget(user_id: int, *, at: datetime) -> None:
     """Empties every detail that somebody gave; the kinds stay, for the books."""
-    theirs = Method.user_id == user_id
-    session.execute(sa.update(Method).where(theirs, Method.replaced_at.is_(None)).values(replaced_at=at))
-    session.execute(sa.update(Method).where(theirs).values(details="", shown="", mark="", key_id=""))
+    end(user_id, at=at)
+    session.execute(sa.update(Method).where(Method.user_id == user_id).values(details="", shown="", mark="", key_id=""))

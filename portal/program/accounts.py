@@ -19,6 +19,7 @@ from portal.core.sealed import Box
 from portal.core.text import Refusal, marked
 from portal.notices import writing
 from portal.notices.writing import Invited
+from portal.payouts import methods
 from portal.program.orders import apply_waiting
 from portal.rewards import conversions
 from portal.rewards.conversions import Customer
@@ -75,8 +76,8 @@ def move(secret: str, *, at: datetime) -> User | None:
 
 def move_back(secret: str, *, at: datetime) -> User | None:
     """Whoever has the old address takes the account back: with that address, signed out everywhere, without the
-    password, second step and passkeys that somebody else may have set; a link for a new password is mailed. None: the
-    link is no good."""
+    password, second step, passkeys and payout details that somebody else may have set; a link for a new password is
+    mailed. None: the link is no good."""
     key = one_time.use(Purpose.MOVE_BACK, secret, at=at)
     if key is None or key.user_id is None:
         return None
@@ -85,15 +86,22 @@ def move_back(secret: str, *, at: datetime) -> User | None:
     was = user.email
     if not user.active or not _take_address(user, str(key.carried["to"])):
         return None
-    user.password = None
-    sign_ins.end_all(user.id, at=at)
-    two_step.turn_off(user.id)
-    passkeys.forget(user.id)
+    begin_anew(user, None, at=at)
     for purpose in (Purpose.MOVE, Purpose.RESET):
         one_time.end_all(purpose, user.id, at=at)
     audit.write("address_changed_back", "user", user.public_id, by=user.id, at=at, was_hash=writing.hashed(was))
     notices.reset_password(user, one_time.make(Purpose.RESET, user.id, at=at), at=at)
     return user
+
+
+def begin_anew(user: User, password: str | None, *, at: datetime) -> None:
+    """An account that somebody else may have set up becomes its owner's, with this (hashed) password alone: sign-ins,
+    second step, passkeys and payout details of before are worth nothing. None: one is chosen by a mailed link."""
+    user.password = password
+    sign_ins.end_all(user.id, at=at)
+    two_step.turn_off(user.id)
+    passkeys.forget(user.id)
+    methods.end(user.id, at=at)
 
 
 def former_hashes(user: User) -> list[str]:

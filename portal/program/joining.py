@@ -12,6 +12,7 @@ from portal.core.database import session
 from portal.core.text import marked
 from portal.notices import writing
 from portal.payouts import methods
+from portal.program.accounts import begin_anew
 from portal.program.orders import apply, apply_waiting, convert
 from portal.program.sharing import foresee
 from portal.referrals import attribution, candidates, claims, referrals
@@ -119,8 +120,8 @@ def confirm(secret: str, *, at: datetime) -> User | None:
     """Somebody proves that an address is theirs, by the button on the mailed page. None: the link is no good.
 
     The password becomes the one chosen at the sign-up that this mail was for; where it was for none (see
-    `mail_again`), a link to choose one is mailed. What waited for the address happens now: orders of theirs, and the
-    goal `signup`.
+    `mail_again`), a link to choose one is mailed. Nothing that was set up under another password stays. What waited
+    for the address happens now: orders of theirs, and the goal `signup`.
     """
     key = one_time.use(Purpose.CONFIRM, secret, at=at)
     if key is None or key.user_id is None:
@@ -130,8 +131,7 @@ def confirm(secret: str, *, at: datetime) -> User | None:
     if user.confirmed_at is not None:
         return user
     if key.password != user.password:
-        user.password = key.password
-        sign_ins.end_all(user.id, at=at)
+        begin_anew(user, key.password, at=at)
     if user.password is None:
         notices.reset_password(user, one_time.make(Purpose.RESET, user.id, at=at), at=at)
     owns_the_address(user, carried=key.carried, at=at)

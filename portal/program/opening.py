@@ -4,10 +4,12 @@ from datetime import datetime
 from typing import Any
 
 from portal import terms as terms_
-from portal.accounts import audit, roles, sign_ins, users
+from portal.accounts import audit, one_time, roles, sign_ins, users
+from portal.accounts.one_time import Purpose
 from portal.accounts.roles import Role
 from portal.accounts.users import User
 from portal.core.text import marked, one_line
+from portal.program.accounts import begin_anew
 from portal.rewards import goals, kinds, rules
 from portal.rewards.rules import Rule
 from portal.sharing import links
@@ -57,8 +59,11 @@ def add_owner(email: str, *, name: str, password: str | None, at: datetime) -> U
         owner = users.find_by_email(email)
         assert owner is not None
         owner.name = one_line(name, 80) or owner.name
-        if password is not None or owner.confirmed_at is None:
-            owner.password = password  # not one that somebody chose who never confirmed the address
+        if owner.confirmed_at is None:  # whoever set it up never confirmed the address
+            begin_anew(owner, password, at=at)
+            one_time.end_all(Purpose.CONFIRM, owner.id, at=at)
+        elif password is not None:
+            owner.password = password
             sign_ins.end_all(owner.id, at=at)
     else:
         links.make(owner.id, at=at)

@@ -9,6 +9,7 @@ from portal.accounts.roles import Role
 from portal.accounts.users import User
 from portal.core.text import Refusal, marked, one_line
 from portal.payouts import payouts
+from portal.program.accounts import begin_anew
 from portal.program.joining import owns_the_address
 from portal.program.sharing import retired_name
 from portal.rewards import conversions
@@ -183,10 +184,12 @@ def join(secret: str, password: str, *, at: datetime) -> bool:
     inviter = User.by_id(key.carried["by"])
     if not user.active or not inviter.may("own"):
         return False
-    user.password = password
-    sign_ins.end_all(user.id, at=at)
     if user.confirmed_at is None:
+        begin_anew(user, password, at=at)
         owns_the_address(user, carried=None, at=at)
+    else:
+        user.password = password
+        sign_ins.end_all(user.id, at=at)
     audit.write("password_set", "user", user.public_id, by=user.id, at=at)
     grant_role(user, Role(key.carried["role"]), by=inviter.id, at=at)
     return True

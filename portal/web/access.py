@@ -1,11 +1,13 @@
 """Access: who is asking, and whether they may. A sign-in counts only while its row lives."""
 
+import hashlib
 import unicodedata
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 from flask import Flask, Request, abort, current_app, flash, g, redirect, request, session, url_for
+from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from flask_login import user_logged_in, user_logged_out
@@ -21,7 +23,7 @@ from portal.accounts.users import Surroundings, User
 from portal.config import Settings
 from portal.core import clock, database, language
 from portal.core.database import db
-from portal.core.text import marked
+from portal.core.text import marked, token_hash
 from portal.web import inputs
 from portal.web.door import Browsers
 
@@ -54,9 +56,14 @@ class SignInForm(NoEndlessPassword, LoginForm):
             return False
         user: User = self.user  # type: ignore[assignment] # ours
         if two_step.is_on(user.id):
-            session[HALF] = {"user": user.public_id, "at": int(clock.now().timestamp())}
+            sign_in_by_half(user)
             abort(redirect(url_for("signing_in.code")))
         return True
+
+
+def sign_in_by_half(user: User) -> None:
+    """Notes in this browser that somebody owes the second step, and for which password."""
+    session[HALF] = {"user": user.public_id, "at": int(clock.now().timestamp()), "by": _mark(user)}
 
 
 def half_signed_in() -> User | None:
@@ -65,7 +72,12 @@ def half_signed_in() -> User | None:
     if not isinstance(half, dict) or not 0 <= clock.now().timestamp() - int(half["at"]) <= HALF_LASTS_SECONDS:
         return None
     user = users.find_by_public_id(str(half["user"]))
-    return user if user is not None and user.active else None
+    return user if user is not None and user.active and half.get("by") == _mark(user) else None
+
+
+def _mark(user: User) -> str:
+    """Another one for each password: with a new one, who gave the old one begins again."""
+    return token_hash(user.password or "")[:16]
 
 
 def is_password(user: User, typed: str) -> bool:
@@ -74,6 +86,21 @@ def is_password(user: User, typed: str) -> bool:
         return False
     right: bool = verify_password(unicodedata.normalize(users.PASSWORD_FORM, typed), user.password)
     return right
+
+
+def once_more(typed: str) -> bool:
+    """Whether the password of whoever is signed in was typed once more; if so, the sign-in goes on under a new token,
+    and the one of before is nobody's (ASVS 5.0, 7.2.4)."""
+    if not is_password(me(), typed):
+        return False
+    renew_sign_in()
+    return True
+
+
+def renew_sign_in() -> None:
+    """Gives this browser's sign-in another token."""
+    with database.writing():
+        session[TOKEN] = sign_ins.renew(session[TOKEN], at=clock.now())
 
 
 SYSTEMS = (("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"),
@@ -93,6 +120,18 @@ def device() -> str:
 
 class OnceMoreForm(NoEndlessPassword, VerifyForm):
     """Flask-Security's form for the password of somebody who is signed in."""
+
+    def validate(self, **kwargs: Any) -> bool:
+        if not super().validate(**kwargs):
+            return False
+        renew_sign_in()
+        return True
+
+
+class Sessions(SecureCookieSessionInterface):
+    """Flask's cookies, signed with SHA-256 (Flask's own SHA-1 is not to be used any more: ASVS 5.0, 11.4.1)."""
+
+    digest_method = staticmethod(hashlib.sha256)
 
 
 def install(app: Flask, settings: Settings) -> None:
@@ -133,6 +172,7 @@ def install(app: Flask, settings: Settings) -> None:
         SECURITY_MSG_INVALID_PASSWORD=(marked("This password is not right."), "error"),
         SECURITY_FLASH_MESSAGES=False,
     )
+    app.session_interface = Sessions()
     store = SQLAlchemyUserDatastore(db, User, RoleGrant)  # type: ignore[arg-type] # roles are rows of grants
     Security(app, store, login_form=SignInForm, verify_form=OnceMoreForm)
     app.login_manager.user_loader(_load)  # type: ignore[attr-defined] # put there by Flask-Login
@@ -141,6 +181,7 @@ def install(app: Flask, settings: Settings) -> None:
     user_logged_in.connect(_signed_in, app)
     user_logged_out.connect(_signed_out, app)
     app.after_request(_keep_visitor)
+    app.after_request(_clear)
 
 
 def seen() -> Surroundings:
@@ -265,8 +306,16 @@ def _signed_in(_app: Flask, user: User, **_: Any) -> None:
 def _signed_out(_app: Flask, **_: Any) -> None:
     secret = session.pop(TOKEN, None)
     if isinstance(secret, str):
+        g.clear = True
         with database.writing():
             sign_ins.end(secret, at=clock.now())
+
+
+def _clear(response: Any) -> Any:
+    """After signing out the browser throws away what it keeps of the pages that were read."""
+    if g.get("clear"):
+        response.headers["Clear-Site-Data"] = '"cache"'
+    return response
 
 
 def _keep_visitor(response: Any) -> Any:

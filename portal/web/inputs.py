@@ -25,7 +25,7 @@ from wtforms import (
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, ValidationError
 
-from portal.accounts import users
+from portal.accounts import common_passwords, users
 from portal.core import clock, colour, money
 from portal.core.language import NAMES
 from portal.delivery import wordings
@@ -129,6 +129,12 @@ class AmountField(StringField):
         return True
 
 
+def not_common(_form: Form, field: Field) -> None:
+    """No password that is tried first, whoever's it is."""
+    if common_passwords.knows(field.data or ""):
+        raise ValidationError(gettext("This password is one that is tried first. Take another."))
+
+
 def _password(label: Any) -> PasswordField:
     return PasswordField(
         label,
@@ -137,6 +143,7 @@ def _password(label: Any) -> PasswordField:
             Length(min=SHORTEST_PASSWORD, message=_l("Use at least %(least)s characters.", least=SHORTEST_PASSWORD)),
             Length(max=LONGEST_PASSWORD, message=_l("Use at most %(most)s characters.", most=LONGEST_PASSWORD)),
             without_nul,
+            not_common,
         ],
     )
 
@@ -649,7 +656,7 @@ class SecondStep(Form):
 class Deletion(OnceMore):
     """`gives_up`: the sum in minor units that the page told; `sure`: the box beside it."""
 
-    gives_up = HiddenField(validators=[InputRequired(), Length(max=18)])
+    gives_up = HiddenField(filters=[lambda text: (text or "")[:18]])
     sure = BooleanField(
         _l("Delete my account for good"), validators=[DataRequired(_l("Tick the box if you want this."))]
     )

@@ -30,7 +30,7 @@ def of_request() -> str:
     """The account's choice, else the cookie's, else what the browser asks for, else English."""
     if request.path.startswith("/api/"):
         return LANGUAGES[0]
-    for chosen in (_of_account(), request.cookies.get(COOKIE)):
+    for chosen in (_of_account(), request.cookies.get(shell.cookie(COOKIE))):
         if chosen in LANGUAGES:
             return chosen
     return request.accept_languages.best_match(LANGUAGES) or LANGUAGES[0]
@@ -69,7 +69,9 @@ def keep(response: Response, chosen: str) -> Response:
     """Has the browser keep a choice for the pages of whoever is not signed in, or forget the one it kept."""
     secure = current_app.config["SESSION_COOKIE_SECURE"]
     if chosen:
-        response.set_cookie(COOKIE, chosen, max_age=365 * 86400, samesite="Lax", secure=secure, httponly=True)
+        response.set_cookie(
+            shell.cookie(COOKIE), chosen, max_age=365 * 86400, samesite="Lax", secure=secure, httponly=True
+        )
     else:
-        response.delete_cookie(COOKIE, samesite="Lax", secure=secure, httponly=True)
+        response.delete_cookie(shell.cookie(COOKIE), samesite="Lax", secure=secure, httponly=True)
     return response

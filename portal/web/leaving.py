@@ -55,7 +55,7 @@ def deletion() -> ResponseReturnValue:
     form = inputs.Deletion()
     if not form.validate():
         return _page(form), 422
-    if not access.is_password(access.me(), form.current.data):
+    if not access.once_more(form.current.data):
         form.current.errors = [gettext("This password is not right.")]
         return _page(form), 422
     gives_up = int(form.gives_up.data) if (form.gives_up.data or "").isdecimal() else -1

@@ -1,5 +1,6 @@
 """The friend's pages, and everybody's: following a link, signing up, confirming, a new password, the terms."""
 
+import hashlib
 from urllib.parse import urlsplit
 
 from flask import (
@@ -21,7 +22,7 @@ from flask_security import current_user, login_user
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from portal import program
-from portal.accounts import one_time, users
+from portal.accounts import one_time, two_step, users
 from portal.accounts.one_time import Purpose
 from portal.accounts.users import User
 from portal.config import Settings
@@ -237,7 +238,8 @@ def _sign_up_is_fine(form: inputs.SignUp) -> bool:
 
 
 def _form_tokens() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(current_app.secret_key or "", salt="form")
+    digest = {"digest_method": hashlib.sha256}
+    return URLSafeTimedSerializer(current_app.secret_key or "", salt="form", signer_kwargs=digest)
 
 
 def _form_is_ours() -> bool:
@@ -289,6 +291,9 @@ def confirmation(secret: str) -> ResponseReturnValue:
         ), 410
     user = User.by_id(number)
     without_password = user.password is None
+    if two_step.is_on(number):  # a mailbox alone is no second step
+        access.sign_in_by_half(user)
+        return redirect(url_for("signing_in.code"))
     login_user(user)
     if without_password:  # told after the sign-in, which begins a new session
         flash(gettext("More than one password was tried for this address. We sent you a mail to choose yours."), "wait")
@@ -455,7 +460,9 @@ def theme() -> ResponseReturnValue:
     response = redirect(shell.inward(request.form.get("next", "")) or url_for(".home"))
     if chosen in shell.THEMES:
         secure = current_app.config["SESSION_COOKIE_SECURE"]
-        response.set_cookie("theme", chosen, max_age=365 * 86400, samesite="Lax", secure=secure, httponly=False)
+        response.set_cookie(
+            shell.cookie("theme"), chosen, max_age=365 * 86400, samesite="Lax", secure=secure, httponly=True
+        )
     return response
 
 

@@ -59,7 +59,7 @@ def _proved(form: Checked) -> bool:
     """Whether a form can be taken, and its password is the account's."""
     if not form.validate():
         return False
-    if not access.is_password(access.me(), form.current.data):
+    if not access.once_more(form.current.data):
         form.current.errors = [gettext("This password is not right.")]
         return False
     return True

@@ -46,9 +46,14 @@ def install(app: Flask) -> None:
         return {"program_name": terms.program_name if terms else gettext("Referral portal"), "terms": terms}
 
 
+def cookie(name: str) -> str:
+    """What a cookie is called: over https in a way that no other host of ours can set it (RFC 6265bis, 4.1.3.2)."""
+    return f"__Host-{name}" if current_app.config["SESSION_COOKIE_SECURE"] else name
+
+
 def theme() -> str:
     """The theme that this browser chose."""
-    chosen = request.cookies.get("theme", "system")
+    chosen = request.cookies.get(cookie("theme"), "system")
     return chosen if chosen in THEMES else "system"
 
 

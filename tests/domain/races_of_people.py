@@ -12,6 +12,7 @@ from portal.accounts import two_step
 from portal.accounts.users import NOWHERE, User
 from portal.core.database import session
 from portal.core.sealed import Box
+from portal.delivery.outbox import Message
 from portal.payouts.methods import Kind
 from portal.referrals.claims import Claim
 from portal.referrals.referrals import Referral
@@ -68,6 +69,27 @@ def the_same_confirmation(scene: Scene, clients: int) -> tuple[Acts, Question]:
         yield from expect("sign-ups counted", signups, 1)
 
     return [act] * clients, question
+
+
+def the_same_reset_link(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    """One mailed link for a new password, used by many at once, each with a password of their own."""
+    person = scene.person(f"Person {next(scene._numbers)}")
+    number = person.id
+    scene.do(lambda: program.forgot_password(User.by_id(number).email, at=scene.at))
+    secret = scene.secret_for(person, "reset")
+
+    def act(password: str) -> str | None:
+        return password if program.set_password(secret, password, at=scene.at) else None
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        session.expire_all()
+        taken = [password for password in granted(outcomes) if password]
+        yield from expect("passwords set", len(taken), 1)
+        yield from expect("the password", [session.get_one(User, number).password], taken)
+        told = Message.kind == "password_changed", Message.to == session.get_one(User, number).email
+        yield from expect("mails that say so", count(Message, *told), 1)
+
+    return [lambda word=f"hash {n}": act(word) for n in range(clients)], question
 
 
 def orders_against_their_customers_confirmation(scene: Scene, clients: int) -> tuple[Acts, Question]:
@@ -279,6 +301,10 @@ RACES = [
                "$$ BEGIN NEW.used_at = NULL; NEW.ended_at = NULL; RETURN NEW; END $$",
                "CREATE TRIGGER forgets BEFORE UPDATE ON one_time_keys FOR EACH ROW EXECUTE FUNCTION forgets()",
                "ALTER TABLE conversions DROP CONSTRAINT uq_conversions_source_external_id")),
+    Race(the_same_reset_link, clients=20,
+         drop=("CREATE OR REPLACE FUNCTION forgets() RETURNS trigger LANGUAGE plpgsql AS "
+               "$$ BEGIN NEW.used_at = NULL; NEW.ended_at = NULL; RETURN NEW; END $$",
+               "CREATE TRIGGER forgets BEFORE UPDATE ON one_time_keys FOR EACH ROW EXECUTE FUNCTION forgets()")),
     Race(orders_against_their_customers_confirmation, offer=({"often": "every"},), locks=(NAMES,)),
     Race(orders_against_their_customers_report, offer=({"often": "every"},), locks=(NAMES,)),
     Race(the_same_code, drop=("ALTER TABLE codes DROP CONSTRAINT uq_codes_folded",)),

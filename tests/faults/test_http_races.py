@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from passlib.hash import argon2
 
+from portal import program
 from portal.accounts import users
 from portal.core import clock, database
 from portal.core.database import session
@@ -82,6 +84,24 @@ def test_the_same_sign_up(live: Live) -> None:
         assert referral is not None and referral.referrer_id == live.scene.alice.id
         assert count(referrals.Referral, referrals.Referral.referee_id == friend.id) == 1
         assert count(users.User, users.User.email == email) == 1
+
+
+@pytest.mark.case(113)
+def test_the_same_reset_link_twenty_times(live: Live) -> None:
+    """One mailed link, twenty who have it, each with a password of their own: one password is set, and it opens."""
+    for number in range(3):
+        person = live.scene.person(f"Robbed {number}")
+        email = person.email
+        live.scene.do(lambda email=email: program.forgot_password(email, at=clock.now()))
+        path, clients = f"/reset/{live.scene.secret_for(person, 'reset')}", live.visitors(20)
+        for client in clients:
+            assert client.get(path).status == 200
+        answers = at_once(clients, lambda n, client, path=path: client.post(path, password=f"the password no. {n}"))
+        assert statuses(answers) == {302: 1, 410: 19}
+        (first,) = [n for n, answer in enumerate(answers) if answer.status == 302]
+        kept = session.scalar(sa.select(users.User.password).where(users.User.email == email))
+        assert argon2.verify(f"the password no. {first}", kept)
+        assert count(Message, Message.kind == "password_changed", Message.to == email) == 1
 
 
 @pytest.mark.case(53, 54, 55)

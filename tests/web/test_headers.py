@@ -126,9 +126,12 @@ def test_cookies_are_bound_to_this_host_and_out_of_scripts_reach(app, scene, tab
         assert ("secure" in parts) == secure
         assert not any(part.startswith("domain") for part in parts)
     theme = tab.post("/theme", {"theme": "dark"}).headers.getlist("Set-Cookie")
-    (cookie,) = [one for one in theme if one.startswith("theme=")]
-    assert "domain" not in cookie.lower() and "samesite=lax" in cookie.lower()
-    assert ("secure" in cookie.lower()) == secure
+    language = tab.post("/language", {"language": "de"}).headers.getlist("Set-Cookie")
+    for name, answered in (("theme", theme), ("language", language)):
+        (cookie,) = [one.lower() for one in answered if name in one.split("=")[0]]
+        assert cookie.startswith(f"__host-{name}=" if secure else f"{name}=")
+        assert "domain" not in cookie and "samesite=lax" in cookie and "path=/" in cookie and "httponly" in cookie
+        assert ("; secure" in cookie) == secure
 
 
 def test_who_has_been_seen_nowhere_gets_no_cookie_by_reading(tab, scene):

@@ -155,7 +155,7 @@ def mail_reset(wanted: str) -> ResponseReturnValue:
 def erasure(wanted: str) -> ResponseReturnValue:
     """Deletes somebody's account for good, because they asked for it."""
     found, form = user_of(wanted), inputs.Erasure()
-    if not form.validate() or not access.is_password(access.me(), form.current.data):
+    if not form.validate() or not access.once_more(form.current.data):
         flash(gettext("Nothing was deleted: tick the box, and enter your own password."), "bad")
         return redirect(url_for(".person", wanted=wanted))
     return act(

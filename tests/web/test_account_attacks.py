@@ -117,7 +117,7 @@ def test_a_change_of_address_costs_the_same_whoever_has_it(scene, tab_of, hashin
         hashing.clear()
         fields = {"address-email": f"{who}@example.com", "address-current": PASSWORD}
         page = tab.submit_with(form, fields, follow=False)
-        said = re.sub(r"\S+@example\.com", "x", tab.get(page.location).main)
+        said = re.sub(r"\S+@example\.com|\d+ seconds? ago|just now", "x", tab.get(page.location).main)
         cost[who] = (len(hashing), page.status, page.location, said)
     assert len(set(cost.values())) == 1 and cost["bob"][0] == 1, cost
 
@@ -506,7 +506,7 @@ def test_before_the_address_is_confirmed_nobody_gets_a_link_for_a_new_password(a
 # --- more fields than a form has ------------------------------------------------------------------------------
 
 COLUMNS = {column.name: column for table in metadata.sorted_tables for column in table.columns}
-MARK = "xyzzy"
+MARK, NUMBER = "xyzzy", "4711471147"
 
 ROOMS = ("public.", "security.", "account.", "safety.", "signing_in.", "leaving.", "joining.", "languages.")
 TAKES = [
@@ -527,7 +527,7 @@ def every_column(kind):
     """A value for each column of the portal, as an attacker would send it."""
     for name, column in COLUMNS.items():
         if isinstance(column.type, sa.Integer | sa.BigInteger):
-            yield name, "4711"
+            yield name, NUMBER
         elif kind == "prefixed":
             yield name, MARK
         else:
@@ -575,7 +575,7 @@ def test_the_name_of_every_column_beside_a_forms_fields_changes_nothing(endpoint
         after = contents()
         done.append((page.status, page.location.split("?")[0], shape(before, after)))
         new = str([one["new"] for one in changes(before, after).values()])
-        assert MARK not in new and "4711" not in new and "2020, 2, 2" not in new
+        assert MARK not in new and NUMBER not in new and "2020, 2, 2" not in new
         close(app)
         shutil.copy(furnished[0], app.extensions["settings"].database_url.removeprefix("sqlite:///"))
     assert done[0] == done[1]

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from portal.accounts import common_passwords
+
 VENDOR = Path(__file__).parents[2] / "static" / "vendor"
 LISTED = json.loads((VENDOR / "CHECKSUMS.json").read_text(encoding="utf-8"))["files"]
 
@@ -32,3 +34,9 @@ def test_no_path_is_listed_twice():
 def test_every_package_brings_its_licence():
     packages = {entry["package"] for entry in LISTED}
     assert packages == {entry["package"] for entry in LISTED if entry["published_as"] == "LICENSE"}
+
+
+def test_the_list_of_common_passwords_is_the_one_that_was_taken_and_brings_its_licence():
+    listed = common_passwords.LIST
+    assert hashlib.sha512(listed.read_bytes()).hexdigest().startswith("281ace6719c576f2e2453bc9b0ea229d")
+    assert "MIT License" in listed.with_suffix(".LICENSE").read_text()

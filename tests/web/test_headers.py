@@ -6,7 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from portal.core.database import session, writing
-from portal.web.headers import POLICY
+from portal.web.headers import POLICY, for_answers
+from tests.web import observatory
 from tests.web.client import HTTP, HTTPS, Tab
 from tests.web.keys import Shop
 
@@ -74,6 +75,10 @@ def test_every_kind_of_answer_carries_them(app, scene, tab, tab_of, subtests):
     statuses = {answer.status for answer in answers.values()} | {answer.status_code for answer in api.values()}
     assert statuses >= {200, 302, 400, 401, 403, 404, 405, 413, 422, 500, 503}
     secure = app.extensions["settings"].secure
+    for kind, answer in (answers | api).items() if secure else ():
+        with subtests.test(f"the Observatory: {kind}"):
+            told, gave = observatory.score(by_name(answer), html_of(answer))
+            assert told >= 130, gave
     for kind, answer in (answers | api).items():
         with subtests.test(kind):
             headers = answer.headers
@@ -82,6 +87,35 @@ def test_every_kind_of_answer_carries_them(app, scene, tab, tab_of, subtests):
             assert ("Strict-Transport-Security" in headers) == secure
             assert headers.get("Cache-Control")
             assert "Server" not in headers or "Werkzeug" in headers["Server"]
+
+
+def by_name(answer):
+    return {name.lower(): answer.headers.getlist(name) for name in answer.headers.keys()}  # noqa: SIM118 - not a dict
+
+
+def html_of(answer):
+    if not answer.headers.get("Content-Type", "").startswith("text/html"):
+        return ""
+    return answer.html if hasattr(answer, "html") else answer.get_data(as_text=True)
+
+
+def test_the_measure_of_the_observatory_tells_good_from_bad():
+    """Each header missing or loose costs what the published table says."""
+    headers = {name.lower(): [said] for name, said in for_answers(secure=True)}
+    headers["set-cookie"] = ["__Host-session=x; Secure; HttpOnly; Path=/; SameSite=Lax"]
+    html = '<script type="module" src="/assets/x/js/menu.js"></script>'
+    assert observatory.score(headers, html)[0] == 135
+    assert observatory.score({name: said for name, said in headers.items() if name != "set-cookie"}, html)[0] == 130
+    for name, said, wanted in (
+        ("content-security-policy", None, 75), ("content-security-policy", ["default-src 'self'"], 125),
+        ("content-security-policy", ["script-src 'unsafe-inline'"], 80), ("strict-transport-security", None, 80),
+        ("strict-transport-security", ["max-age=60"], 125), ("referrer-policy", ["unsafe-url"], 125),
+        ("cross-origin-resource-policy", None, 125), ("x-content-type-options", None, 130),
+        ("access-control-allow-origin", ["*"], 50), ("set-cookie", ["session=x; HttpOnly"], 60),
+    ):  # fmt: skip
+        changed = {key: value for key, value in (headers | {name: said}).items() if value}
+        assert observatory.score(changed, html)[0] == wanted, (name, said)
+    assert observatory.score(headers, '<script src="https://evil.example/x.js"></script>')[0] == 50
 
 
 def database_gone():

@@ -23,9 +23,9 @@ def olivia(scene, tab_of):
     return tab_of(scene.olivia)
 
 
-def file(tab, content: bytes, kind: str = "customers"):
+def file(tab, content: bytes, kind: str = "customers", name: str = "shop.csv"):
     """Sends a file to be checked."""
-    sent = {"csrf_token": tab.token(), "kind": kind, "file": (io.BytesIO(content), "shop.csv")}
+    sent = {"csrf_token": tab.token(), "kind": kind, "file": (io.BytesIO(content), name)}
     return tab.open("/admin/imports", method="POST", data=sent, headers=tab.from_here())
 
 
@@ -289,6 +289,9 @@ def test_a_file_that_is_none_is_told_and_a_big_one_is_413(scene, olivia):
         ):  # fmt: skip
             page = file(olivia, content)
             assert page.status == 422 and says in page.error("rows"), content
+        for name in ("shop.exe", "shop.csv.html", "shop", "x" * 300):
+            page = file(olivia, CUSTOMERS.encode(), name=name)
+            assert page.status == 422 and "ends in .csv or .txt" in page.error("rows"), name
         latin = file(olivia, "external_id,email,name\nC-1,a@example.com,Jürgen\n".encode("latin-1"))
         assert "not UTF-8 text" in latin.text
         form = {"content_type": "multipart/form-data; boundary=b", "headers": olivia.from_here()}

@@ -16,6 +16,7 @@ from portal.web.admin.room import blueprint
 
 FORMS: dict[str, Form] = {"customers": imports_.CUSTOMERS, "orders": imports_.CONVERSIONS}
 MOST_FAULTS_SHOWN = 100
+ENDINGS = (".csv", ".txt")
 
 
 @blueprint.get("/imports")
@@ -37,6 +38,9 @@ def check_import() -> ResponseReturnValue:
     if not form.validate():
         return _page(form), 422
     sent = request.files.get("file")
+    if sent is not None and sent.filename and not sent.filename.lower().endswith(ENDINGS):
+        form.rows.errors = [gettext("Choose a file whose name ends in .csv or .txt.")]
+        return _page(form), 422
     file = sent.stream if sent is not None and sent.filename else io.BytesIO(_utf8(form.rows.data or ""))
     name = uploads.keep(file, form.kind.data, by=access.me().public_id)
     path, kind = uploads.find(name, by=access.me().public_id) or abort(404)

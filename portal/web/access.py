@@ -92,6 +92,7 @@ def once_more(typed: str) -> bool:
     """Whether the password of whoever is signed in was typed once more; if so, the sign-in goes on under a new token,
     and the one of before is nobody's (ASVS 5.0, 7.2.4)."""
     if not is_password(me(), typed):
+        g.wrong_password = True  # counted, whatever the page answers
         return False
     renew_sign_in()
     return True
@@ -123,6 +124,7 @@ class OnceMoreForm(NoEndlessPassword, VerifyForm):
 
     def validate(self, **kwargs: Any) -> bool:
         if not super().validate(**kwargs):
+            g.wrong_password = True
             return False
         renew_sign_in()
         return True

@@ -6,7 +6,7 @@ another out.
 
 from typing import Any
 
-from flask import Flask, request, session
+from flask import Flask, g, request, session
 from flask_limiter import Limiter, RequestLimit
 from flask_limiter.util import get_remote_address
 from flask_security import current_user
@@ -43,6 +43,7 @@ def install(app: Flask, settings: Settings) -> None:
         limit = limiter.limit(how_often, key_func=key, methods=["POST"])
         guarded: Any = limit(app.view_functions["security.login"])
         app.view_functions["security.login"] = guarded
+    app.view_functions["security.verify"] = own_password(app.view_functions["security.verify"])
 
 
 sign_up = limiter.shared_limit("30 per hour", scope="sign-up", key_func=network, methods=["POST"])
@@ -62,7 +63,7 @@ own_forms = limiter.shared_limit("60 per minute", scope="own-forms", key_func=wh
 """What signed-in people send about themselves; one of them locks nobody else out."""
 own_password = limiter.shared_limit(
     "10 per 5 minutes", scope="own-password", key_func=whoever, methods=["POST"],
-    deduct_when=lambda response: response.status_code == 422,
+    deduct_when=lambda response: response.status_code == 422 or g.get("wrong_password", False),
 )  # fmt: skip
 """Wrong passwords on pages of one's own account: a browser left open is no place to guess."""
 

@@ -181,6 +181,19 @@ class TestLimits:
         assert tab.submit(tab.get("/login/code").form(), code=phone.generate(scene.at).token).path == "/dashboard"
         assert Tab(app).press("/reset", email=alice.email).status == 200
 
+    def test_at_a_browser_left_open_no_page_is_a_place_to_guess(self, scene, tab_of):
+        olivia, bob = tab_of(scene.olivia), scene.bob.public_id
+        for path, action, field, given in (
+            ("/verify", "/verify", "password", {}),
+            ("/account/security", "/account/two-step$", "two-step-current", {}),
+            ("/account/security", "/account/password", "password-current", {"password-password": NEW}),
+            (f"/admin/people/{bob}", "/erasure", "current", {"sure": True}),
+        ):
+            scene.later(minutes=6)
+            form = olivia.get(path).form(action)
+            said = [olivia.submit_with(form, {**given, field: f"a guess {n}"}, follow=False).status for n in range(12)]
+            assert said[10:] == [429, 429] and 429 not in said[:10], (path, said)
+
     def test_guessing_with_the_password_in_hand_stops_before_the_code_is_found(self, app, scene):
         alice = scene.alice
         two_step_on(scene, alice)

@@ -43,7 +43,8 @@ def install(app: Flask, settings: Settings) -> None:
         limit = limiter.limit(how_often, key_func=key, methods=["POST"])
         guarded: Any = limit(app.view_functions["security.login"])
         app.view_functions["security.login"] = guarded
-    app.view_functions["security.verify"] = own_password(app.view_functions["security.verify"])
+    once_more: Any = own_password(app.view_functions["security.verify"])
+    app.view_functions["security.verify"] = once_more
 
 
 sign_up = limiter.shared_limit("30 per hour", scope="sign-up", key_func=network, methods=["POST"])

@@ -15,12 +15,12 @@ import sqlalchemy as sa
 from portal.core import database
 from portal.core.database import session
 from portal.rewards.conversions import Conversion
-from tests.faults.conftest import live_once
+from tests.faults.conftest import LONG, live_once
 from tests.faults.live import Live
 from tests.postgres import Postgres
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql"] if LONG else ["postgresql"])
 def live(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, maybe_postgres: Postgres | str
 ) -> Iterator[Live]:

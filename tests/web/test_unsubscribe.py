@@ -2,6 +2,7 @@
 
 import pytest
 import sqlalchemy as sa
+from itsdangerous import URLSafeSerializer
 
 from portal import program
 from portal.accounts.mail_choices import Topic, off
@@ -69,6 +70,15 @@ def test_a_token_that_is_none_of_ours_is_a_404_and_changes_nothing(app, scene):
             assert Tab(app).open(f"/unsubscribe/{told}", method=method).status == 404
     session.rollback()
     assert off(scene.alice.id) == set()
+
+
+def test_the_way_out_of_a_mail_of_before_still_works(app, scene):
+    """Mails of before 0.5 were signed with SHA-1; what is signed now is not."""
+    older = URLSafeSerializer(Office.hash_key, salt=stops.SALT).dumps(["user", scene.alice.public_id, "rewards"])
+    assert older != stops.token(Office.hash_key, "user", scene.alice.public_id, "rewards")
+    assert Tab(app).open(f"/unsubscribe/{older}", method="POST").status == 200
+    session.rollback()
+    assert off(scene.alice.id) == {Topic.REWARDS}
 
 
 def test_not_this_person_ends_one_invite_and_no_other(app, scene):

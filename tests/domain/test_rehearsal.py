@@ -1,5 +1,6 @@
 """Rehearsal: what other rules would have given equals what the same days give when they are lived through for real."""
 
+import os
 import random
 from collections.abc import Callable
 
@@ -15,6 +16,8 @@ from portal.rewards import rewards, rules
 from portal.rewards.rewards import Reward
 from portal.rewards.rules import Rule
 from tests.factories import EVERY, REFEREE, Scene, fixed, milestone, share
+
+LONG = os.environ.get("PORTAL_TEST_LONG") == "1"
 
 OFFERS: dict[str, Callable[[], list[Rule]]] = {
     "a fixed amount for each side": lambda: [fixed(2000), fixed(1000, to=REFEREE)],
@@ -79,7 +82,7 @@ def test_what_an_offer_would_have_given_is_what_it_gives_when_the_days_are_lived
     assert (results["now"].by_side, results["now"].rewards) == (real.by_side, real.rewards)
 
 
-@pytest.mark.both_databases
+@(pytest.mark.both_databases if LONG else pytest.mark.own_app)
 @pytest.mark.own_app
 def test_other_rules_give_in_the_rehearsal_what_they_give_when_the_same_days_are_replayed(
     app: Flask, scene: Scene, empty_again: Callable[[], Scene]

@@ -36,7 +36,7 @@ class Portal:
         self.log = folder / "portal.log"
         self.environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith(NOT_THEIRS)},
-            "INSTANCE_DIR": str(folder), "DATABASE_URL": database_url, "HOST": "127.0.0.1", "PORT": str(self.port),
+            "INSTANCE_DIR": str(folder), "DATABASE_URL": database_url, "REQUIRE_TWO_STEP": "0", "HOST": "127.0.0.1", "PORT": str(self.port),
             "BASE_URL": f"http://127.0.0.1:{self.port}", "SECRET_KEY": "a secret key of the live portals, long enough",
             "WORKERS": str(workers), "TRUSTED_PROXIES": "1", "MAIL_URL": "", "REDIS_URL": "", **environ,
         }  # fmt: skip

@@ -110,6 +110,11 @@ def former_hashes(user: User) -> list[str]:
     return [str(entry.details["was_hash"]) for entry in entries if "was_hash" in entry.details]
 
 
+def wanted_hashes(user: User) -> list[str]:
+    """The keyed hashes of the addresses that an account wanted to move to, whether it did or not."""
+    return [writing.hashed(address_of(key)) for key in one_time.made_for(Purpose.MOVE, user.id)]
+
+
 def address_of(key: OneTimeKey) -> str:
     """The address that a key leads to."""
     return str((key.carried or {}).get("to", ""))

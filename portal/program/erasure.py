@@ -17,7 +17,7 @@ from portal.delivery import outbox
 from portal.delivery.outbox import Message
 from portal.notices import writing
 from portal.payouts import methods, payouts
-from portal.program.accounts import former_hashes
+from portal.program.accounts import former_hashes, wanted_hashes
 from portal.program.people import owners
 from portal.program.sharing import retired_name
 from portal.referrals import claims, referrals
@@ -75,7 +75,7 @@ def erase(user: User, *, gives_up_minor: int | None, by: int | None, at: datetim
     if gives_up_minor is not None and gives.total_minor != gives_up_minor:
         raise ErasureRefused(marked("The balance has changed since you looked. Look at it again."))
     address, to_hash = user.email, writing.hashed(user.email)
-    hashes = {to_hash, *former_hashes(user)}
+    hashes = {to_hash, *former_hashes(user), *wanted_hashes(user)}
     _forget_mails(user, hashes)
     _forget_sharing(user, hashes, at=at)
     audit.blank_notes(user.id)

@@ -156,8 +156,8 @@ def _one(
     terms: Terms, rules: list[Rule], joined: list[Referral], told: "list[tuple[Conversion, Refund | None]]"
 ) -> Result:
     for number, rule in enumerate(rules):
-        rule.id = rule.id or -1 - number  # `weigh` tells rules apart by it
-        rule.tiers, rule.often = rule.tiers or [], rule.often or Often.FIRST
+        if sa.inspect(rule).transient:  # a draft: `weigh` tells rules apart by it, and a row that is kept is left alone
+            rule.id, rule.tiers, rule.often = -1 - number, rule.tiers or [], rule.often or Often.FIRST
     friends = {
         one.id: Friend(
             one.id, one.referrer_id, one.referee_id, one.joined_at, one.joined_at + clock.days(terms.goal_days)

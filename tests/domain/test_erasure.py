@@ -154,6 +154,17 @@ def test_money_is_paid_first_or_given_up_by_the_sum_that_was_told(scene: Scene) 
     assert entries.count("user_erased") == 1
 
 
+def test_addresses_that_an_account_had_or_wanted_go_with_it(scene: Scene) -> None:
+    alice = scene.alice
+    scene.do(lambda: program.ask_to_move(alice, "moved@zebulon.example", at=scene.at))
+    secret = scene.do(lambda: one_time.make(Purpose.MOVE, alice.id, carried={"to": "kept@quartz.example"}, at=scene.at))
+    assert scene.do(lambda: program.move(secret, at=scene.at)) is not None
+    scene.do(lambda: program.ask_to_move(alice, "wanted@zebulon.example", at=scene.at))
+    erase(scene, alice)
+    told = ("zebulon", "quartz", "alice@")
+    assert [(place, word) for place, text in everything(scene) for word in told if word in text] == []
+
+
 def test_the_last_owner_stays(scene: Scene) -> None:
     with pytest.raises(ErasureRefused, match="last owner"):
         erase(scene, scene.olivia)

@@ -455,9 +455,19 @@ Unavailable = (OperationalError, InterfaceError, TimeoutError)
 """What the session raises when the database is locked, away or full: the web answers 503."""
 
 
-def empty_log() -> None:
-    """On SQLite, brings what the log holds into the file and empties it, so that what was deleted is in neither."""
-    if is_sqlite():
-        with db.engine.connect() as connection:
-            driver: Any = connection.connection.driver_connection
-            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+def empty_log() -> bool:
+    """On SQLite, brings what the log holds into the file and empties it, so that what was deleted is in neither.
+
+    Gives whether it is empty. While somebody reads it cannot be; then it gives up at once, for it would wait with the
+    writer's lock in its hands and nobody could write (https://sqlite.org/c3ref/wal_checkpoint_v2.html).
+    """
+    if not is_sqlite():
+        return True
+    with db.engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        driver.execute("PRAGMA busy_timeout=0").close()
+        try:
+            ((busy, _, _),) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            driver.execute(f"PRAGMA busy_timeout={PATIENCE_S * 1000}").close()
+    return not busy

@@ -1,6 +1,8 @@
 """Erasure: of somebody who goes nothing stays that says who they were; the sums stay, and so does what was promised."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import permutations
 from pathlib import Path
 
@@ -105,6 +107,23 @@ def test_no_byte_of_an_erased_person_is_left_and_the_sums_are(scene: Scene, zebu
     assert left == []
     written = "".join(path.read_bytes().decode("latin-1").lower() for path in tmp_path.rglob("*") if path.is_file())
     assert not any(told in written for told in NEEDLES)
+
+
+@pytest.mark.timeout(5)  # less than a write's patience: whoever waited with the lock in hand would be noticed
+def test_while_somebody_reads_the_log_stays_and_nobody_waits_and_then_it_is_emptied(scene: Scene) -> None:
+    path = Path(str(database.db.engine.url.database))
+    log = path.with_name(f"{path.name}-wal")
+    with closing(sqlite3.connect(path)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM users").fetchall()
+        scene.person("Written meanwhile")
+        session.rollback()
+        assert not database.empty_log()
+        scene.person("Written after")
+        session.rollback()
+        assert log.stat().st_size
+    assert database.empty_log()
+    assert not log.stat().st_size
 
 
 @pytest.mark.case(27)

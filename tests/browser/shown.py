@@ -290,6 +290,8 @@ class Window:
         self.address = ""
         self.asked: list[str] = []
         """The addresses that the page asked for since it was opened."""
+        self.seen: list[str] = []
+        """What was looked at, by place and look (see `test_pages.MARK_ALIKE`)."""
         self._contexts: dict[tuple[str, str, str], BrowserContext] = {}
 
     def context(self, who: str, name: str, language: str = "en-GB") -> BrowserContext:

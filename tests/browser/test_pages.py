@@ -22,7 +22,7 @@ RULES_OF_COLOUR = {**ALL_RULES, "runOnly": {"type": "rule", "values": ["color-co
 
 AXE = Axe().axe_script
 
-MARK_ALIKE = """() => {
+MARK_ALIKE = """(before) => {
   const silent = new Set(['id', 'href', 'name', 'for', 'value', 'action', 'datetime', 'title',
     'aria-label', 'aria-labelledby', 'aria-describedby', 'aria-controls', 'data-label']);
   const own = (one) => {
@@ -31,27 +31,38 @@ MARK_ALIKE = """() => {
     const text = [...one.childNodes].some((it) => it.nodeType === Node.TEXT_NODE && it.data.trim());
     return [one.tagName, ...said, text, ...beside.map((it) => it && it.tagName + it.className)].join();
   };
-  const numbers = new Map();
-  const numbered = (text) => numbers.get(text) ?? (numbers.set(text, numbers.size), numbers.size - 1);
-  const alone = new Map(), whole = new Map(), seen = new Set();
+  const short = (text) => {  // 106 bits of a text: two different ones that come out the same are not to be feared
+    let a = 0xdeadbeef, b = 0x41c6ce57;
+    for (let at = 0; at < text.length; at++) {
+      const code = text.charCodeAt(at);
+      a = Math.imul(a ^ code, 2654435761);
+      b = Math.imul(b ^ code, 1597334677);
+    }
+    return (a >>> 0).toString(36) + (b >>> 0).toString(36);
+  };
+  const alone = new Map(), whole = new Map(), seen = new Set(before), fresh = [];
   const read = (one) => {
     const inside = [...one.children].map(read);
-    alone.set(one, numbered(own(one)));
-    whole.set(one, numbered(`${alone.get(one)}(${inside})`));
+    alone.set(one, short(own(one)));
+    whole.set(one, short(`${alone.get(one)}(${inside})`));
     return whole.get(one);
   };
   const walk = (one, above) => {
-    const place = `${above} ${whole.get(one)}`;
+    const place = short(`${above} ${whole.get(one)}`);
     if (seen.has(place)) return one.setAttribute('data-alike', '');
     seen.add(place);
-    const here = numbered(`${above}>${alone.get(one)}`);
+    fresh.push(place);
+    const here = short(`${above}>${alone.get(one)}`);
     for (const child of one.children) walk(child, here);
   };
+  const styles = [...document.querySelectorAll('link[rel=stylesheet], style')];
   read(document.body);
-  walk(document.body, 0);
+  walk(document.body, styles.map((it) => it.getAttribute('href') || it.textContent) + own(document.documentElement));
+  return fresh;
 }"""
-"""Marks what stands in the same place and looks the same as something before it, as the rows of a list do: same tags,
-same attributes that a style could ask for, same neighbours, all the way up and down."""
+"""Marks what stands in the same place and looks the same as something before it, as the rows of a list do, or as the
+header does on every page: same tags, same attributes that a style could ask for, same neighbours, all the way up and
+down. Takes what was seen on other pages of the same styles, and gives what is new on this one."""
 
 BUDGET = 100 * 1024
 """Bytes of styles, script and font on a first visit, as they are sent."""
@@ -91,13 +102,14 @@ def shown(request: pytest.FixtureRequest, window: Window, clock: None) -> Iterat
 
 def test_axe_finds_nothing_in_any_look(shown: Shown, window: Window, record_property) -> None:
     """The page is not loaded again between its looks. In the dark only colours are another: its rules are fewer. The
-    first look is at everything; what was alike then is alike in the other theme and width, so one of each will do."""
+    first look is at everything; what was alike then is alike in the other themes and widths, so one of each will do, be
+    it on another page."""
     page = window.page
     page.evaluate(AXE)
     found = []
     for number, (theme, width) in enumerate(shown.looks):
         if number == 1:
-            page.evaluate(MARK_ALIKE)
+            window.seen += page.evaluate(MARK_ALIKE, window.seen)
         page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         page.set_viewport_size({"width": width, "height": 800})
         rules = ALL_RULES if theme == "light" else RULES_OF_COLOUR

@@ -68,6 +68,7 @@ READ: dict[str, tuple[str, str]] = {
     "security.login": ("anyone", "/login"),
     "security.verify": ("self", "/verify"),
     "account.account": ("self", "/account"),
+    "account.name_shown": ("self", "/account/name/shown?name=Alicia&shows_name=y"),
     "safety.page": ("self", "/account/security"),
     "safety.two_step_page": ("self", "/account/two-step"),
     "safety.two_step_picture": ("self", "/account/two-step/qr.svg"),

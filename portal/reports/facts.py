@@ -51,8 +51,21 @@ class Measure(StrEnum):
     """Rewards that were not rejected, by when they were made; their amounts less what refunds took back by now."""
 
 
+class By(StrEnum):
+    """Whose figures are told."""
+
+    REFERRER = "referrer"
+    LINK = "link"
+
+
 STATES = tuple(Measure(state.value) for state in State)
 """The measures that are states of rewards."""
+
+RANKED = (Measure.CUSTOMERS, Measure.JOINED, Measure.CLICKS, Measure.ORDERS, Measure.COST)
+"""What a list of referrers or links may be ordered by: how many, but for the cost the amount."""
+
+LISTED = (*RANKED, Measure.INVITES, Measure.REACHED)
+"""What a line of such a list tells."""
 
 IN_BUCKET = "bucket "
 """Measures of the ledger: this and a bucket's name. What came into the bucket less what left it, by when it moved."""
@@ -204,8 +217,8 @@ OF_LINKS = (Measure.CLICKS, Measure.INVITES)
 """Figures of a link alone; all others are of a referral."""
 
 
-def _grouped(part: Part, within: Spans, *more: Any) -> sa.Select[Any]:
-    """A part by day, measure, referrer and link (and `more`), counted and summed."""
+def _grouped(part: Part, within: Spans, *more: Any, of: By | None = None) -> sa.Select[Any]:
+    """A part by day, measure, referrer and link (and `more`), counted and summed; `of`: of those in `ids` alone."""
     referrer, link = part.of
     minor = sa.literal(0, sa.BigInteger) if part.minor is None else sa.func.sum(part.minor)
     keys = [within.table.c.day, part.measure, referrer, link, *more]
@@ -215,6 +228,10 @@ def _grouped(part: Part, within: Spans, *more: Any) -> sa.Select[Any]:
         *columns, sa.cast(sa.func.count(), sa.BigInteger).label("many"), sa.cast(minor, sa.BigInteger).label("minor"),
         rows=within.table, on=within.hold(part.at, link),
     )  # fmt: skip
+    if of is not None:
+        # The days lead to the few rows; by its index a referrer would lead to all that ever were.
+        whose = database.unindexed(referrer if of == By.REFERRER else link)
+        query = query.where(whose.in_(sa.bindparam("ids", expanding=True)))
     return query.group_by(*(key for key in keys if not isinstance(key, sa.BindParameter)))
 
 
@@ -223,6 +240,13 @@ def counted(*measures: Measure) -> sa.Subquery:
     """Every figure, or these, of the days handed over: (day, measure, referrer_id, link_id, many, minor)."""
     wanted = [part for name, part in _parts().items() if not measures or name in measures]
     return sa.union_all(*(_grouped(part, wide()) for part in wanted)).subquery("counted")
+
+
+@database.once_for_each_database
+def counted_of(by: By, *measures: Measure) -> sa.Subquery:
+    """These figures of the referrers or links in `ids` alone, in the same columns."""
+    wanted = [part for name, part in _parts().items() if name in measures]
+    return sa.union_all(*(_grouped(part, wide(), of=by) for part in wanted)).subquery("counted")
 
 
 @database.once_for_each_database

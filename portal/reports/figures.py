@@ -230,9 +230,7 @@ def _add_fresh(seen: View, found: dict[Range, Numbers]) -> None:
 
 @database.once_for_each_database
 def _fresh_sums() -> sa.Select[Any]:
-    rows = facts.counted()
-    query = sa.select(rows.c.day, rows.c.measure, _sum(rows.c.many), _sum(rows.c.minor))
-    return query.group_by(rows.c.day, rows.c.measure)
+    return sa.select(facts.counted_by_day())
 
 
 def _sum(number: Any) -> Any:

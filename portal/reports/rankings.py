@@ -6,6 +6,7 @@ has more than the largest such row (see `_highest`). Where that does not tell th
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -157,13 +158,11 @@ def _rank(rows: Any, measure: Measure) -> Any:
 def _rolled(by: By, measure: Measure, *, picked: bool = False) -> list[sa.Select[Any]]:
     """The rows that are rolled up of a range, (number, rank); `picked`: of those in `ids`."""
     months: Any = _of_months(by, measure).add_columns(MonthFigure.number, _rank(MonthFigure, measure))
-    months = months.where(_in(MonthFigure.month, "months"))
-    days: Any = sa.select(_whose(Figure, by), _rank(Figure, measure)).where(_in(Figure.day, "days"))
-    if not picked:
-        return [months, days.where(Figure.measure == measure)]
-    # By the referrer the measure leads there too; by a link it would lead to everybody's.
-    here = Figure.measure if by == By.REFERRER else database.unindexed(Figure.measure)
-    return [months.where(_in(MonthFigure.number, "ids")), days.where(here == measure, _in(_whose(Figure, by), "ids"))]
+    days: Any = sa.select(_whose(Figure, by), _rank(Figure, measure)).where(Figure.measure == measure)
+    months, days = months.where(_in(MonthFigure.month, "months")), days.where(_in(Figure.day, "days"))
+    if picked:
+        return [months.where(_in(MonthFigure.number, "ids")), days.where(_in(_whose(Figure, by), "ids"))]
+    return [months, days]
 
 
 def _of_months(by: By, measure: Measure) -> sa.Select[Any]:
@@ -191,12 +190,7 @@ def _highest(parts: Parts, recent: Recent, by: By, measure: Measure, *, most: in
     of them are known to have `enough` of the range, whoever could have as much is among those read; unless `unread`
     alone were enough.
     """
-    asked = {"months_rows": database.told((month,) for month in parts.touched), "depth": min(DEPTH * most, DEEPEST)}
-    floors = {month: int(rank) for month, rank in _ask(_floors(by, measure), asked)}
-    unread = sum(floors.values())
-    bounds = dict(recent)
-    for number, rank in _ask(_above(by, measure), {"floors_rows": database.told(floors.items())}):
-        bounds[number] = bounds.get(number, 0) + int(rank)
+    bounds, unread = _largest(parts.touched, recent, by, measure, depth=min(DEPTH * most, DEEPEST))
     sums = _sums_of(parts, recent, by, measure, heapq.nlargest(2 * most, bounds, key=bounds.__getitem__))
     best = heapq.nlargest(most, sums.values())
     enough = max(1, best[-1] if len(best) == most else 0)
@@ -213,21 +207,30 @@ def _order(line: Key) -> Key:
     return -line[0], line[1]
 
 
-@database.once_for_each_database
-def _floors(by: By, measure: Measure) -> sa.Select[Any]:
-    """Of each month the largest row that is not read; nothing, if all are."""
-    months, rank = database.given("months", month=sa.Date), _rank(MonthFigure, measure)
-    here: Any = _of_months(by, measure).add_columns(rank).where(MonthFigure.month == months.c.month)
-    largest = here.order_by(rank.desc()).limit(1).offset(sa.bindparam("depth", type_=sa.Integer)).scalar_subquery()
-    return sa.select(months.c.month, sa.func.coalesce(largest, 0))
+def _largest(months: list[date], recent: Recent, by: By, measure: Measure, *, depth: int) -> tuple[dict[int, int], int]:
+    """What the largest rows of these months and what is recent sum to; and the most that anybody has beside these."""
+    sums, left, unread = dict(recent), Counter(dict.fromkeys(months, depth)), 0
+    if months:
+        params: dict[str, Any] = {f"month_{place}": month for place, month in enumerate(months)}
+        for month, number, rank in _ask(_largest_rows(by, measure, len(months)), params | {"depth": depth + 1}):
+            left[month] -= 1
+            if left[month] >= 0:
+                sums[number] = sums.get(number, 0) + int(rank)
+            else:
+                unread += int(rank)
+    return sums, unread
 
 
 @database.once_for_each_database
-def _above(by: By, measure: Measure) -> sa.Select[Any]:
-    """The rows that are larger."""
-    floors, rank = database.given("floors", month=sa.Date, rank=sa.BigInteger), _rank(MonthFigure, measure)
-    query: Any = _of_months(by, measure).add_columns(MonthFigure.number, rank).select_from(floors)
-    return query.join(MonthFigure, sa.and_(MonthFigure.month == floors.c.month, rank > floors.c.rank))
+def _largest_rows(by: By, measure: Measure, months: int) -> sa.CompoundSelect[Any]:
+    """The largest rows of so many months, month by month."""
+    rank, depth = _rank(MonthFigure, measure), sa.bindparam("depth", type_=sa.Integer)
+    parts: list[Any] = []
+    for place in range(months):
+        here = MonthFigure.month == sa.bindparam(f"month_{place}", type_=sa.Date)
+        one: Any = _of_months(by, measure).add_columns(MonthFigure.month, MonthFigure.number, rank).where(here)
+        parts.append(sa.select(one.order_by(rank.desc()).limit(depth).subquery()))
+    return sa.union_all(*parts)
 
 
 def _sums_of(parts: Parts, recent: Recent, by: By, measure: Measure, wanted: list[int]) -> dict[int, int]:

@@ -16,7 +16,10 @@ KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    """Drops the figures of days and months in one table, makes a table for each, and has them begun anew."""
+    """Drops the figures of days and months in one table, makes a table for each, and has them begun anew.
+
+    And an index for the transfers of which what is ready to be paid is the sum.
+    """
     op.drop_table("figures")
     op.create_table(
         "figures",
@@ -52,6 +55,11 @@ def upgrade() -> None:
         sqlite_where=cost, postgresql_where=cost,
     )  # fmt: skip
     op.execute("DELETE FROM rollups")
+    payable = sa.text("(to_bucket = 'payable' OR from_bucket = 'payable')")
+    op.create_index(
+        op.f("ix_transfers_payable"), "transfers", ["user_id", "currency", "to_bucket", "amount_minor"],
+        sqlite_where=payable, postgresql_where=payable,
+    )  # fmt: skip
 
 
 def _whole(table: str) -> sa.CheckConstraint:

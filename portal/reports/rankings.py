@@ -6,7 +6,6 @@ has more than the largest such row (see `_highest`). Where that does not tell th
 """
 
 import heapq
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -209,16 +208,14 @@ def _order(line: Key) -> Key:
 
 def _largest(months: list[date], recent: Recent, by: By, measure: Measure, *, depth: int) -> tuple[dict[int, int], int]:
     """What the largest rows of these months and what is recent sum to; and the most that anybody has beside these."""
-    sums, left, unread = dict(recent), Counter(dict.fromkeys(months, depth)), 0
+    sums = dict(recent)
+    read: dict[date, list[int]] = {month: [] for month in months}
     if months:
         params: dict[str, Any] = {f"month_{place}": month for place, month in enumerate(months)}
-        for month, number, rank in _ask(_largest_rows(by, measure, len(months)), params | {"depth": depth + 1}):
-            left[month] -= 1
-            if left[month] >= 0:
-                sums[number] = sums.get(number, 0) + int(rank)
-            else:
-                unread += int(rank)
-    return sums, unread
+        for month, number, rank in _ask(_largest_rows(by, measure, len(months)), params | {"depth": depth}):
+            sums[number] = sums.get(number, 0) + int(rank)
+            read[month].append(int(rank))
+    return sums, sum(min(ranks) for ranks in read.values() if len(ranks) == depth)
 
 
 @database.once_for_each_database

@@ -192,8 +192,12 @@ def compare() -> list[str]:
         for by in By:
             for measure in (Measure.CUSTOMERS, Measure.CLICKS, Measure.COST):
                 a, b = (rankings.ranked(each, within, by, measure, most=1_000_000) for each in (seen, plain))
-                if [(line.number, line.rank) for line in a[0]] != [(line.number, line.rank) for line in b[0]]:
+                wanted = [(line.number, line.rank) for line in b[0]]
+                first, _ = rankings.ranked(seen, within, by, measure, most=50)
+                if [(line.number, line.rank) for line in a[0]] != wanted:
                     faults.append(f"{by} by {measure} in {count} days")
+                if [(line.number, line.rank) for line in first] != wanted[:50]:
+                    faults.append(f"the first page of {by} by {measure} in {count} days")
         at = facts.start_of(within.first, seen.zone)
         sql = "SELECT count(*), count(DISTINCT visitor) FROM clicks WHERE at >= :at"
         bound = sa.text(sql).bindparams(sa.bindparam("at", at, database.Moment()))

@@ -184,18 +184,17 @@ def _sum(number: Any) -> Any:
 def _highest(parts: Parts, recent: Recent, by: By, measure: Measure, *, most: int) -> list[Key] | None:
     """The first ones, (rank, number), by the largest rows of the months; None if these do not tell.
 
-    What somebody's rows read there sum to, with what is recent, is at most `unread` short of what they have of these
-    months; and of the range nobody has more than of its months, since no figure is less than nothing. So when `most`
-    of them are known to have `enough` of the range, whoever could have as much is among those read; unless `unread`
-    alone were enough.
+    Of the range nobody has more than of its months, since no figure is less than nothing. So when `most` of them are
+    known to have `enough` of the range, whoever could have as much is among those read; unless what may be `unread`
+    were enough.
     """
-    bounds, unread = _largest(parts.touched, recent, by, measure, depth=min(DEPTH * most, DEEPEST))
+    bounds, unread = _bounds(parts.touched, recent, by, measure, depth=min(DEPTH * most, DEEPEST))
     sums = _sums_of(parts, recent, by, measure, heapq.nlargest(2 * most, bounds, key=bounds.__getitem__))
     best = heapq.nlargest(most, sums.values())
     enough = max(1, best[-1] if len(best) == most else 0)
     if unread >= enough:
         return None
-    rest = [number for number, rank in bounds.items() if rank + unread >= enough and number not in sums]
+    rest = [number for number, bound in bounds.items() if bound >= enough and number not in sums]
     if len(rest) > MOST:
         return None
     sums |= _sums_of(parts, recent, by, measure, rest)
@@ -206,20 +205,25 @@ def _order(line: Key) -> Key:
     return -line[0], line[1]
 
 
-def _largest(months: list[date], recent: Recent, by: By, measure: Measure, *, depth: int) -> tuple[dict[int, int], int]:
-    """What the largest rows of these months and what is recent sum to; and the most that anybody has beside these."""
-    sums = dict(recent)
-    read: dict[date, list[int]] = {month: [] for month in months}
+def _bounds(months: list[date], recent: Recent, by: By, measure: Measure, *, depth: int) -> tuple[dict[int, int], int]:
+    """The most that each of those can have of these months, and of what is recent, who are among the largest of one or
+    are recent; and the most that anybody else can have: in each month as much as the smallest row that was read."""
+    read: dict[date, list[tuple[int, int]]] = {month: [] for month in months}
     if months:
         params: dict[str, Any] = {f"month_{place}": month for place, month in enumerate(months)}
-        for month, number, rank in _ask(_largest_rows(by, measure, len(months)), params | {"depth": depth}):
-            sums[number] = sums.get(number, 0) + int(rank)
-            read[month].append(int(rank))
-    return sums, sum(min(ranks) for ranks in read.values() if len(ranks) == depth)
+        for month, number, rank in _ask(_largest(by, measure, len(months)), params | {"depth": depth}):
+            read[month].append((number, int(rank)))
+    least = {month: min(rank for _, rank in rows) if len(rows) == depth else 0 for month, rows in read.items()}
+    unread = sum(least.values())
+    bounds = {number: unread + rank for number, rank in recent.items()}
+    for month, rows in read.items():
+        for number, rank in rows:
+            bounds[number] = bounds.get(number, unread) + rank - least[month]
+    return bounds, unread
 
 
 @database.once_for_each_database
-def _largest_rows(by: By, measure: Measure, months: int) -> sa.CompoundSelect[Any]:
+def _largest(by: By, measure: Measure, months: int) -> sa.CompoundSelect[Any]:
     """The largest rows of so many months, month by month."""
     rank, depth = _rank(MonthFigure, measure), sa.bindparam("depth", type_=sa.Integer)
     parts: list[Any] = []

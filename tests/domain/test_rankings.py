@@ -18,7 +18,7 @@ from portal.core.database import session
 from portal.referrals.referrals import Referral
 from portal.reports import facts, figures, rankings, rollups
 from portal.reports.facts import By, Measure
-from portal.reports.figures import Range
+from portal.reports.figures import Range, View
 from portal.reports.rollups import Figure, MonthFigure
 from portal.rewards.rewards import Reward, State
 from portal.sharing.clicks import Click
@@ -54,9 +54,8 @@ class ByRows:
         return sorted(((rank, one) for one, rank in sums.items() if rank > 0), key=lambda line: (-line[0], line[1]))
 
 
-def pages(scene: Scene, within: Range, by: By, measure: Measure, *, most: int, count: int) -> tuple[list[Line], bool]:
+def pages(seen: View, within: Range, by: By, measure: Measure, *, most: int, count: int) -> tuple[list[Line], bool]:
     """The first pages of a ranking, and whether there are more."""
-    seen = figures.view(in_force(), at=scene.at)
     found: list[Line] = []
     after: Line | None = None
     for _ in range(count):
@@ -84,12 +83,16 @@ def ranges(scene: Scene) -> list[Range]:
 
 def agree(scene: Scene, *, most: int) -> None:
     """Fails unless every ranking names whom all rows name, in their order."""
-    rows, others = ByRows(scene), cycle((Measure.JOINED, Measure.CUSTOMERS, Measure.ORDERS))
+    rows, seen, others = (
+        ByRows(scene),
+        figures.view(in_force(), at=scene.at),
+        cycle((Measure.JOINED, Measure.CUSTOMERS, Measure.ORDERS)),
+    )
     for within in ranges(scene):
         for by in By:
             for measure in (Measure.CLICKS, Measure.COST, next(others)):
                 wanted = rows.ranked(within, by, measure)
-                found, more = pages(scene, within, by, measure, most=most, count=2)
+                found, more = pages(seen, within, by, measure, most=most, count=2)
                 assert (found, more) == (wanted[: 2 * most], len(wanted) > 2 * most), (within, by, measure)
 
 
@@ -160,16 +163,16 @@ def test_few_rows_tell_the_first_page_and_where_they_do_not_all_are_summed(scene
     scene.publish(fixed(2000), time_zone="Europe/Berlin")
     many_events(scene, dice, referrers=150, clicks=4000, friends=20, over_days=DAYS, skewed=True)
     sweeps.roll_up()
-    today = in_force().day(scene.at)
+    today, seen = in_force().day(scene.at), figures.view(in_force(), at=scene.at)
     whole = Range(today - timedelta(days=DAYS), today)
     with asked() as count:
         for by in By:
-            pages(scene, whole, by, Measure.CLICKS, most=3, count=1)
+            pages(seen, whole, by, Measure.CLICKS, most=3, count=1)
     assert (count["few"], count["all"]) == (2, 0)
     with asked() as count:
-        pages(scene, whole, By.LINK, Measure.CLICKS, most=3, count=2)
+        pages(seen, whole, By.LINK, Measure.CLICKS, most=3, count=2)
     assert (count["few"], count["all"]) == (1, 1), "the second page"
     yesterday = Range(today - timedelta(days=1), today - timedelta(days=1))
     with asked() as count:
-        pages(scene, yesterday, By.LINK, Measure.CLICKS, most=3, count=1)
+        pages(seen, yesterday, By.LINK, Measure.CLICKS, most=3, count=1)
     assert (count["few"], count["all"]) == (1, 1), "of a month's largest it is not said who is largest on a day"

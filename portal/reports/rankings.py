@@ -1,8 +1,8 @@
 """Rankings: referrers and links by a figure in a range of days, the highest first.
 
 Invariant: a page names whom the sums of all rows would name, in their order, at every moment. For the first page few
-are summed: nobody has more of a range than of the months that it touches, and of a month nobody whose row was not read
-has more than the largest such row (see `_highest`). Where that does not tell the page, all are summed.
+are summed: nobody has more of a range than of the months that it touches, and of a month, whose largest rows are read,
+nobody else has more than the smallest of these (see `_highest`). Where that does not tell the page, all are summed.
 """
 
 import heapq

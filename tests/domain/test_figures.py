@@ -301,6 +301,18 @@ def test_what_comes_late_is_in_its_day_at_once_and_stays_there_when_it_is_rolled
     assert sweeps.roll_up() == 0, "what no figure counts makes no work"
 
 
+def test_an_order_of_somebody_whom_nobody_brought_is_nobodys_figure(scene: Scene) -> None:
+    scene.publish(fixed(2000, **EVERY))
+    scene.order(scene.carol, 5000)
+    scene.order(scene.bob, 3000)
+    today = scene.at.date()
+    for _ in range(2):
+        found = in_days(scene, today)
+        assert (found.orders, found.orders_minor) == (1, 3000)
+        scene.later(days=1)
+        sweeps.roll_up()
+
+
 @pytest.mark.both_databases
 def test_visitors_of_a_range_are_different_ones_also_when_one_is_forgotten_on_some_links(scene: Scene) -> None:
     alice, carol, first = scene.alice, scene.carol, scene.at.date()

@@ -7,9 +7,8 @@ from portal import terms
 from portal.config import Settings
 from portal.core import clock
 from portal.payouts import payouts
-from portal.reports import desk, figures
-from portal.reports.facts import Measure
-from portal.reports.figures import By
+from portal.reports import desk, figures, rankings
+from portal.reports.facts import By, Measure
 from portal.web import access
 from portal.web.admin import reports
 from portal.web.admin.room import blueprint
@@ -21,7 +20,7 @@ def overview() -> ResponseReturnValue:
     current = terms.in_force()
     seen = figures.view(current, at=clock.now())
     asked = reports.asked_range(seen.today)
-    top, _ = figures.ranked(seen, asked.within, By.REFERRER, Measure.CUSTOMERS, most=10)
+    top, _ = rankings.ranked(seen, asked.within, By.REFERRER, Measure.CUSTOMERS, most=10)
     standings = payouts.standings(current, at=clock.now(), by=access.me().id)
     settings: Settings = current_app.extensions["settings"]
     return render_template(
@@ -34,9 +33,9 @@ def overview() -> ResponseReturnValue:
         seen=seen,
         args=reports.days_of(asked.within),
         performance=reports.performance_in(seen, asked.within, asked.within.usual_step),
-        active=[figures.active_referrers(seen, within) for within in (asked.within, asked.within.before)],
+        active=[rankings.active_referrers(seen, within) for within in (asked.within, asked.within.before)],
         top=top,
-        about=figures.people(top),
+        about=rankings.people(top),
         month=figures.totals(seen, figures.this_month(seen)),
         mail_to_files=not settings.mail_url.startswith("smtp"),
         plain_address=not settings.secure,

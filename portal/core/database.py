@@ -240,6 +240,15 @@ def writing() -> Iterator[None]:
             session.info.pop("writing", None)
 
 
+def let_go() -> None:
+    """Ends what was read, as a request does when its answer is ready: a connection that was lost meanwhile is thrown
+    away, and is nobody's trouble any more."""
+    try:
+        session.rollback()
+    except Unavailable:
+        session().invalidate()
+
+
 _writer = threading.Lock()
 
 

@@ -507,3 +507,20 @@ def test_a_connection_cut_at_a_statement_of_a_page_of_ones_own_is_a_503_and_the_
         assert status == 503, seen[-1]
         assert rita.get("/terms").status == 200
     assert number > 8 and status == 200
+
+
+@pytest.mark.on_postgresql
+def test_a_connection_cut_when_the_answer_is_ready_changes_nothing_about_it(
+    outside: Outside, server: Server, scene: Scene
+) -> None:
+    """The last thing that a page asks of the database is to forget the reading."""
+    rita = Tab(outside.app)
+    rita.sign_in(scene.rita.email)
+    session.rollback()
+    engine = database.db.engine
+    for look in (lambda: outside.ask("/").status_code, lambda: rita.get("/admin/rewards").status):
+        ends: list[str] = []
+        event.listen(engine, "rollback", lambda _, ends=ends: (ends.append("ROLLBACK"), server.cut()), once=True)
+        assert look() == 200
+        assert ends
+    assert rita.get("/admin/rewards").status == 200

@@ -242,9 +242,9 @@ def writing() -> Iterator[None]:
 
 def let_go() -> None:
     """Ends what was read, as a request does when its answer is ready: a connection that was lost meanwhile is thrown
-    away, and is nobody's trouble any more."""
+    away, and is nobody's trouble any more. What was loaded keeps its values: a file may still be on its way."""
     try:
-        session.rollback()
+        session.close()
     except Unavailable:
         session().invalidate()
 

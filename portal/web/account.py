@@ -31,9 +31,7 @@ def name() -> ResponseReturnValue:
     if not form.validate():
         return _page(profile=form), 422
     return act(
-        lambda: program.rename(
-            access.me(), form.name.data or "", shows_name=form.shows_name.data, at=clock.now()
-        ),
+        lambda: program.rename(access.me(), form.name.data or "", shows_name=form.shows_name.data, at=clock.now()),
         done=gettext("Saved."),
         back=url_for(".account"),
     )
@@ -43,6 +41,8 @@ def name() -> ResponseReturnValue:
 @access.signed_in
 def name_shown() -> ResponseReturnValue:
     """What others would read of the name that is being typed: a part of the page."""
+    if "HX-Request" not in request.headers:
+        return redirect(url_for(".account"))
     form = inputs.Profile(request.args)
     return render_template("account/_shown.html", **_shown(form.name.data or "", bool(form.shows_name.data)))
 

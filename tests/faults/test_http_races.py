@@ -30,7 +30,7 @@ from tests.faults.live import LONG_AGO, Live, at_once, statuses
 
 pytestmark = pytest.mark.timeout(0 if LONG else 300)
 
-ROUNDS = 12
+ROUNDS = 12 if LONG else 8
 
 
 def count(model: type, *where: sa.ColumnElement[bool]) -> int:

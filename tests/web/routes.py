@@ -96,6 +96,7 @@ READ: dict[str, tuple[str, str]] = {
     "dashboard.friend": ("alice", "/friends/{referral}"),
     "dashboard.payout": ("alice", "/payouts/{payout}"),
     "admin.overview": ("read", "/admin"),
+    "admin.opened": ("own", "/admin/opened"),
     "admin.rewards": ("read", "/admin/rewards"),
     "admin.decided": ("read", "/admin/rewards/decided?shown={approved}&shown={pending}"),
     "admin.clear": ("decide", "/admin/rewards/clear"),

@@ -236,5 +236,8 @@ def test_the_printed_link_of_the_first_owner_works_once(app, run, tab):
         f"/setup/{secret}", email="boss@example.com", password="a password of the boss", program_name="Ours",
         currency="EUR", time_zone="Europe/Berlin", referee_amount="10", referrer_amount="10", hold_days="30",
     )  # fmt: skip
-    assert page.path == "/admin"
+    assert page.path == "/admin/opened" and re.search(r'value="http[^"]+/r/\w+"', page.html)
+    assert page.text.count("(done)") == 0 and "Your shop reports orders" in page.text
+    page = tab.press("/admin/developers", "/keys", name="The shop")
+    assert tab.get("/admin/opened").text.count("(done)") == 1, "what is done is told as done"
     assert Tab(app).get(f"/setup/{secret}").status == 404

@@ -4,12 +4,14 @@ from flask import current_app, render_template
 from flask.typing import ResponseReturnValue
 
 from portal import terms
+from portal.accounts import api_keys, passkeys, two_step
 from portal.config import Settings
 from portal.core import clock
 from portal.payouts import payouts
 from portal.reports import desk, figures, rankings
 from portal.reports.facts import By, Measure
-from portal.web import access
+from portal.sharing import links
+from portal.web import access, public
 from portal.web.admin import reports
 from portal.web.admin.room import blueprint
 
@@ -39,4 +41,22 @@ def overview() -> ResponseReturnValue:
         month=figures.totals(seen, figures.this_month(seen)),
         mail_to_files=not settings.mail_url.startswith("smtp"),
         plain_address=not settings.secure,
+    )
+
+
+@blueprint.get("/opened")
+@access.needs("own")
+def opened() -> ResponseReturnValue:
+    """C9's last page: one's own link to try, where rewards will wait, and what is still to be done, as it is now."""
+    settings: Settings = current_app.extensions["settings"]
+    me, current = access.me(), terms.in_force()
+    return render_template(
+        "admin/opened.html",
+        link=public.url_of(links.current_code(links.main_link(me.id).id)),
+        steps={
+            "shop": any(key.revoked_at is None for key in api_keys.listed()),
+            "mail": settings.mail_url.startswith("smtp"),
+            "words": bool(current.legal_text and current.help_contact),
+            "second": two_step.is_on(me.id) or bool(passkeys.of_person(me.id)),
+        },
     )

@@ -4,6 +4,7 @@ What goes wrong is one sentence with its remedy, and an exit code; no traceback 
 """
 
 import os
+import platform
 import signal
 import sys
 import threading
@@ -14,8 +15,8 @@ from pathlib import Path
 import click
 from flask import Flask
 
+from portal import VERSION, create_app, imports, program, sweeps, terms
 from portal import backup as backups
-from portal import create_app, imports, program, sweeps, terms
 from portal import demo as demo_
 from portal.accounts import one_time, roles, users
 from portal.accounts.one_time import Purpose
@@ -64,6 +65,7 @@ def main() -> None:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, message="portal %(version)s")
 def portal() -> None:
     """The referral portal."""
 
@@ -173,6 +175,10 @@ def _told(name: str, look: Callable[[Settings], str], settings: Settings) -> boo
     return True
 
 
+def _look_at_the_version(_settings: Settings) -> str:
+    return f"This is {VERSION}, on Python {platform.python_version()}."
+
+
 def _look_at_the_address(settings: Settings) -> str:
     insecure = "" if settings.secure else " This is not https: cookies and passwords travel unprotected."
     return f"People reach the portal at {settings.base_url}.{insecure}"
@@ -199,8 +205,8 @@ def _look_at_the_worker(_settings: Settings) -> str:
 
 
 _LOOKS = {
-    "Address": _look_at_the_address, "Database": _look_at_the_database, "Mail": _look_at_the_mail,
-    "Worker": _look_at_the_worker,
+    "Version": _look_at_the_version, "Address": _look_at_the_address, "Database": _look_at_the_database,
+    "Mail": _look_at_the_mail, "Worker": _look_at_the_worker,
 }  # fmt: skip
 
 

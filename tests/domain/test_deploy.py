@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from sqlalchemy.engine import make_url
 
 from portal import cli
 from portal.config import ROOT, Settings
@@ -53,6 +54,14 @@ def test_the_settings_file_is_taken(tmp_path: Path) -> None:
     assert set(given) <= known_settings()
     settings = Settings.from_env(given | {"INSTANCE_DIR": str(tmp_path)})
     assert settings.secure and settings.trusted_proxies == 1 and not settings.sqlite
+
+
+def test_the_address_of_two_databases_is_taken_as_both(tmp_path: Path) -> None:
+    (told,) = re.findall(r'^DATABASE_URL="([^"]+target_session_attrs[^"]+)"$', DOCS, re.MULTILINE)
+    url = make_url(Settings.from_env({"DATABASE_URL": told, "INSTANCE_DIR": str(tmp_path)}).database_url)
+    _, given = url.get_dialect()().create_connect_args(url)
+    assert (given["host"], given["port"]) == ("db1.internal,db2.internal", "5432,5432")
+    assert given["target_session_attrs"] == "read-write"
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)

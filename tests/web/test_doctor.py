@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from portal import VERSION
 from portal.core import clock, database
 from portal.delivery import worker
 from tests.mailserver import MailServer, certificate, listening
@@ -19,6 +20,7 @@ def with_a_worker(app) -> None:  # type: ignore[no-untyped-def]
 def test_without_a_worker_it_says_so(run) -> None:  # type: ignore[no-untyped-def]
     found = run("doctor")
     assert found.code == 1 and "Worker: NOT WELL. No worker has run" in found.out
+    assert f"Version: This is {VERSION}, on Python 3." in found.out
 
 
 @pytest.mark.usefixtures("with_a_worker")

@@ -30,7 +30,7 @@ from portal.payouts.methods import Details
 from portal.program import Answer
 from portal.reports import books
 from portal.rewards.conversions import Customer, OrderReport
-from portal.web import logs, serving
+from portal.web import limits, logs, serving
 
 
 class Stop(click.ClickException):
@@ -144,7 +144,7 @@ def worker() -> None:
 
 @portal.command()
 def doctor() -> None:
-    """Look at the settings, the database, the way out of mails and the worker; exit code 1 if one does not work."""
+    """Look at the settings, the database, mails, Redis and the worker; exit code 1 if one does not work."""
     settings = Settings.from_env()
     app = create_app(settings)
     with app.app_context():
@@ -196,6 +196,14 @@ def _look_at_the_mail(settings: Settings) -> str:
     return f"{way_out.check()} They come from {settings.mail_from or mail.usual_address(settings.base_url)}."
 
 
+def _look_at_the_limits(settings: Settings) -> str:
+    if trouble := limits.trouble(settings):
+        raise Stop(
+            f"REDIS_URL: Redis does not answer as it should ({trouble}). Until it does each process counts for itself."
+        )
+    return "Redis counts for all processes." if settings.redis_url else "Each process counts for itself."
+
+
 def _look_at_the_worker(_settings: Settings) -> str:
     seen = delivery_worker.last_turn("worker")
     if seen is None or clock.now() - seen > timedelta(minutes=2):
@@ -206,7 +214,7 @@ def _look_at_the_worker(_settings: Settings) -> str:
 
 _LOOKS = {
     "Version": _look_at_the_version, "Address": _look_at_the_address, "Database": _look_at_the_database,
-    "Mail": _look_at_the_mail, "Worker": _look_at_the_worker,
+    "Mail": _look_at_the_mail, "Limits": _look_at_the_limits, "Worker": _look_at_the_worker,
 }  # fmt: skip
 
 

@@ -74,6 +74,9 @@ class Server:
             with suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
         self._end(signal.SIGKILL)
+        # The dead leave a bit of shared memory behind, which nobody would free when their folder is gone.
+        named = (self.folder / "postmaster.pid").read_text().splitlines()[6].split()
+        subprocess.run(["ipcrm", "-m", named[1]], check=False, capture_output=True)
 
     def _end(self, sign: signal.Signals) -> None:
         if self.process is not None:

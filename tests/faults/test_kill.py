@@ -60,7 +60,7 @@ class Load:
         self.doubtful: list[str] = []
         self.visitors: list[str] = []
         self.wrong: list[str] = []
-        self._to_approve: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._to_approve: queue.Queue[str] = queue.Queue()  # a SimpleQueue of Python 3.11 may wait for ever
         self._over = threading.Event()
         self._code = live.scene.code(live.scene.alice)
         reviewers = live.colleagues(2, live.scene.rita)

@@ -150,7 +150,7 @@ def restore(path: Path, engine: Engine, settings: Settings, *, replace: bool) ->
                 connection.execute(sa.delete(worker.Turn))
             mails = sorted((folder / "mail").glob("*.eml"))
             with (
-                _leaving_nothing(engine), at_work.alone(engine), ExitStack() as until_committed,
+                at_work.alone(engine), _leaving_nothing(engine), ExitStack() as until_committed,
                 migrate.transaction(engine) as target, copying.reading(copy) as source,
             ):  # fmt: skip
                 _must_be_free(target, replace=replace, or_else=" Or say --replace, and what is in it goes.")
@@ -170,7 +170,7 @@ def move(engine: Engine, other: Engine) -> int:
         raise BackupRefused("That is the database that is in use: name another.")
     migrate.must_be_current(engine)
     with (
-        _leaving_nothing(other), at_work.alone(engine), at_work.alone(other),
+        at_work.alone(engine), at_work.alone(other), _leaving_nothing(other),
         copying.reading(engine) as source, migrate.transaction(other) as target,
     ):  # fmt: skip
         _must_be_free(target, replace=False)
@@ -188,7 +188,8 @@ def _must_be_free(target: sa.Connection, *, replace: bool, or_else: str = "") ->
 
 @contextmanager
 def _leaving_nothing(engine: Engine) -> Iterator[None]:
-    """Where what follows fails, a SQLite file that was not there before is not there afterwards."""
+    """Where what follows fails, a SQLite file that was not there before is not there afterwards. Only for who has the
+    database alone: else it might be somebody's who has just begun."""
     file = Path(engine.url.database or "") if engine.dialect.name == "sqlite" else None
     made = file is not None and not file.exists()
     try:

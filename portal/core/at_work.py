@@ -26,7 +26,8 @@ LOOKS_EVERY_S = 5
 PATIENCE_S = 1
 """So long PostgreSQL may take to notice that a process has ended."""
 
-_NAME = "hashtextextended('portal at work', 0)"
+_NAME = "hashtext('portal'), hashtext('at work')"
+"""Of two numbers: the names that `database.lock_names` locks are of one, and so never this."""
 
 
 class AtWork(Refusal):
@@ -96,16 +97,21 @@ def _file(engine: Engine, how: int, refused: AtWork) -> Iterator[None]:
 def _locked(engine: Engine, how: int) -> int | None:
     """The lock's file, open, or None if others hold it. Raises AtWork where no file can be."""
     path = beside(engine)
-    try:
-        number = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    except OSError as error:
-        raise AtWork(f"{path} cannot be made: {error.strerror}. SQLite needs a folder that can be written.") from error
-    try:
-        fcntl.flock(number, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(number)
-        return None
-    return number
+    while True:
+        try:
+            number = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        except OSError as error:
+            raise AtWork(f"{path} cannot be made: {error.strerror}. SQLite needs a folder to write in.") from error
+        try:
+            fcntl.flock(number, how | fcntl.LOCK_NB)
+            if os.path.samestat(os.stat(path), os.fstat(number)):
+                return number
+        except BlockingIOError:
+            os.close(number)
+            return None
+        except FileNotFoundError:
+            pass
+        os.close(number)  # whoever had it took the file away meanwhile
 
 
 # --- PostgreSQL -----------------------------------------------------------------------------------------------

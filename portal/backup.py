@@ -139,7 +139,7 @@ def restore(path: Path, engine: Engine, settings: Settings, *, replace: bool) ->
     An older schema is brought to this code's. Raises BackupRefused, CopyRefused, SchemaRefused, or AtWork while a
     process serves the database, having changed nothing.
     """
-    with tempfile.TemporaryDirectory(prefix=".restore.", dir=settings.instance_dir) as name:
+    with at_work.alone(engine), tempfile.TemporaryDirectory(prefix=".restore.", dir=settings.instance_dir) as name:
         folder = Path(name)
         backup = _unpacked(path, folder)
         with _opened(folder / DATABASE) as copy:
@@ -150,8 +150,8 @@ def restore(path: Path, engine: Engine, settings: Settings, *, replace: bool) ->
                 connection.execute(sa.delete(worker.Turn))
             mails = sorted((folder / "mail").glob("*.eml"))
             with (
-                at_work.alone(engine), _leaving_nothing(engine), ExitStack() as until_committed,
-                migrate.transaction(engine) as target, copying.reading(copy) as source,
+                _leaving_nothing(engine), ExitStack() as until_committed, migrate.transaction(engine) as target,
+                copying.reading(copy) as source,
             ):  # fmt: skip
                 _must_be_free(target, replace=replace, or_else=" Or say --replace, and what is in it goes.")
                 copying.fill(source, target)

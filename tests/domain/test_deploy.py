@@ -17,10 +17,8 @@ from sqlalchemy.engine import make_url
 
 from portal import backup, cli
 from portal.config import ROOT, Settings
-from portal.core import database
-from portal.core.database import session
+from portal.core import clock, database
 from portal.web import gate
-from tests.factories import Scene
 
 DEPLOY, DOCS = ROOT / "deploy", (ROOT / "docs" / "deploy.md").read_text()
 UNITS = sorted(DEPLOY.glob("*.service"))
@@ -178,12 +176,8 @@ def test_a_process_runs_from_its_releases_own_folder_whatever_the_link_says_late
     assert started == [f"{tmp_path}/opt/{release}/.venv/bin/python" for release in ("one", "two")]
 
 
-def test_a_backup_is_tried_out_beside_the_portal_and_not_on_it(
-    app: Flask, scene: Scene, shipped: Path, tmp_path: Path
-) -> None:
-    scene.paid_reward()
-    session.rollback()
-    backup.make(tmp_path / "b", database.db.engine, app.extensions["settings"], at=scene.at)
+def test_a_backup_is_tried_out_beside_the_portal_and_not_on_it(app: Flask, shipped: Path, tmp_path: Path) -> None:
+    backup.make(tmp_path / "b", database.db.engine, app.extensions["settings"], at=clock.now())
     live, other = tmp_path / "live", tmp_path / "other"
     settings = f"INSTANCE_DIR={live}\nDATABASE_URL=sqlite:///{live}/portal.db\n"
     (tmp_path / "etc" / "portal.env").write_text(settings)

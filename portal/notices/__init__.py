@@ -12,6 +12,7 @@ from datetime import date, datetime
 from typing import Any
 from urllib.parse import quote
 
+from portal.accounts import users
 from portal.accounts.roles import Role
 from portal.accounts.users import User
 from portal.core import language, text
@@ -49,6 +50,11 @@ def reset_password(user: User, secret: str, *, at: datetime) -> None:
 def password_changed(user: User, *, at: datetime) -> None:
     """A warning to the owner of the account."""
     tell("password_changed", user, "user", f"{user.public_id} {at.isoformat()}", at=at)
+
+
+def address_asked(user: User, new: str, secret: str, *, at: datetime) -> None:
+    """A warning to the address that an account has: it is to have another one."""
+    tell("address_asked", user, "key", text.token_hash(secret), at=at, address=users.masked(new))
 
 
 def confirm_new_address(addressee: Invited, secret: str, *, at: datetime) -> None:

@@ -31,6 +31,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "payout_failed": {"amount": "€50.00", "failure": "account closed"},
     "method_changed": {"kind": "bank", "shown": "an account ending 4411", "until": _DAY},
     "password_changed": {},
+    "address_asked": {"address": "n•••@example.com"},
     "address_confirm": _LINK,
     "address_changed": _LINK,
     "account_changed": {"what": "two_step_on"},

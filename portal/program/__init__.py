@@ -100,6 +100,8 @@ from portal.program.accounts import (
     move_back,
     remove_passkey,
     renew_recovery_codes,
+    sign_out_others,
+    stay,
     turn_two_step_off,
     turn_two_step_on,
 )

@@ -33,7 +33,8 @@ class AddressRefused(Refusal):
 
 
 def ask_to_move(user: User, email: str, *, at: datetime) -> None:
-    """Mails a link to a new address, by which it becomes the account's. Until then nothing changes.
+    """Mails a link to a new address, by which it becomes the account's, and tells the old one. Until then nothing
+    changes.
 
     Whether the address has an account is not told: its owner learns by mail that somebody tried. Raises
     AddressRefused for somebody who has not confirmed the first one, and for the one they have.
@@ -45,11 +46,17 @@ def ask_to_move(user: User, email: str, *, at: datetime) -> None:
     if email.lower() == user.email.lower():
         raise AddressRefused(marked("This is your address already."))
     secret = one_time.make(Purpose.MOVE, user.id, carried={"to": email}, at=at)
+    notices.address_asked(user, email, secret, at=at)
     known = users.find_by_email(email)
     if known is not None and known.id != user.id:
         notices.already_registered(known, at=at)
         return
     notices.confirm_new_address(Invited(email, user.language, user.first_name), secret, at=at)
+
+
+def stay(user: User, *, at: datetime) -> None:
+    """The address stays: a link that waits at another one is good no more."""
+    one_time.end_all(Purpose.MOVE, user.id, at=at)
 
 
 def move(secret: str, *, at: datetime) -> User | None:
@@ -87,8 +94,6 @@ def move_back(secret: str, *, at: datetime) -> User | None:
     if not user.active or not _take_address(user, str(key.carried["to"])):
         return None
     begin_anew(user, None, at=at)
-    for purpose in (Purpose.MOVE, Purpose.RESET):
-        one_time.end_all(purpose, user.id, at=at)
     audit.write("address_changed_back", "user", user.public_id, by=user.id, at=at, was_hash=writing.hashed(was))
     notices.reset_password(user, one_time.make(Purpose.RESET, user.id, at=at), at=at)
     return user
@@ -97,8 +102,7 @@ def move_back(secret: str, *, at: datetime) -> User | None:
 def begin_anew(user: User, password: str | None, *, at: datetime) -> None:
     """An account that somebody else may have set up becomes its owner's, with this (hashed) password alone: sign-ins,
     second step, passkeys and payout details of before are worth nothing. None: one is chosen by a mailed link."""
-    user.password = password
-    sign_ins.end_all(user.id, at=at)
+    replace_password(user, password, at=at)
     two_step.turn_off(user.id)
     passkeys.forget(user.id)
     methods.end(user.id, at=at)
@@ -134,11 +138,25 @@ def _take_address(user: User, email: str) -> bool:
 # --- password, second step, passkeys --------------------------------------------------------------------------
 
 
-def change_password(user: User, password: str, *, here: str, at: datetime) -> None:
-    """Sets a new (hashed) password; every other browser than the one with the sign-in `here` is signed out."""
+def replace_password(user: User, password: str | None, *, at: datetime, here: str | None = None) -> None:
+    """Sets a (hashed) password, or none, and ends what was begun under the one of before: sign-ins (but the one
+    `here`), links for a new password, and moves to another address that wait."""
     user.password = password
     sign_ins.end_all(user.id, at=at, but=here)
     one_time.end_all(Purpose.RESET, user.id, at=at)
+    stay(user, at=at)
+
+
+def sign_out_others(user: User, *, here: str, at: datetime) -> None:
+    """Signs every other browser than the one with the sign-in `here` out, and ends a move that one of them may have
+    asked for."""
+    sign_ins.end_all(user.id, at=at, but=here)
+    stay(user, at=at)
+
+
+def change_password(user: User, password: str, *, here: str, at: datetime) -> None:
+    """Sets a new (hashed) password; every other browser than the one with the sign-in `here` is signed out."""
+    replace_password(user, password, at=at, here=here)
     audit.write("password_set", "user", user.public_id, by=user.id, at=at)
     notices.password_changed(user, at=at)
 

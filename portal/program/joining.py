@@ -5,14 +5,14 @@ from typing import Any
 
 from portal import notices
 from portal import terms as terms_
-from portal.accounts import audit, one_time, sign_ins, users
+from portal.accounts import audit, one_time, users
 from portal.accounts.one_time import Purpose
 from portal.accounts.users import Surroundings, User
 from portal.core.database import session
 from portal.core.text import marked
 from portal.notices import writing
 from portal.payouts import methods
-from portal.program.accounts import begin_anew
+from portal.program.accounts import begin_anew, replace_password
 from portal.program.orders import apply, apply_waiting, convert
 from portal.program.sharing import foresee
 from portal.referrals import attribution, candidates, claims, referrals
@@ -179,9 +179,7 @@ def set_password(secret: str, password: str, *, at: datetime) -> bool:
     user = User.by_id(key.user_id)
     if not user.active:
         return False
-    user.password = password
-    sign_ins.end_all(user.id, at=at)
-    one_time.end_all(Purpose.RESET, user.id, at=at)
+    replace_password(user, password, at=at)
     audit.write("password_set", "user", user.public_id, by=user.id, at=at)
     notices.password_changed(user, at=at)
     return True

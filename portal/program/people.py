@@ -9,7 +9,7 @@ from portal.accounts.roles import Role
 from portal.accounts.users import User
 from portal.core.text import Refusal, marked, one_line
 from portal.payouts import payouts
-from portal.program.accounts import begin_anew
+from portal.program.accounts import begin_anew, replace_password, stay
 from portal.program.joining import owns_the_address
 from portal.program.sharing import retired_name
 from portal.rewards import conversions
@@ -90,6 +90,7 @@ def shut_out(user: User, *, by: int, note: str, at: datetime) -> None:
         raise PersonRefused(marked("This is the last owner. Make somebody else one first."))
     user.shut_out_at = at
     sign_ins.end_all(user.id, at=at)
+    stay(user, at=at)
     payouts.freeze(user.id, at=at)
     _why("user_shut_out", user, note, by=by, at=at)
 
@@ -188,8 +189,7 @@ def join(secret: str, password: str, *, at: datetime) -> bool:
         begin_anew(user, password, at=at)
         owns_the_address(user, carried=None, at=at)
     else:
-        user.password = password
-        sign_ins.end_all(user.id, at=at)
+        replace_password(user, password, at=at)
     audit.write("password_set", "user", user.public_id, by=user.id, at=at)
     grant_role(user, Role(key.carried["role"]), by=inviter.id, at=at)
     return True

@@ -92,6 +92,17 @@ def address() -> ResponseReturnValue:
     return redirect(url_for(".page"))
 
 
+@blueprint.post("/account/move/cancellation")
+@access.signed_in
+def staying() -> ResponseReturnValue:
+    """Ends a move that waits for the new address."""
+    return act(
+        lambda: program.stay(access.me(), at=clock.now()),
+        done=gettext("Your address stays as it is; the link that we mailed is good no more."),
+        back=url_for(".page"),
+    )
+
+
 @blueprint.get("/address/<secret>")
 def moving(secret: str) -> ResponseReturnValue:
     """The page mailed to the new address: one button. Nothing happens on GET."""
@@ -305,9 +316,9 @@ def passkey_removed(wanted: str) -> ResponseReturnValue:
 @access.signed_in
 def sign_out_others() -> ResponseReturnValue:
     """Signs this person out everywhere else."""
-    number, here = access.me().id, session[access.TOKEN]
+    here = session[access.TOKEN]
     return act(
-        lambda: sign_ins.end_all(number, at=clock.now(), but=here),
+        lambda: program.sign_out_others(access.me(), here=here, at=clock.now()),
         done=gettext("Every other device is signed out."),
         back=url_for(".page"),
     )

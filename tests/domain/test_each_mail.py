@@ -78,6 +78,13 @@ def _wants_another_address(scene: Scene) -> str:
     return "alice.new@example.com"
 
 
+@event("address_asked")
+def _is_to_have_another_address(scene: Scene) -> User:
+    alice = scene.alice
+    scene.do(lambda: program.ask_to_move(alice, "alice.new@example.com", at=scene.at))
+    return alice
+
+
 @event("address_changed")
 def _has_another_address(scene: Scene) -> str:
     alice = scene.alice

@@ -187,6 +187,7 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "account.code": ("self", "/account/code", {"code": "a-code-of-my-own"}),
     "account.time_zone": ("self", "/account/time-zone", {"time_zone": "Asia/Tokyo"}),
     "safety.address": ("self", "/account/address", {"address-email": "another@example.com", "address-current": PASSWORD}),
+    "safety.staying": ("self", "/account/move/cancellation", {}),
     "safety.moved": ("anyone", "/address/{move}", {}),
     "safety.moved_back": ("anyone", "/address-back/{move_back}", {}),
     "safety.password": ("self", "/account/password", {"password-password": "quite another password", "password-current": PASSWORD}),

@@ -516,6 +516,51 @@ def test_before_the_address_is_confirmed_nobody_gets_a_link_for_a_new_password(a
         Tab(app).press("/reset", email="bob@example.com")
 
 
+# --- another address --------------------------------------------------------------------------------------------
+
+
+def ask_to_move(tab, email):
+    fields = {"address-email": email, "address-current": PASSWORD}
+    return tab.submit_with(tab.get("/account/security").form("/account/address$"), fields)
+
+
+def path_in(mail):
+    """Where the link of a mail leads."""
+    return mail.text.partition("http://127.0.0.1:8000")[2].split()[0]
+
+
+@pytest.mark.parametrize(
+    "way", ["a new password by mail", "another password", "signing others out", "cancelling", "shut out and let in"]
+)
+def test_a_move_that_waits_ends_with_whatever_puts_a_thief_out(way, app, scene, tab_of):
+    """Mallory knew Alice's password once and asked to move the account; Alice is told, and her mailbox is not moved."""
+    alice, thief = scene.alice, tab_of(scene.alice)
+    number, owner = alice.id, scene.olivia.id
+    assert "We sent a link" in ask_to_move(thief, "thief@example.net").text
+    (told,) = scene.mails("address_asked", to=alice)
+    assert "t•••@example.net" in told.text and "/reset" in told.text
+    if way == "a new password by mail":
+        Tab(app).press("/reset", email=alice.email)
+        Tab(app).press(f"/reset/{scene.secret_for(alice, 'reset')}", password=NEW)
+    elif way == "another password":
+        fields = {"password-current": PASSWORD, "password-password": NEW}
+        tab = tab_of(alice)
+        tab.submit_with(tab.get("/account/security").form("/account/password"), fields)
+    elif way == "signing others out":
+        tab_of(alice).press("/account/security", "/account/sign-outs$")
+    elif way == "cancelling":
+        page = tab_of(alice).press("/account/security", "/account/move/cancellation")
+        assert "Your address stays as it is" in page.text and "Waiting for" not in page.text
+    else:
+        scene.do(lambda: program.shut_out(User.by_id(number), by=owner, note="Stolen.", at=scene.at))
+        scene.do(lambda: program.let_in(User.by_id(number), by=owner, note="Hers again.", at=scene.at))
+    path = path_in(scene.mails("address_confirm")[-1])
+    with Unchanged(*SEEN):
+        page = Tab(app).get(path)
+        assert not page.has_form("/address/") and Tab(app).post(path).status == 410
+    assert find_by_email("alice@example.com").id == number
+
+
 # --- more fields than a form has ------------------------------------------------------------------------------
 
 COLUMNS = {column.name: column for table in metadata.sorted_tables for column in table.columns}

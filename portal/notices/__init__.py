@@ -69,6 +69,11 @@ def address_changed(addressee: Invited, secret: str, *, at: datetime) -> None:
     tell_address("address_changed", addressee, "key", text.token_hash(secret), facts, at=at)
 
 
+def address_taken_back(addressee: Invited, about: str, *, at: datetime) -> None:
+    """To the address that an account has no more, because it went back to one of before."""
+    tell_address("address_taken_back", addressee, "key", about, {}, at=at)
+
+
 def account_changed(user: User, what: str, *, at: datetime) -> None:
     """A warning to the owner of the account: `what` happened to how one signs in."""
     tell("account_changed", user, "user", f"{user.public_id} {what} {at.timestamp():.6f}", at=at, what=what)

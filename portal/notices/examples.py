@@ -34,6 +34,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "address_asked": {"address": "n•••@example.com"},
     "address_confirm": _LINK,
     "address_changed": _LINK,
+    "address_taken_back": {},
     "account_changed": {"what": "two_step_on"},
     "claim_made": {"friend": "Bob T."},
     "claim_answered": {"named": "Alice", "counted": True},

@@ -95,6 +95,7 @@ from portal.program.accounts import (
     add_passkey,
     address_of,
     ask_to_move,
+    begin_two_step,
     change_password,
     move,
     move_back,

@@ -48,7 +48,7 @@ def ask_to_move(user: User, email: str, *, at: datetime) -> None:
     secret = one_time.make(Purpose.MOVE, user.id, carried={"to": email}, at=at)
     notices.address_asked(user, email, secret, at=at)
     known = users.find_by_email(email)
-    if known is not None and known.id != user.id:
+    if known is not None and known.known:  # else anybody could keep somebody from their own address
         notices.already_registered(known, at=at)
         return
     notices.confirm_new_address(Invited(email, user.language, user.first_name), secret, at=at)
@@ -61,7 +61,8 @@ def stay(user: User, *, at: datetime) -> None:
 
 def move(secret: str, *, at: datetime) -> User | None:
     """The owner of the new address presses the button: the account has it from now on, and the old address is told,
-    with a way back. None: the link is no good (any more), or somebody else has the address by now."""
+    with a way back. Who signed up with the new one and never confirmed it gives way. None: the link is no good (any
+    more), or somebody else has the address by now."""
     key = one_time.use(Purpose.MOVE, secret, at=at)
     if key is None or key.user_id is None:
         return None
@@ -71,6 +72,9 @@ def move(secret: str, *, at: datetime) -> User | None:
     if not user.active:
         return None
     old = user.email
+    stranger = users.find_by_email(new)
+    if stranger is not None and not stranger.known:
+        _gives_way(stranger, at=at)
     if not _take_address(user, new):
         return None
     one_time.end_all(Purpose.RESET, user.id, at=at)
@@ -83,27 +87,43 @@ def move(secret: str, *, at: datetime) -> User | None:
 
 def move_back(secret: str, *, at: datetime) -> User | None:
     """Whoever has the old address takes the account back: with that address, signed out everywhere, without the
-    password, second step, passkeys and payout details that somebody else may have set; a link for a new password is
-    mailed. None: the link is no good."""
+    password, passkeys and payout details that somebody else may have set; a link for a new password is mailed, and the
+    address that loses the account is told. A second step that was on before the move stays: a mailbox alone is none.
+
+    Ways back to later addresses end, those to earlier ones stay. Who never confirmed the old address gives way. None:
+    the link is no good, or somebody else has the address for sure.
+    """
     key = one_time.use(Purpose.MOVE_BACK, secret, at=at)
     if key is None or key.user_id is None:
         return None
-    user = User.by_id(key.user_id)
+    user, old = User.by_id(key.user_id), address_of(key)
+    conversions.lock_customer(Customer(external_id=user.external_id, email=old))
     users.lock(user.id)
-    was = user.email
-    if not user.active or not _take_address(user, str(key.carried["to"])):
+    was, stranger = user.email, users.find_by_email(old)
+    if not user.active:
         return None
-    begin_anew(user, None, at=at)
+    if stranger is not None and stranger.confirmed_at is None:
+        _gives_way(stranger, at=at)
+    if not _take_address(user, old):
+        return None
+    begin_anew(user, None, second_step_since=key.made_at, at=at)
+    one_time.end_later(key, at=at)
+    if was.lower() != old.lower():
+        notices.address_taken_back(Invited(was, user.language, user.first_name), key.token_hash, at=at)
     audit.write("address_changed_back", "user", user.public_id, by=user.id, at=at, was_hash=writing.hashed(was))
     notices.reset_password(user, one_time.make(Purpose.RESET, user.id, at=at), at=at)
     return user
 
 
-def begin_anew(user: User, password: str | None, *, at: datetime) -> None:
+def begin_anew(user: User, password: str | None, *, at: datetime, second_step_since: datetime | None = None) -> None:
     """An account that somebody else may have set up becomes its owner's, with this (hashed) password alone: sign-ins,
-    second step, passkeys and payout details of before are worth nothing. None: one is chosen by a mailed link."""
+    second step (with a moment: if it was set up since), passkeys and payout details of before are worth nothing. None:
+    a password is chosen by a mailed link."""
     replace_password(user, password, at=at)
-    two_step.turn_off(user.id)
+    if second_step_since is None:
+        two_step.turn_off(user.id)
+    else:
+        two_step.turn_off_since(user.id, second_step_since)
     passkeys.forget(user.id)
     methods.end(user.id, at=at)
 
@@ -122,6 +142,18 @@ def wanted_hashes(user: User) -> list[str]:
 def address_of(key: OneTimeKey) -> str:
     """The address that a key leads to."""
     return str((key.carried or {}).get("to", ""))
+
+
+def _gives_way(stranger: User, *, at: datetime) -> None:
+    """Who never confirmed an address leaves it to its owner, and is nobody from now on; a customer of the shop stays
+    one, by its number alone."""
+    begin_anew(stranger, None, at=at)
+    if stranger.external_id is None:
+        sign_ins.forget(stranger.id)
+        users.blank(stranger, former_hash=None, at=at)
+    else:
+        users.take_address_away(stranger)
+    audit.write("address_given_up", "user", stranger.public_id, by=None, at=at)
 
 
 def _take_address(user: User, email: str) -> bool:
@@ -161,11 +193,23 @@ def change_password(user: User, password: str, *, here: str, at: datetime) -> No
     notices.password_changed(user, at=at)
 
 
+def begin_two_step(user: User, *, issuer: str, keep: Box, at: datetime) -> None:
+    """A new secret for an app. Raises TwoStepRefused where two-step is on, and before the address is confirmed."""
+    _owns_the_address(user)
+    two_step.begin(user.id, called=user.email, issuer=issuer, keep=keep, at=at)
+
+
 def turn_two_step_on(user: User, code: str, *, keep: Box, at: datetime) -> list[str]:
     """The first code of the app; gives the recovery codes. Raises TwoStepRefused."""
+    _owns_the_address(user)
     codes = two_step.turn_on(user.id, code, keep=keep, at=at)
     _told(user, "two_step_on", at=at)
     return codes
+
+
+def _owns_the_address(user: User) -> None:
+    if user.confirmed_at is None:  # it would shut out whoever does
+        raise two_step.TwoStepRefused(marked("Confirm your e-mail address first."))
 
 
 def turn_two_step_off(user: User, *, at: datetime) -> None:

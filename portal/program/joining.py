@@ -120,18 +120,20 @@ def confirm(secret: str, *, at: datetime) -> User | None:
     """Somebody proves that an address is theirs, by the button on the mailed page. None: the link is no good.
 
     The password becomes the one chosen at the sign-up that this mail was for; where it was for none (see
-    `mail_again`), a link to choose one is mailed. Nothing that was set up under another password stays. What waited
-    for the address happens now: orders of theirs, and the goal `signup`.
+    `mail_again`), a link to choose one is mailed. Nothing that was set up before stays, whoever did it. What waited for
+    the address happens now: orders of theirs, and the goal `signup`.
     """
     key = one_time.use(Purpose.CONFIRM, secret, at=at)
     if key is None or key.user_id is None:
         return None
     user = User.by_id(key.user_id)
     conversions.lock_customer(Customer(external_id=user.external_id, email=user.email))
+    session.refresh(user)
+    if not user.active or not user.has_address:
+        return None
     if user.confirmed_at is not None:
         return user
-    if key.password != user.password:
-        begin_anew(user, key.password, at=at)
+    begin_anew(user, key.password, at=at)
     if user.password is None:
         notices.reset_password(user, one_time.make(Purpose.RESET, user.id, at=at), at=at)
     owns_the_address(user, carried=key.carried, at=at)

@@ -183,7 +183,7 @@ def join(secret: str, password: str, *, at: datetime) -> bool:
     user = User.by_id(key.user_id)
     conversions.lock_customer(Customer(external_id=user.external_id, email=user.email))
     inviter = User.by_id(key.carried["by"])
-    if not user.active or not inviter.may("own"):
+    if not user.active or not user.has_address or not inviter.may("own"):
         return False
     if user.confirmed_at is None:
         begin_anew(user, password, at=at)

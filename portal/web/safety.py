@@ -179,10 +179,10 @@ def two_step_begun() -> ResponseReturnValue:
     form = inputs.OnceMore(prefix="two-step-")
     if not _proved(form):
         return _page(two_step=form), 422
-    user, called = access.me(), signing_in.place().called
+    issuer = signing_in.place().called
     try:
         with database.writing():
-            two_step.begin(user.id, called=user.email, issuer=called, keep=signing_in.keep(), at=clock.now())
+            program.begin_two_step(access.me(), issuer=issuer, keep=signing_in.keep(), at=clock.now())
     except Refusal as refusal:
         flash(words.say(refusal), "bad")
         return redirect(url_for(".page"))

@@ -94,6 +94,19 @@ def _has_another_address(scene: Scene) -> str:
     return "alice@example.com"
 
 
+@event("address_taken_back")
+def _loses_the_account_again(scene: Scene) -> str:
+    alice = scene.alice
+    for purpose, verb, to in (
+        (Purpose.MOVE, program.move, "alice.new"),
+        (Purpose.MOVE_BACK, program.move_back, "alice"),
+    ):
+        carried = {"to": f"{to}@example.com"}
+        secret = scene.do(lambda: one_time.make(purpose, alice.id, carried=carried, at=scene.at))  # noqa: B023
+        assert scene.do(lambda: verb(secret, at=scene.at))  # noqa: B023
+    return "alice.new@example.com"
+
+
 @event("account_changed")
 def _turns_two_step_on(scene: Scene) -> User:
     alice, box = scene.alice, Box("a key", "two-step")

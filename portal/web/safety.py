@@ -50,6 +50,7 @@ def _page(**wrong: Any) -> str:
         codes_left=two_step.codes_left(user.id),
         codes_in_all=two_step.CODES,
         passkeys=passkeys.of_person(user.id),
+        by_passkey=access.by_passkey(),
         live=sign_ins.live(user.id, at=at),
         here=sign_ins.find(session[access.TOKEN], at=at),
     )

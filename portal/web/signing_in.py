@@ -101,7 +101,7 @@ def passkey_question() -> ResponseReturnValue:
 @blueprint.post("/passkey")
 @limits.guesses
 def passkey() -> ResponseReturnValue:
-    """Signs in whoever a passkey is of."""
+    """Signs in whoever a passkey is of; who is signed in already has shown it from now on."""
     waiting, form, at = asked(), inputs.Passkey(), clock.now()
     user: User | None = None
     if waiting and form.validate():
@@ -116,4 +116,8 @@ def passkey() -> ResponseReturnValue:
         return redirect(url_for("security.login"))
     if not current_user.is_authenticated:
         login_user(users.User.by_id(number), authn_via=["passkey"])
+        access.note_passkey()
+    elif access.me().id == number:
+        access.renew_sign_in()
+        access.note_passkey()
     return redirect(url_for("public.start"))

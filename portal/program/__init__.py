@@ -118,9 +118,11 @@ from portal.program.people import (
     join,
     let_in,
     mail_reset,
+    note_download,
     readmit,
     rename,
     shut_out,
     suspend,
+    take_second_step_away,
     withdraw_role,
 )

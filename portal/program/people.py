@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from portal import notices
-from portal.accounts import audit, one_time, roles, sign_ins, users
+from portal.accounts import audit, one_time, roles, sign_ins, two_step, users
 from portal.accounts.one_time import Purpose
 from portal.accounts.roles import Role
 from portal.accounts.users import User
@@ -104,7 +104,24 @@ def let_in(user: User, *, by: int, note: str, at: datetime) -> None:
     _why("user_let_in", user, note, by=by, at=at)
 
 
-def _why(verb: str, user: User, note: str, *, by: int, at: datetime) -> None:
+def take_second_step_away(user: User, *, by: int | None, note: str, at: datetime) -> None:
+    """For somebody who has lost the app and the recovery codes: the password alone is enough again, and they are told.
+
+    Raises PersonRefused where there is no second step.
+    """
+    if not two_step.is_on(user.id):
+        raise PersonRefused(marked("Two-step sign-in is not on for this account."))
+    two_step.turn_off(user.id)
+    _why("second_step_taken_away", user, note, by=by, at=at)
+    notices.account_changed(user, "second_step_taken_away", at=at)
+
+
+def note_download(user: User, *, by: int, at: datetime) -> None:
+    """Notes that a colleague took out everything that is kept about somebody."""
+    audit.write("data_downloaded", "user", user.public_id, by=by, at=at)
+
+
+def _why(verb: str, user: User, note: str, *, by: int | None, at: datetime) -> None:
     """Notes what was done about somebody, and why if a colleague has written so."""
     audit.write(verb, "user", user.public_id, by=by, at=at, note_id=audit.note(note, by=by, about=user.id, at=at))
 

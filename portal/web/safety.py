@@ -33,7 +33,7 @@ def page() -> ResponseReturnValue:
 def _page(**wrong: Any) -> str:
     """The page, with the forms that could not be taken as they were sent."""
     user, at = access.me(), clock.now()
-    forms = {
+    forms: dict[str, Any] = {
         "address": inputs.Address(formdata=None, prefix="address-"),
         "password": inputs.ChangePassword(formdata=None, prefix="password-"),
         "passkey": inputs.NewPasskey(formdata=None, prefix="passkey-"),
@@ -41,6 +41,8 @@ def _page(**wrong: Any) -> str:
         "codes": inputs.OnceMore(formdata=None, prefix="codes-"),
         "off": inputs.OnceMore(formdata=None, prefix="off-"),
     }
+    removals = {key.public_id: _removal(key.public_id, formdata=None) for key in passkeys.of_person(user.id)}
+    forms["removals"] = removals | wrong.pop("removals", {})
     moving = one_time.made_for(Purpose.MOVE, user.id)
     return render_template(
         "account/security.html",
@@ -54,6 +56,13 @@ def _page(**wrong: Any) -> str:
         live=sign_ins.live(user.id, at=at),
         here=sign_ins.find(session[access.TOKEN], at=at),
     )
+
+
+def _removal(passkey: str, **given: Any) -> inputs.OnceMore:
+    """The form that removes a passkey, of several on one page."""
+    form = inputs.OnceMore(prefix="removal-", **given)
+    form.current.id = f"removal-{passkey}"
+    return form
 
 
 def _proved(form: Checked) -> bool:
@@ -300,9 +309,13 @@ def passkey() -> ResponseReturnValue:
 
 @blueprint.post("/account/passkeys/<wanted>/removal")
 @access.signed_in
+@limits.own_password
 def passkey_removed(wanted: str) -> ResponseReturnValue:
     if wanted not in {key.public_id for key in passkeys.of_person(access.me().id)}:
         abort(404)
+    form = _removal(wanted)
+    if not _proved(form):
+        return _page(removals={wanted: form}), 422
     return act(
         lambda: program.remove_passkey(access.me(), wanted, at=clock.now()),
         done=gettext("The passkey is removed."),

@@ -120,6 +120,8 @@ def test_a_passkey_is_added_signs_in_and_is_removed(people: People) -> None:
     alice.wait_for_url("**/dashboard")
     alice.goto("/account/security")
     expect(row).not_to_contain_text("never")
+    row.get_by_text("Remove “My laptop” …").click()
+    row.get_by_label("Your password").fill(PASSWORD)
     row.get_by_role("button", name="Remove “My laptop”").click()
     expect(main(alice)).to_contain_text("The passkey is removed.")
 

@@ -245,7 +245,11 @@ def test_only_ones_own_passkey_can_be_removed(scene, tab_of):
     name = key.public_id
     assert tab_of(scene.bob).post(f"/account/passkeys/{name}/removal").status == 404
     tab = tab_of(scene.alice)
-    tab.submit(tab.get("/account/security").form(f"/account/passkeys/{name}/removal"))
+    form = tab.get("/account/security").form(f"/account/passkeys/{name}/removal")
+    with Unchanged(*SEEN):
+        page = tab.submit_with(form, {"removal-current": "not the password"})
+        assert page.status == 422 and "This password is not right." in page.text
+    tab.submit_with(form, {"removal-current": PASSWORD})
     session.rollback()
     assert passkeys.of_person(scene.alice.id) == []
 

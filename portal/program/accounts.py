@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 
 from portal import notices
-from portal.accounts import audit, one_time, passkeys, sign_ins, two_step, users
+from portal.accounts import audit, former_addresses, one_time, passkeys, sign_ins, two_step, users
 from portal.accounts.one_time import OneTimeKey, Purpose
 from portal.accounts.passkeys import Passkey, Place
 from portal.accounts.users import User
@@ -79,7 +79,7 @@ def move(secret: str, *, at: datetime) -> User | None:
         return None
     one_time.end_all(Purpose.RESET, user.id, at=at)
     back = one_time.make(Purpose.MOVE_BACK, user.id, carried={"to": old}, at=at)
-    audit.write("address_changed", "user", user.public_id, by=user.id, at=at, was_hash=writing.hashed(old))
+    _left("address_changed", user, old, at=at)
     notices.address_changed(Invited(old, user.language, user.first_name), back, at=at)
     apply_waiting(Customer(external_id=user.external_id, email=new), user, at=at)
     return user
@@ -110,9 +110,16 @@ def move_back(secret: str, *, at: datetime) -> User | None:
     one_time.end_later(key, at=at)
     if was.lower() != old.lower():
         notices.address_taken_back(Invited(was, user.language, user.first_name), key.token_hash, at=at)
-    audit.write("address_changed_back", "user", user.public_id, by=user.id, at=at, was_hash=writing.hashed(was))
+    _left("address_changed_back", user, was, at=at)
     notices.reset_password(user, one_time.make(Purpose.RESET, user.id, at=at), at=at)
     return user
+
+
+def _left(verb: str, user: User, email: str, *, at: datetime) -> None:
+    """Notes which address an account has left."""
+    was_hash = writing.hashed(email)
+    former_addresses.remember(user.id, was_hash, at=at)
+    audit.write(verb, "user", user.public_id, by=user.id, at=at, was_hash=was_hash)
 
 
 def begin_anew(user: User, password: str | None, *, at: datetime, second_step_since: datetime | None = None) -> None:

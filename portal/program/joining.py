@@ -5,7 +5,7 @@ from typing import Any
 
 from portal import notices
 from portal import terms as terms_
-from portal.accounts import audit, one_time, users
+from portal.accounts import audit, former_addresses, one_time, users
 from portal.accounts.one_time import Purpose
 from portal.accounts.users import Surroundings, User
 from portal.core.database import session
@@ -72,9 +72,9 @@ def sign_up(
 
 
 def _note_return(user: User) -> None:
-    """Notes that somebody had an account before, which was deleted: nobody is brought twice."""
+    """Notes that somebody had an account before, which was deleted or has another address: nobody is brought twice."""
     before = writing.hashed(user.email)
-    if users.was_here(before):
+    if users.was_here(before) or former_addresses.was_anothers(before, user.id):
         user.former_hash = before
         session.flush()
 

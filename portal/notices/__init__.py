@@ -79,6 +79,11 @@ def account_changed(user: User, what: str, *, at: datetime) -> None:
     tell("account_changed", user, "user", f"{user.public_id} {what} {at.timestamp():.6f}", at=at, what=what)
 
 
+def wrong_code(user: User, *, at: datetime) -> None:
+    """To the owner of an account whose password somebody knows, but not the code; at most one a day."""
+    tell("wrong_code", user, "user", f"{user.public_id} {at:%Y-%m-%d}", at=at)
+
+
 def colleague_invited(user: User, inviter: User, role: Role, secret: str, *, at: datetime) -> None:
     """The link by which a colleague chooses a password and has the role."""
     about = text.token_hash(secret)

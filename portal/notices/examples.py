@@ -36,6 +36,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "address_changed": _LINK,
     "address_taken_back": {},
     "account_changed": {"what": "two_step_on"},
+    "wrong_code": {},
     "claim_made": {"friend": "Bob T."},
     "claim_answered": {"named": "Alice", "counted": True},
     "appeal_answered": {"answer": "You were right: it counts."},

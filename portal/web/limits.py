@@ -1,7 +1,8 @@
 """Limits: how often one network, or one account from one network, may try what can be guessed or flooded.
 
 Counted in memory in one process, in Redis across many. No limit hangs on an account alone, so nobody can lock
-another out.
+another out; but for wrong codes of the second step, which only who knows the password can spend: with a new password
+they are counted anew.
 """
 
 from typing import Any
@@ -75,7 +76,18 @@ def half() -> str:
     return f"{network()} {known['user']}" if isinstance(known, dict) else whoever()
 
 
+def half_of_anywhere() -> str:
+    """Who owes the second step, and for which password, from whatever network."""
+    known = session.get("half")
+    return f"{known['user']} {known['by']}" if isinstance(known, dict) else whoever()
+
+
 codes = limiter.shared_limit("10 per 5 minutes", scope="codes", key_func=half, methods=["POST"])
+wrong_codes = limiter.shared_limit(
+    "20 per hour", scope="wrong-codes", key_func=half_of_anywhere, methods=["POST"],
+    deduct_when=lambda response: response.status_code == 422,
+)  # fmt: skip
+"""Wrong codes of one account over all networks: many networks are no way round."""
 api = limiter.shared_limit(
     "60 per minute", scope="api-key", key_func=network, deduct_when=lambda r: r.status_code == 401
 )

@@ -53,6 +53,7 @@ def code() -> ResponseReturnValue:
 
 @blueprint.post("/login/code")
 @limits.codes
+@limits.wrong_codes
 @limits.guesses
 def code_given() -> ResponseReturnValue:
     user = access.half_signed_in()
@@ -65,6 +66,8 @@ def code_given() -> ResponseReturnValue:
             good = two_step.check(user.id, form.code.data, keep=box, at=at)
             if good and two_step.codes_left(user.id) < left:
                 notices.account_changed(user, "recovery_code_used", at=at)
+            if not good:
+                notices.wrong_code(user, at=at)
         if good:
             login_user(user, authn_via=["password", "code"])
             return redirect(url_for("public.start"))

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from passlib.totp import TOTP
 
-from portal import program, sweeps
+from portal import notices, program, sweeps
 from portal.accounts import one_time, two_step, users
 from portal.accounts.one_time import Purpose
 from portal.accounts.roles import Role
@@ -113,6 +113,14 @@ def _turns_two_step_on(scene: Scene) -> User:
     offered = scene.do(lambda: two_step.begin(alice.id, called="Alice", issuer="Friends", keep=box, at=scene.at))
     code = TOTP(key=offered.secret.replace(" ", "")).generate(scene.at).token
     scene.do(lambda: program.turn_two_step_on(alice, code, keep=box, at=scene.at))
+    return alice
+
+
+@event("wrong_code")
+def _is_asked_for_a_code(scene: Scene) -> User:
+    alice = scene.alice
+    for _ in range(2):
+        scene.do(lambda: notices.wrong_code(alice, at=scene.at))
     return alice
 
 

@@ -400,6 +400,8 @@ def _of_accounts(scene: Scene, people: dict[str, User]) -> dict[str, str]:
     key = Passkey(user_id=alice.id, credential="Y3JlZGVudGlhbA", public_key="a2V5", name="My key", made_at=scene.at)
     scene.do(lambda: session.add(key))
     with database.writing():
+        for person in people.values():  # so that there is a move to call off
+            one_time.make(Purpose.MOVE, person.id, carried={"to": f"new.{person.email}"}, at=scene.at)
         made = {
             "move": one_time.make(Purpose.MOVE, lena.id, carried={"to": "luz.new@example.com"}, at=scene.at),
             "move_back": one_time.make(Purpose.MOVE_BACK, lena.id, carried={"to": "luz.old@example.com"}, at=scene.at),

@@ -207,6 +207,32 @@ class TestLimits:
         assert set(said) == {422}
         assert again.submit(again.get("/login/code").form(), follow=False, code="999999").status == 429
 
+    def test_many_networks_are_no_way_round_and_alice_is_told_and_begins_anew_with_a_new_password(self, app, scene):
+        alice = scene.alice
+        phone = two_step_on(scene, alice)
+        said = []
+        for network in range(5):
+            mallory = Tab(app, address=f"203.0.{network}.66")
+            mallory.try_to_sign_in(alice.email)
+            form = mallory.get("/login/code").form()
+            said += [mallory.submit(form, follow=False, code=f"{network}{n:05}").status for n in range(5)]
+        assert said == [422] * 20 + [429] * 5
+        (told,) = scene.mails("wrong_code", to=alice)
+        assert "somebody knows your password" in told.text
+        here = half(scene, alice)
+        page = here.get("/login/code")
+        assert here.submit(page.form(), follow=False, code=phone.generate(scene.at).token).status == 429
+        Tab(app).press("/reset", email=alice.email)
+        Tab(app).press(f"/reset/{scene.secret_for(alice, 'reset')}", password=NEW)
+        here.try_to_sign_in(alice.email, NEW)
+        here.submit(here.get("/login/code").form(), code=phone.generate(scene.at).token)
+        assert here.is_signed_in()
+        scene.later(days=1)
+        here = Tab(app)
+        here.try_to_sign_in(alice.email, NEW)
+        here.submit(here.get("/login/code").form(), code="000000")
+        assert len(scene.mails("wrong_code", to=alice)) == 2, "once a day"
+
 
 # --- cookies --------------------------------------------------------------------------------------------------
 

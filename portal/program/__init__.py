@@ -101,6 +101,7 @@ from portal.program.accounts import (
     move_back,
     remove_passkey,
     renew_recovery_codes,
+    sign_out_one,
     sign_out_others,
     stay,
     turn_two_step_off,

@@ -193,6 +193,12 @@ def sign_out_others(user: User, *, here: str, at: datetime) -> None:
     stay(user, at=at)
 
 
+def sign_out_one(user: User, wanted: str, *, at: datetime) -> None:
+    """Signs the browser of one sign-in out, by its public id; a move that it may have asked for ends as well."""
+    sign_ins.end_one(user.id, wanted, at=at)
+    stay(user, at=at)
+
+
 def change_password(user: User, password: str, *, here: str, at: datetime) -> None:
     """Sets a new (hashed) password; every other browser than the one with the sign-in `here` is signed out."""
     replace_password(user, password, at=at, here=here)

@@ -342,11 +342,10 @@ def sign_out_others() -> ResponseReturnValue:
 @access.signed_in
 def sign_out_one(wanted: str) -> ResponseReturnValue:
     """Signs this person out on one device."""
-    number = access.me().id
-    if wanted not in {one.public_id for one in sign_ins.live(number, at=clock.now())}:
+    if wanted not in {one.public_id for one in sign_ins.live(access.me().id, at=clock.now())}:
         abort(404)
     return act(
-        lambda: sign_ins.end_one(number, wanted, at=clock.now()),
+        lambda: program.sign_out_one(access.me(), wanted, at=clock.now()),
         done=gettext("That device is signed out."),
         back=url_for(".page"),
     )

@@ -582,7 +582,15 @@ def path_in(mail):
 
 
 @pytest.mark.parametrize(
-    "way", ["a new password by mail", "another password", "signing others out", "cancelling", "shut out and let in"]
+    "way",
+    [
+        "a new password by mail",
+        "another password",
+        "signing others out",
+        "signing one out",
+        "cancelling",
+        "shut out and let in",
+    ],
 )
 def test_a_move_that_waits_ends_with_whatever_puts_a_thief_out(way, app, scene, tab_of):
     """Mallory knew Alice's password once and asked to move the account; Alice is told, and her mailbox is not moved."""
@@ -600,6 +608,8 @@ def test_a_move_that_waits_ends_with_whatever_puts_a_thief_out(way, app, scene, 
         tab.submit_with(tab.get("/account/security").form("/account/password"), fields)
     elif way == "signing others out":
         tab_of(alice).press("/account/security", "/account/sign-outs$")
+    elif way == "signing one out":
+        tab_of(alice).press("/account/security", "/account/sign-outs/")
     elif way == "cancelling":
         page = tab_of(alice).press("/account/security", "/account/move/cancellation")
         assert "Your address stays as it is" in page.text and "Waiting for" not in page.text

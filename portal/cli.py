@@ -274,6 +274,21 @@ def create_admin(email: str, name: str) -> None:
             click.echo(f"Then set the program up here, once, within a day:\n  {_set_up_link(settings)}")
 
 
+@portal.command("forget-second-step")
+@click.argument("email")
+def forget_second_step(email: str) -> None:
+    """Take two-step sign-in away from EMAIL, who has lost the app and the recovery codes; they are told by mail."""
+    app = _app()
+    with app.app_context():
+        migrate.must_be_current(database.db.engine)
+        user = users.find_by_email(email)
+        if user is None:
+            raise Stop(f"{email}: nobody has this address.")
+        with database.writing():
+            program.take_second_step_away(user, by=None, note="", at=clock.now())
+        click.echo(f"{email} signs in with the password alone; two-step sign-in can be turned on again.")
+
+
 @portal.command("erase-user")
 @click.argument("email")
 @click.option("--yes", is_flag=True, help="Do not ask.")

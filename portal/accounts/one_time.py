@@ -1,8 +1,9 @@
 """One-time keys: the secret in a mailed link, for confirming an address, a new password, a colleague, the first owner.
 
-Invariants: kept only as a hash; used once, of twenty at once by one; a newer reset or set-up key ends the older
-ones. A confirmation key carries the password of the sign-up it was mailed for: whoever confirms gets the password
-they chose themselves, not one that somebody else chose for their address earlier.
+Invariants: kept only as a hash; used once, of twenty at once by one; a newer key ends the older ones of its kind, but
+for confirmations (each is of a sign-up) and ways back (each is to another address). A confirmation key carries the
+password of the sign-up it was mailed for: whoever confirms gets the password they chose themselves, not one that
+somebody else chose for their address earlier.
 """
 
 from datetime import datetime, timedelta
@@ -66,7 +67,7 @@ def make(
 ) -> str:
     """A new secret for a link. `password` (hashed) becomes the account's when a confirmation is used."""
     secret = token()
-    if purpose is not Purpose.CONFIRM:
+    if purpose not in (Purpose.CONFIRM, Purpose.MOVE_BACK):
         end_all(purpose, user_id, at=at)
     session.add(
         OneTimeKey(
@@ -109,6 +110,18 @@ def end_all(purpose: Purpose, user_id: int | None, *, at: datetime) -> None:
     where = (
         OneTimeKey.purpose == purpose,
         OneTimeKey.user_id.is_(None) if user_id is None else OneTimeKey.user_id == user_id,
+        OneTimeKey.used_at.is_(None),
+        OneTimeKey.ended_at.is_(None),
+    )
+    session.execute(sa.update(OneTimeKey).where(*where).values(ended_at=at))
+
+
+def end_later(key: OneTimeKey, *, at: datetime) -> None:
+    """Ends the open keys of the same kind and person that were made after this one."""
+    where = (
+        OneTimeKey.purpose == key.purpose,
+        OneTimeKey.user_id == key.user_id,
+        OneTimeKey.id > key.id,
         OneTimeKey.used_at.is_(None),
         OneTimeKey.ended_at.is_(None),
     )

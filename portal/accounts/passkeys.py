@@ -69,10 +69,11 @@ class Question:
 
 
 def ask_for_new(user: User, place: Place) -> Question:
-    """Asks a browser for a new key. Raises PasskeyRefused for too many."""
+    """Asks a browser for a new key. Raises PasskeyRefused for too many, and before the address is confirmed."""
     import webauthn
     from webauthn.helpers import structs
 
+    _owns_the_address(user)
     known = of_person(user.id)
     if len(known) >= MOST:
         raise PasskeyRefused(marked("You have %(most)s passkeys; remove one first."), most=MOST)
@@ -93,11 +94,12 @@ def ask_for_new(user: User, place: Place) -> Question:
 
 
 def add(user: User, answer: str, challenge: str, place: Place, *, name: str, at: datetime) -> Passkey:
-    """Keeps a new key. Raises PasskeyRefused for an answer that does not fit."""
+    """Keeps a new key. Raises PasskeyRefused for an answer that does not fit, and before the address is confirmed."""
     import webauthn
     from webauthn.helpers import bytes_to_base64url
     from webauthn.helpers.exceptions import WebAuthnException
 
+    _owns_the_address(user)
     try:
         proved = webauthn.verify_registration_response(
             credential=answer, expected_challenge=_bytes(challenge), expected_rp_id=place.host,
@@ -117,6 +119,11 @@ def add(user: User, answer: str, challenge: str, place: Place, *, name: str, at:
     if made is None:
         raise PasskeyRefused(marked("This passkey is there already."))
     return made
+
+
+def _owns_the_address(user: User) -> None:
+    if user.confirmed_at is None:  # it would open the account of whoever does
+        raise PasskeyRefused(marked("Confirm your e-mail address first."))
 
 
 def ask_who(place: Place) -> Question:

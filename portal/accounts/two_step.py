@@ -139,6 +139,15 @@ def renew_codes(user_id: int, *, at: datetime) -> list[str]:
     return [f"{code[:5]}-{code[5:]}" for code in made]
 
 
+def turn_off_since(user_id: int, since: datetime) -> None:
+    """Ends what was set up at a moment or after it: the second step, or recovery codes alone."""
+    known = _of(user_id)
+    if known is None or known.on_at is None or known.on_at >= since:
+        turn_off(user_id)
+        return
+    session.execute(sa.delete(RecoveryCode).where(RecoveryCode.user_id == user_id, RecoveryCode.made_at >= since))
+
+
 def codes_left(user_id: int) -> int:
     """How many recovery codes are still good."""
     query = sa.select(sa.func.count()).where(RecoveryCode.user_id == user_id, RecoveryCode.used_at.is_(None))

@@ -37,7 +37,7 @@ PASSWORD_FORM: Literal["NFKD"] = "NFKD"
 
 
 NOBODYS = "deleted.invalid"
-"""The domain of the addresses of those who are erased; it receives nothing (RFC 2606)."""
+"""The domain of the addresses of those who have none: who is erased or gave way; it receives nothing (RFC 2606)."""
 
 
 class BadAddress(Refusal):
@@ -132,6 +132,11 @@ class User(Model, UserMixin):
     def known(self) -> bool:
         """Whether somebody vouches for the address: its owner, by confirming it, or the shop."""
         return self.confirmed_at is not None or self.external_id is not None
+
+    @property
+    def has_address(self) -> bool:
+        """Whether the address is one: not so once somebody is erased, or gave way to its owner."""
+        return not self.email.endswith(f"@{NOBODYS}")
 
     @property
     def called(self) -> str:
@@ -292,9 +297,15 @@ def was_here(former_hash: str) -> bool:
     return session.scalar(query.limit(1)) is not None
 
 
-def blank(user: User, *, former_hash: str, at: datetime) -> None:
+def take_address_away(user: User) -> None:
+    """Leaves a row without its address, which is free for its owner."""
+    user.email = f"{user.public_id}@{NOBODYS}"
+    session.flush()
+
+
+def blank(user: User, *, former_hash: str | None, at: datetime) -> None:
     """Takes everything out of a row that says who it was. The shop's own id stays, unless it is an address: by it late
-    refunds and orders find their place."""
+    refunds and orders find their place. `former_hash`: of the address, if the account was its owner's."""
     user.email, user.name, user.password = f"{user.public_id}@{NOBODYS}", "", None
     user.external_id = None if "@" in (user.external_id or "") else user.external_id
     user.visitor = user.network = user.browser = None

@@ -12,6 +12,7 @@ from datetime import date, datetime
 from typing import Any
 from urllib.parse import quote
 
+from portal.accounts import users
 from portal.accounts.roles import Role
 from portal.accounts.users import User
 from portal.core import language, text
@@ -51,6 +52,11 @@ def password_changed(user: User, *, at: datetime) -> None:
     tell("password_changed", user, "user", f"{user.public_id} {at.isoformat()}", at=at)
 
 
+def address_asked(user: User, new: str, secret: str, *, at: datetime) -> None:
+    """A warning to the address that an account has: it is to have another one."""
+    tell("address_asked", user, "key", text.token_hash(secret), at=at, address=users.masked(new))
+
+
 def confirm_new_address(addressee: Invited, secret: str, *, at: datetime) -> None:
     """The link by which an account has this address."""
     facts = {"link": f"{Office.base_url}/address/{quote(secret)}"}
@@ -63,9 +69,19 @@ def address_changed(addressee: Invited, secret: str, *, at: datetime) -> None:
     tell_address("address_changed", addressee, "key", text.token_hash(secret), facts, at=at)
 
 
+def address_taken_back(addressee: Invited, about: str, *, at: datetime) -> None:
+    """To the address that an account has no more, because it went back to one of before."""
+    tell_address("address_taken_back", addressee, "key", about, {}, at=at)
+
+
 def account_changed(user: User, what: str, *, at: datetime) -> None:
     """A warning to the owner of the account: `what` happened to how one signs in."""
     tell("account_changed", user, "user", f"{user.public_id} {what} {at.timestamp():.6f}", at=at, what=what)
+
+
+def wrong_code(user: User, *, at: datetime) -> None:
+    """To the owner of an account whose password somebody knows, but not the code; at most one a day."""
+    tell("wrong_code", user, "user", f"{user.public_id} {at:%Y-%m-%d}", at=at)
 
 
 def colleague_invited(user: User, inviter: User, role: Role, secret: str, *, at: datetime) -> None:

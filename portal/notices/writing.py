@@ -111,7 +111,8 @@ def tell_address(
 
 
 def wanted(kind: str, letters: list[tuple[User, str, dict[str, Any]]]) -> list[tuple[User, str, dict[str, Any], str]]:
-    """The letters of those who want them, each with the token by which it can be the last."""
+    """The letters of those who have an address and want them, each with the token by which it can be the last."""
+    letters = [letter for letter in letters if letter[0].has_address]
     topic = TOPICS.get(kind)
     if topic is None:
         return [(*letter, "") for letter in letters]

@@ -5,14 +5,14 @@ from typing import Any
 
 from portal import notices
 from portal import terms as terms_
-from portal.accounts import audit, one_time, sign_ins, users
+from portal.accounts import audit, former_addresses, one_time, users
 from portal.accounts.one_time import Purpose
 from portal.accounts.users import Surroundings, User
 from portal.core.database import session
 from portal.core.text import marked
 from portal.notices import writing
 from portal.payouts import methods
-from portal.program.accounts import begin_anew
+from portal.program.accounts import begin_anew, replace_password
 from portal.program.orders import apply, apply_waiting, convert
 from portal.program.sharing import foresee
 from portal.referrals import attribution, candidates, claims, referrals
@@ -72,9 +72,9 @@ def sign_up(
 
 
 def _note_return(user: User) -> None:
-    """Notes that somebody had an account before, which was deleted: nobody is brought twice."""
+    """Notes that somebody had an account before, which was deleted or has another address: nobody is brought twice."""
     before = writing.hashed(user.email)
-    if users.was_here(before):
+    if users.was_here(before) or former_addresses.was_anothers(before, user.id):
         user.former_hash = before
         session.flush()
 
@@ -120,18 +120,20 @@ def confirm(secret: str, *, at: datetime) -> User | None:
     """Somebody proves that an address is theirs, by the button on the mailed page. None: the link is no good.
 
     The password becomes the one chosen at the sign-up that this mail was for; where it was for none (see
-    `mail_again`), a link to choose one is mailed. Nothing that was set up under another password stays. What waited
-    for the address happens now: orders of theirs, and the goal `signup`.
+    `mail_again`), a link to choose one is mailed. Nothing that was set up before stays, whoever did it. What waited for
+    the address happens now: orders of theirs, and the goal `signup`.
     """
     key = one_time.use(Purpose.CONFIRM, secret, at=at)
     if key is None or key.user_id is None:
         return None
     user = User.by_id(key.user_id)
     conversions.lock_customer(Customer(external_id=user.external_id, email=user.email))
+    session.refresh(user)
+    if not user.active or not user.has_address:
+        return None
     if user.confirmed_at is not None:
         return user
-    if key.password != user.password:
-        begin_anew(user, key.password, at=at)
+    begin_anew(user, key.password, at=at)
     if user.password is None:
         notices.reset_password(user, one_time.make(Purpose.RESET, user.id, at=at), at=at)
     owns_the_address(user, carried=key.carried, at=at)
@@ -179,9 +181,7 @@ def set_password(secret: str, password: str, *, at: datetime) -> bool:
     user = User.by_id(key.user_id)
     if not user.active:
         return False
-    user.password = password
-    sign_ins.end_all(user.id, at=at)
-    one_time.end_all(Purpose.RESET, user.id, at=at)
+    replace_password(user, password, at=at)
     audit.write("password_set", "user", user.public_id, by=user.id, at=at)
     notices.password_changed(user, at=at)
     return True

@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Any
 
 from portal import terms as terms_
-from portal.accounts import audit, one_time, roles, sign_ins, users
+from portal.accounts import audit, one_time, roles, users
 from portal.accounts.one_time import Purpose
 from portal.accounts.roles import Role
 from portal.accounts.users import User
 from portal.core.text import marked, one_line
-from portal.program.accounts import begin_anew
+from portal.program.accounts import begin_anew, replace_password
 from portal.rewards import goals, kinds, rules
 from portal.rewards.rules import Rule
 from portal.sharing import links
@@ -63,8 +63,7 @@ def add_owner(email: str, *, name: str, password: str | None, at: datetime) -> U
             begin_anew(owner, password, at=at)
             one_time.end_all(Purpose.CONFIRM, owner.id, at=at)
         elif password is not None:
-            owner.password = password
-            sign_ins.end_all(owner.id, at=at)
+            replace_password(owner, password, at=at)
     else:
         links.make(owner.id, at=at)
     owner.confirmed_at = owner.confirmed_at or at

@@ -3,13 +3,13 @@
 from datetime import datetime
 
 from portal import notices
-from portal.accounts import audit, one_time, roles, sign_ins, users
+from portal.accounts import audit, one_time, roles, sign_ins, two_step, users
 from portal.accounts.one_time import Purpose
 from portal.accounts.roles import Role
 from portal.accounts.users import User
 from portal.core.text import Refusal, marked, one_line
 from portal.payouts import payouts
-from portal.program.accounts import begin_anew
+from portal.program.accounts import begin_anew, replace_password, stay
 from portal.program.joining import owns_the_address
 from portal.program.sharing import retired_name
 from portal.rewards import conversions
@@ -92,6 +92,7 @@ def shut_out(user: User, *, by: int, note: str, at: datetime) -> None:
         raise PersonRefused(marked("This is the last owner. Make somebody else one first."))
     user.shut_out_at = at
     sign_ins.end_all(user.id, at=at)
+    stay(user, at=at)
     payouts.freeze(user.id, at=at)
     _why("user_shut_out", user, note, by=by, at=at)
 
@@ -105,7 +106,24 @@ def let_in(user: User, *, by: int, note: str, at: datetime) -> None:
     _why("user_let_in", user, note, by=by, at=at)
 
 
-def _why(verb: str, user: User, note: str, *, by: int, at: datetime) -> None:
+def take_second_step_away(user: User, *, by: int | None, note: str, at: datetime) -> None:
+    """For somebody who has lost the app and the recovery codes: the password alone is enough again, and they are told.
+
+    Raises PersonRefused where there is no second step.
+    """
+    if not two_step.is_on(user.id):
+        raise PersonRefused(marked("Two-step sign-in is not on for this account."))
+    two_step.turn_off(user.id)
+    _why("second_step_taken_away", user, note, by=by, at=at)
+    notices.account_changed(user, "second_step_taken_away", at=at)
+
+
+def note_download(user: User, *, by: int, at: datetime) -> None:
+    """Notes that a colleague took out everything that is kept about somebody."""
+    audit.write("data_downloaded", "user", user.public_id, by=by, at=at)
+
+
+def _why(verb: str, user: User, note: str, *, by: int | None, at: datetime) -> None:
     """Notes what was done about somebody, and why if a colleague has written so."""
     audit.write(verb, "user", user.public_id, by=by, at=at, note_id=audit.note(note, by=by, about=user.id, at=at))
 
@@ -184,14 +202,13 @@ def join(secret: str, password: str, *, at: datetime) -> bool:
     user = User.by_id(key.user_id)
     conversions.lock_customer(Customer(external_id=user.external_id, email=user.email))
     inviter = User.by_id(key.carried["by"])
-    if not user.active or not inviter.may("own"):
+    if not user.active or not user.has_address or not inviter.may("own"):
         return False
     if user.confirmed_at is None:
         begin_anew(user, password, at=at)
         owns_the_address(user, carried=None, at=at)
     else:
-        user.password = password
-        sign_ins.end_all(user.id, at=at)
+        replace_password(user, password, at=at)
     audit.write("password_set", "user", user.public_id, by=user.id, at=at)
     grant_role(user, Role(key.carried["role"]), by=inviter.id, at=at)
     return True

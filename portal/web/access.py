@@ -234,19 +234,35 @@ def needs(permission: str) -> Callable[[Callable[..., ResponseReturnValue]], Cal
     return decorate
 
 
+BY_PASSKEY = "by_passkey"
+
+
+def note_passkey() -> None:
+    """Notes that whoever is signed in here has just shown a passkey, which is both steps in one."""
+    session[BY_PASSKEY] = True
+
+
+def by_passkey() -> bool:
+    """Whether this sign-in was by passkey; that there is one says nothing of who came by the password."""
+    return session.get(BY_PASSKEY) is True
+
+
 def second_step(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
-    """For acts by which money leaves: who does them has a second step or a passkey, or is led to where one gets it."""
+    """For acts by which money leaves: who does them has two-step on, or came by passkey, or is led to where that is."""
 
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
         settings: Settings = current_app.extensions["settings"]
-        if settings.require_two_step and not (two_step.is_on(me().id) or passkeys.of_person(me().id)):
+        if settings.require_two_step and not (by_passkey() or two_step.is_on(me().id)):
             flash(
-                gettext(
+                gettext("Nothing was paid. Before money leaves, sign in with your passkey; a password is not enough.")
+                if passkeys.of_person(me().id)
+                else gettext(
                     "Nothing was paid. Before money leaves, protect your sign-in: turn on two-step or add a passkey."
                 ),
                 "bad",
             )
+            session["wanted"] = url_for("admin.payout_list")
             return redirect(url_for("safety.page"))
         return view(*args, **kwargs)
 

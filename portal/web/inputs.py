@@ -509,6 +509,9 @@ class ApiKey(Form):
 
 
 class Role(Form):
+    """A role to give; that of an owner is given by one's own password."""
+
+    current = PasswordField(_l("Your own password"), validators=[Optional(), Length(max=LONGEST_PASSWORD)])
     role = SelectField(
         _l("Role"),
         choices=_of(
@@ -531,6 +534,7 @@ class Colleague(Form):
     )
     name = StringField(_l("Name"), validators=[Optional(), Length(max=80), without_nul])
     role = SelectField(_l("Role"), choices=Role.role.kwargs["choices"])
+    current = PasswordField(_l("Your own password"), validators=[Optional(), Length(max=LONGEST_PASSWORD)])
 
 
 class Correction(Form):
@@ -663,9 +667,16 @@ class Deletion(OnceMore):
     )
 
 
-class Erasure(OnceMore):
-    """An owner deletes somebody's account, by their own password."""
+class Because(OnceMore):
+    """Something about somebody that an owner does with a reason and their own password."""
 
+    note = TextAreaField(_l("Reason"), validators=[DataRequired(_l("Write why.")), Length(max=500), without_nul])
+
+
+class Erasure(OnceMore):
+    """An owner deletes somebody's account, by their own password; `gives_up`: the sum that the page told."""
+
+    gives_up = HiddenField(filters=[lambda text: (text or "")[:18]])
     sure = BooleanField(_l("Delete this account for good"), validators=[DataRequired()])
 
 

@@ -1,8 +1,9 @@
 """Limits: how often one network, or one account from one network, may try what can be guessed or flooded.
 
 Counted in memory in one process, in Redis across many; while Redis is away each process counts for itself, by the same
-limits. Invariants: no limit hangs on an account alone, so nobody can lock another out; whom a limit is for stands in
-memory, in Redis and in logs as a keyed hash alone.
+limits. Invariants: no limit hangs on an account alone, so nobody can lock another out, but for wrong codes of the
+second step, which only who knows the password can spend (with a new one they are counted anew); whom a limit is for
+stands in memory, in Redis and in logs as a keyed hash alone.
 """
 
 import hmac
@@ -131,7 +132,18 @@ def half() -> str:
     return _hidden(_network(), str(known["user"])) if isinstance(known, dict) else whoever()
 
 
+def half_of_anywhere() -> str:
+    """Who owes the second step, and for which password, from whatever network."""
+    known = session.get("half")
+    return _hidden(str(known["user"]), str(known["by"])) if isinstance(known, dict) else whoever()
+
+
 codes = limiter.shared_limit("10 per 5 minutes", scope="codes", key_func=half, methods=["POST"])
+wrong_codes = limiter.shared_limit(
+    "20 per hour", scope="wrong-codes", key_func=half_of_anywhere, methods=["POST"],
+    deduct_when=lambda response: response.status_code == 422,
+)  # fmt: skip
+"""Wrong codes of one account over all networks: many networks are no way round."""
 api = limiter.shared_limit(
     "60 per minute", scope="api-key", key_func=network, deduct_when=lambda r: r.status_code == 401
 )

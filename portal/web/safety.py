@@ -33,7 +33,7 @@ def page() -> ResponseReturnValue:
 def _page(**wrong: Any) -> str:
     """The page, with the forms that could not be taken as they were sent."""
     user, at = access.me(), clock.now()
-    forms = {
+    forms: dict[str, Any] = {
         "address": inputs.Address(formdata=None, prefix="address-"),
         "password": inputs.ChangePassword(formdata=None, prefix="password-"),
         "passkey": inputs.NewPasskey(formdata=None, prefix="passkey-"),
@@ -41,6 +41,8 @@ def _page(**wrong: Any) -> str:
         "codes": inputs.OnceMore(formdata=None, prefix="codes-"),
         "off": inputs.OnceMore(formdata=None, prefix="off-"),
     }
+    removals = {key.public_id: _removal(key.public_id, formdata=None) for key in passkeys.of_person(user.id)}
+    forms["removals"] = removals | wrong.pop("removals", {})
     moving = one_time.made_for(Purpose.MOVE, user.id)
     return render_template(
         "account/security.html",
@@ -50,9 +52,17 @@ def _page(**wrong: Any) -> str:
         codes_left=two_step.codes_left(user.id),
         codes_in_all=two_step.CODES,
         passkeys=passkeys.of_person(user.id),
+        by_passkey=access.by_passkey(),
         live=sign_ins.live(user.id, at=at),
         here=sign_ins.find(session[access.TOKEN], at=at),
     )
+
+
+def _removal(passkey: str, **given: Any) -> inputs.OnceMore:
+    """The form that removes a passkey, of several on one page."""
+    form = inputs.OnceMore(prefix="removal-", **given)
+    form.current.id = f"removal-{passkey}"
+    return form
 
 
 def _proved(form: Checked) -> bool:
@@ -90,6 +100,17 @@ def address() -> ResponseReturnValue:
         "ok",
     )
     return redirect(url_for(".page"))
+
+
+@blueprint.post("/account/move/cancellation")
+@access.signed_in
+def staying() -> ResponseReturnValue:
+    """Ends a move that waits for the new address."""
+    return act(
+        lambda: program.stay(access.me(), at=clock.now()),
+        done=gettext("Your address stays as it is; the link that we mailed is good no more."),
+        back=url_for(".page"),
+    )
 
 
 @blueprint.get("/address/<secret>")
@@ -168,10 +189,10 @@ def two_step_begun() -> ResponseReturnValue:
     form = inputs.OnceMore(prefix="two-step-")
     if not _proved(form):
         return _page(two_step=form), 422
-    user, called = access.me(), signing_in.place().called
+    issuer = signing_in.place().called
     try:
         with database.writing():
-            two_step.begin(user.id, called=user.email, issuer=called, keep=signing_in.keep(), at=clock.now())
+            program.begin_two_step(access.me(), issuer=issuer, keep=signing_in.keep(), at=clock.now())
     except Refusal as refusal:
         flash(words.say(refusal), "bad")
         return redirect(url_for(".page"))
@@ -288,9 +309,13 @@ def passkey() -> ResponseReturnValue:
 
 @blueprint.post("/account/passkeys/<wanted>/removal")
 @access.signed_in
+@limits.own_password
 def passkey_removed(wanted: str) -> ResponseReturnValue:
     if wanted not in {key.public_id for key in passkeys.of_person(access.me().id)}:
         abort(404)
+    form = _removal(wanted)
+    if not _proved(form):
+        return _page(removals={wanted: form}), 422
     return act(
         lambda: program.remove_passkey(access.me(), wanted, at=clock.now()),
         done=gettext("The passkey is removed."),
@@ -305,9 +330,9 @@ def passkey_removed(wanted: str) -> ResponseReturnValue:
 @access.signed_in
 def sign_out_others() -> ResponseReturnValue:
     """Signs this person out everywhere else."""
-    number, here = access.me().id, session[access.TOKEN]
+    here = session[access.TOKEN]
     return act(
-        lambda: sign_ins.end_all(number, at=clock.now(), but=here),
+        lambda: program.sign_out_others(access.me(), here=here, at=clock.now()),
         done=gettext("Every other device is signed out."),
         back=url_for(".page"),
     )
@@ -317,11 +342,10 @@ def sign_out_others() -> ResponseReturnValue:
 @access.signed_in
 def sign_out_one(wanted: str) -> ResponseReturnValue:
     """Signs this person out on one device."""
-    number = access.me().id
-    if wanted not in {one.public_id for one in sign_ins.live(number, at=clock.now())}:
+    if wanted not in {one.public_id for one in sign_ins.live(access.me().id, at=clock.now())}:
         abort(404)
     return act(
-        lambda: sign_ins.end_one(number, wanted, at=clock.now()),
+        lambda: program.sign_out_one(access.me(), wanted, at=clock.now()),
         done=gettext("That device is signed out."),
         back=url_for(".page"),
     )

@@ -53,6 +53,7 @@ def code() -> ResponseReturnValue:
 
 @blueprint.post("/login/code")
 @limits.codes
+@limits.wrong_codes
 @limits.guesses
 def code_given() -> ResponseReturnValue:
     user = access.half_signed_in()
@@ -65,6 +66,8 @@ def code_given() -> ResponseReturnValue:
             good = two_step.check(user.id, form.code.data, keep=box, at=at)
             if good and two_step.codes_left(user.id) < left:
                 notices.account_changed(user, "recovery_code_used", at=at)
+            if not good:
+                notices.wrong_code(user, at=at)
         if good:
             login_user(user, authn_via=["password", "code"])
             return redirect(url_for("public.start"))
@@ -101,7 +104,7 @@ def passkey_question() -> ResponseReturnValue:
 @blueprint.post("/passkey")
 @limits.guesses
 def passkey() -> ResponseReturnValue:
-    """Signs in whoever a passkey is of."""
+    """Signs in whoever a passkey is of; who is signed in already has shown it from now on."""
     waiting, form, at = asked(), inputs.Passkey(), clock.now()
     user: User | None = None
     if waiting and form.validate():
@@ -116,4 +119,8 @@ def passkey() -> ResponseReturnValue:
         return redirect(url_for("security.login"))
     if not current_user.is_authenticated:
         login_user(users.User.by_id(number), authn_via=["passkey"])
+        access.note_passkey()
+    elif access.me().id == number:
+        access.renew_sign_in()
+        access.note_passkey()
     return redirect(url_for("public.start"))

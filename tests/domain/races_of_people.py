@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from passlib.totp import TOTP
 
 from portal import program, terms
-from portal.accounts import two_step
+from portal.accounts import one_time, two_step
+from portal.accounts.one_time import Purpose
 from portal.accounts.users import NOWHERE, User
 from portal.core.database import session
 from portal.core.sealed import Box
@@ -90,6 +91,30 @@ def the_same_reset_link(scene: Scene, clients: int) -> tuple[Acts, Question]:
         yield from expect("mails that say so", count(Message, *told), 1)
 
     return [lambda word=f"hash {n}": act(word) for n in range(clients)], question
+
+
+def a_move_against_the_confirmation_of_who_sits_there(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    """Somebody moves to an address while who signed up with it confirms it: one of the two has it."""
+    email, number = f"wanted{next(scene._numbers)}@example.com", confirmed(scene, "mover")
+    sitter = scene.sign_up("Sitter", email=email)
+    there, secret = sitter.id, scene.secret_for(sitter)
+    link = scene.do(lambda: one_time.make(Purpose.MOVE, number, carried={"to": email}, at=scene.at))
+
+    def moves() -> bool:
+        return program.move(link, at=scene.at) is not None
+
+    def confirms() -> bool:
+        return program.confirm(secret, at=scene.at) is not None
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        session.expire_all()
+        mover, left = User.by_id(number), User.by_id(there)
+        yield from expect("told yes", granted(outcomes).count(True), 1)
+        yield from expect("has it", count(User, User.email == email), 1)
+        yield from expect("moved", mover.email == email, left.confirmed_at is None)
+        yield from expect("gave way", left.erased_at is not None, mover.email == email)
+
+    return [moves, confirms], question
 
 
 def orders_against_their_customers_confirmation(scene: Scene, clients: int) -> tuple[Acts, Question]:
@@ -301,6 +326,7 @@ RACES = [
                "$$ BEGIN NEW.used_at = NULL; NEW.ended_at = NULL; RETURN NEW; END $$",
                "CREATE TRIGGER forgets BEFORE UPDATE ON one_time_keys FOR EACH ROW EXECUTE FUNCTION forgets()",
                "ALTER TABLE conversions DROP CONSTRAINT uq_conversions_source_external_id")),
+    Race(a_move_against_the_confirmation_of_who_sits_there, clients=2, locks=(NAMES,)),
     Race(the_same_reset_link, clients=20,
          drop=("CREATE OR REPLACE FUNCTION forgets() RETURNS trigger LANGUAGE plpgsql AS "
                "$$ BEGIN NEW.used_at = NULL; NEW.ended_at = NULL; RETURN NEW; END $$",

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from passlib.totp import TOTP
 
-from portal import program, sweeps
+from portal import notices, program, sweeps
 from portal.accounts import one_time, two_step, users
 from portal.accounts.one_time import Purpose
 from portal.accounts.roles import Role
@@ -78,6 +78,13 @@ def _wants_another_address(scene: Scene) -> str:
     return "alice.new@example.com"
 
 
+@event("address_asked")
+def _is_to_have_another_address(scene: Scene) -> User:
+    alice = scene.alice
+    scene.do(lambda: program.ask_to_move(alice, "alice.new@example.com", at=scene.at))
+    return alice
+
+
 @event("address_changed")
 def _has_another_address(scene: Scene) -> str:
     alice = scene.alice
@@ -87,12 +94,33 @@ def _has_another_address(scene: Scene) -> str:
     return "alice@example.com"
 
 
+@event("address_taken_back")
+def _loses_the_account_again(scene: Scene) -> str:
+    alice = scene.alice
+    for purpose, verb, to in (
+        (Purpose.MOVE, program.move, "alice.new"),
+        (Purpose.MOVE_BACK, program.move_back, "alice"),
+    ):
+        carried = {"to": f"{to}@example.com"}
+        secret = scene.do(lambda: one_time.make(purpose, alice.id, carried=carried, at=scene.at))  # noqa: B023
+        assert scene.do(lambda: verb(secret, at=scene.at))  # noqa: B023
+    return "alice.new@example.com"
+
+
 @event("account_changed")
 def _turns_two_step_on(scene: Scene) -> User:
     alice, box = scene.alice, Box("a key", "two-step")
     offered = scene.do(lambda: two_step.begin(alice.id, called="Alice", issuer="Friends", keep=box, at=scene.at))
     code = TOTP(key=offered.secret.replace(" ", "")).generate(scene.at).token
     scene.do(lambda: program.turn_two_step_on(alice, code, keep=box, at=scene.at))
+    return alice
+
+
+@event("wrong_code")
+def _is_asked_for_a_code(scene: Scene) -> User:
+    alice = scene.alice
+    for _ in range(2):
+        scene.do(lambda: notices.wrong_code(alice, at=scene.at))
     return alice
 
 

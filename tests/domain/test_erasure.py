@@ -210,6 +210,25 @@ def test_who_comes_back_with_the_address_is_brought_by_nobody_a_second_time(scen
     assert new and scene.referral(by_shop) is not None, "another mailbox is another person"
 
 
+@pytest.mark.both_databases
+@pytest.mark.parametrize("erased", [False, True])
+def test_an_address_that_an_account_had_is_no_new_customers(scene: Scene, erased: bool) -> None:
+    """Bob moves to another address, and signs up with the one of before by Alice's link; or erases himself first."""
+    bob, code = scene.carol, scene.code(scene.alice)
+    secret = scene.do(lambda: one_time.make(Purpose.MOVE, bob.id, carried={"to": "new@example.com"}, at=scene.at))
+    assert scene.do(lambda: program.move(secret, at=scene.at)) is not None
+    if erased:
+        erase(scene, bob)
+    again = scene.person("Carol", carried=code)
+    assert again.id != bob.id and scene.referral(again) is None
+    with pytest.raises(ClaimRefused):
+        scene.do(lambda: program.claim(again, code, at=scene.at))
+    by_shop, new = scene.customer("shop-1", "carol+shop@example.com", code=code)
+    assert new and scene.referral(by_shop) is None, "the same mailbox"
+    scene.order(again)
+    assert scene.rewards(scene.alice) == []
+
+
 def test_a_code_of_their_own_stays_taken_and_its_link_opens_no_more(scene: Scene) -> None:
     alice, carol = scene.alice, scene.carol
     scene.do(lambda: program.choose_code(alice, links.main_link(alice.id), "alice-blog", at=scene.at))

@@ -152,6 +152,31 @@ def test_an_upgrade_of_a_database_in_use_that_is_killed_left_every_row_and_is_co
 
 
 @pytest.mark.both_databases
+def test_addresses_that_accounts_had_before_are_taken_over_from_the_audit_list(engine: Engine, tmp_path: Path) -> None:
+    migrate.upgrade(engine, scripts=first_version(tmp_path, last="0009"))
+    with engine.begin() as connection:
+        known = sa.MetaData()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Skipped unsupported reflection of expression-based index")
+            known.reflect(connection)
+        user = {"public_id": "alice", "email": "a@example.com", "name": "", "shows_name": True, "fs_uniquifier": "u",
+                "created_at": THEN, "signed_up_at": THEN, "language": ""}  # fmt: skip
+        connection.execute(known.tables["users"].insert().values(**user))
+        for verb, details in (
+            ("address_changed", '{"was_hash": "one"}'), ("address_changed_back", '{"was_hash": "two"}'),
+            ("address_changed", '{"was_hash": "one"}'), ("address_confirmed", "{}"),
+        ):  # fmt: skip
+            line = (
+                "INSERT INTO audit_entries (at, verb, subject_kind, subject_id, details)"
+                f" VALUES ('2026-09-01 12:00:00', '{verb}', 'user', 'alice', '{details}')"
+            )
+            connection.exec_driver_sql(line)
+    assert migrate.upgrade(engine)
+    taken = sorted(row[2] for row in rows(engine)["former_addresses"])
+    assert taken == ["one", "two"]
+
+
+@pytest.mark.both_databases
 def test_figures_that_were_rolled_up_before_months_had_rows_of_their_own_are_made_anew(
     engine: Engine, tmp_path: Path
 ) -> None:

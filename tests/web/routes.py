@@ -77,7 +77,6 @@ READ: dict[str, tuple[str, str]] = {
     "signing_in.code": ("anyone", "/login/code"),
     "leaving.page": ("self", "/account/data"),
     "leaving.download": ("self", "/account/data.json"),
-    "admin.own_data": ("own", "/admin/people/{alice}/data.json"),
     "dashboard.home": ("self", "/dashboard"),
     "dashboard.welcome": ("self", "/welcome"),
     "dashboard.friends": ("self", "/friends"),
@@ -189,6 +188,7 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "account.code": ("self", "/account/code", {"code": "a-code-of-my-own"}),
     "account.time_zone": ("self", "/account/time-zone", {"time_zone": "Asia/Tokyo"}),
     "safety.address": ("self", "/account/address", {"address-email": "another@example.com", "address-current": PASSWORD}),
+    "safety.staying": ("self", "/account/move/cancellation", {}),
     "safety.moved": ("anyone", "/address/{move}", {}),
     "safety.moved_back": ("anyone", "/address-back/{move_back}", {}),
     "safety.password": ("self", "/account/password", {"password-password": "quite another password", "password-current": PASSWORD}),
@@ -198,14 +198,14 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "safety.two_step_off": ("self", "/account/two-step/end", {"off-current": PASSWORD}),
     "safety.passkey_question": ("self", "/account/passkeys/question", {"passkey-name": "My phone", "passkey-current": PASSWORD}),
     "safety.passkey": ("self", "/account/passkeys", {"passkey-answer": "{{}}"}),
-    "safety.passkey_removed": ("alice", "/account/passkeys/{passkey}/removal", {}),
+    "safety.passkey_removed": ("alice", "/account/passkeys/{passkey}/removal", {"removal-current": PASSWORD}),
     "safety.sign_out_others": ("self", "/account/sign-outs", {}),
     "safety.sign_out_one": ("alice", "/account/sign-outs/{sign_in}", {}),
     "signing_in.code_given": ("anyone", "/login/code", {"code": "123456"}),
     "signing_in.passkey_question": ("anyone", "/passkey/question", {}),
     "signing_in.passkey": ("anyone", "/passkey", {"answer": "{{}}"}),
     "leaving.deletion": ("self", "/account/deletion", {"gives_up": "0", "sure": "y"} | ONCE_MORE),
-    "admin.erasure": ("own", "/admin/people/{bob}/erasure", {"sure": "y"} | ONCE_MORE),
+    "admin.erasure": ("own", "/admin/people/{bob}/erasure", {"gives_up": "{gives_up}", "sure": "y"} | ONCE_MORE),
     "dashboard.method": ("self", "/payouts/method", {"kind": "credit"}),
     "admin.approval": ("decide", "/admin/rewards/{pending}/approval", {}),
     "admin.rejection": (
@@ -237,6 +237,8 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "admin.payout_payment": ("pay", "/admin/payouts/lines/{payout}/payment", {}),
     "admin.payout_failure": ("pay", "/admin/payouts/lines/{payout}/failure", {"failure": "Account closed."}),
+    "admin.own_data": ("own", "/admin/people/{alice}/data.json", {}),
+    "admin.second_step_end": ("own", "/admin/people/{two_step}/second-step/end", NOTE | ONCE_MORE),
     "admin.grant": ("own", "/admin/people/{bob}/roles", {"role": "viewer"}),
     "admin.withdraw": ("own", "/admin/people/{viewer}/roles/viewer/withdrawal", {}),
     "admin.suspension": ("own", "/admin/people/{bob}/suspension", NOTE),
@@ -376,6 +378,9 @@ def furnish(scene: Scene) -> Things:
     words["in_two_months"] = f"{scene.at + timedelta(days=60):%Y-%m-%d}"
     words["clear_mark"] = queue.tally(Filters(assessment=Assessment.CLEAR), for_id=scene.rita.id, at=scene.at).mark
     words |= _of_accounts(scene, people)
+    bob = users.find_by_public_id(words["bob"])
+    assert bob is not None
+    words["gives_up"] = str(program.given_up(bob).total_minor)
     words["logo"] = scene.do(lambda: logos.keep(PICTURE, at=scene.at))
     return Things(scene.at, words, {who: person.email for who, person in people.items()})
 
@@ -397,12 +402,19 @@ def _of_accounts(scene: Scene, people: dict[str, User]) -> dict[str, str]:
     key = Passkey(user_id=alice.id, credential="Y3JlZGVudGlhbA", public_key="a2V5", name="My key", made_at=scene.at)
     scene.do(lambda: session.add(key))
     with database.writing():
+        for person in people.values():  # so that there is a move to call off
+            one_time.make(Purpose.MOVE, person.id, carried={"to": f"new.{person.email}"}, at=scene.at)
         made = {
             "move": one_time.make(Purpose.MOVE, lena.id, carried={"to": "luz.new@example.com"}, at=scene.at),
             "move_back": one_time.make(Purpose.MOVE_BACK, lena.id, carried={"to": "luz.old@example.com"}, at=scene.at),
         }
     assert sign_in is not None
-    return made | {"first_code": codes["referrer"], "passkey": key.public_id, "sign_in": sign_in.public_id}
+    return made | {
+        "two_step": tess.public_id,
+        "first_code": codes["referrer"],
+        "passkey": key.public_id,
+        "sign_in": sign_in.public_id,
+    }
 
 
 def _at_the_owners(scene: Scene) -> dict[str, str]:

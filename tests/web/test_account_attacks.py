@@ -19,11 +19,12 @@ from passlib.totp import TOTP
 from portal import create_app, program
 from portal.accounts import passkeys, two_step
 from portal.accounts.one_time import OneTimeKey
-from portal.accounts.passkeys import Passkey
+from portal.accounts.passkeys import Passkey, Place
 from portal.accounts.roles import Role
 from portal.accounts.users import User, find_by_email
 from portal.core.database import metadata, session, writing
 from portal.core.sealed import Box
+from portal.core.text import Refusal
 from portal.delivery import outbox
 from portal.payouts import methods
 from portal.web import access
@@ -206,6 +207,32 @@ class TestLimits:
         assert set(said) == {422}
         assert again.submit(again.get("/login/code").form(), follow=False, code="999999").status == 429
 
+    def test_many_networks_are_no_way_round_and_alice_is_told_and_begins_anew_with_a_new_password(self, app, scene):
+        alice = scene.alice
+        phone = two_step_on(scene, alice)
+        said = []
+        for network in range(5):
+            mallory = Tab(app, address=f"203.0.{network}.66")
+            mallory.try_to_sign_in(alice.email)
+            form = mallory.get("/login/code").form()
+            said += [mallory.submit(form, follow=False, code=f"{network}{n:05}").status for n in range(5)]
+        assert said == [422] * 20 + [429] * 5
+        (told,) = scene.mails("wrong_code", to=alice)
+        assert "somebody knows your password" in told.text
+        here = half(scene, alice)
+        page = here.get("/login/code")
+        assert here.submit(page.form(), follow=False, code=phone.generate(scene.at).token).status == 429
+        Tab(app).press("/reset", email=alice.email)
+        Tab(app).press(f"/reset/{scene.secret_for(alice, 'reset')}", password=NEW)
+        here.try_to_sign_in(alice.email, NEW)
+        here.submit(here.get("/login/code").form(), code=phone.generate(scene.at).token)
+        assert here.is_signed_in()
+        scene.later(days=1)
+        here = Tab(app)
+        here.try_to_sign_in(alice.email, NEW)
+        here.submit(here.get("/login/code").form(), code="000000")
+        assert len(scene.mails("wrong_code", to=alice)) == 2, "once a day"
+
 
 # --- cookies --------------------------------------------------------------------------------------------------
 
@@ -345,12 +372,29 @@ def test_a_new_password_by_mail_leaves_the_second_step_where_it_was(app, scene, 
     assert tab.is_signed_in()
 
 
-def test_a_confirmation_is_no_way_round_the_second_step(app, scene):
+def test_before_the_address_is_confirmed_there_is_no_second_step_to_go_round(app, scene, tab_of):
+    """No page offers one, no route and no verb makes one; one that is there all the same ends with the button."""
     ula = scene.sign_up("Ula")
+    tab, number, box = tab_of(ula), ula.id, Box("a key", "two-step")
+    page = tab.get("/account/security")
+    assert page.text.count("Confirm your e-mail address first.") == 2
+    assert not page.has_form("/account/two-step") and not page.has_form("/account/passkeys")
+    with Unchanged(*SEEN, "sign_ins.token_hash"):
+        begun = tab.post("/account/two-step", {"two-step-current": PASSWORD}, follow=True)
+        assert "Confirm your e-mail address first." in begun.text
+        asked = tab.post("/account/passkeys/question", {"passkey-current": PASSWORD})
+        assert asked.status == 422 and b"Confirm your e-mail address first." in asked.body
+        for verb in (
+            lambda: program.begin_two_step(User.by_id(number), issuer="x", keep=box, at=scene.at),
+            lambda: program.turn_two_step_on(User.by_id(number), "000000", keep=box, at=scene.at),
+            lambda: program.add_passkey(User.by_id(number), "{}", "", Place(HTTPS, "x"), name="", at=scene.at),
+        ):
+            with pytest.raises(Refusal, match="Confirm your e-mail address first"):
+                scene.do(verb)
     two_step_on(scene, ula)
     tab = Tab(app)
-    assert tab.press(f"/confirm/{scene.secret_for(ula)}").path == "/login/code"
-    assert not tab.is_signed_in() and find_by_email("ula@example.com").confirmed_at is not None
+    assert tab.press(f"/confirm/{scene.secret_for(ula)}").path == "/welcome"
+    assert not two_step.is_on(number)
 
 
 # --- stolen links ---------------------------------------------------------------------------------------------
@@ -480,6 +524,14 @@ def test_asking_for_the_mail_again_and_choosing_a_password_leaves_nothing_either
     nothing_of_hers(app, squatted, NEW)
 
 
+def test_the_button_of_her_own_mail_leaves_no_way_in_but_her_password_and_a_new_one_ends_that(app, scene, squatted):
+    """Bob signs up nowhere: he presses the button of the mail that Mallory caused, and then chooses a password."""
+    Tab(app).press(f"/confirm/{scene.secret_for(find_by_email('bob@example.com'))}")
+    Tab(app).press("/reset", email="bob@example.com")
+    Tab(app).press(f"/reset/{scene.secret_for(find_by_email('bob@example.com'), 'reset')}", password=NEW)
+    nothing_of_hers(app, squatted, NEW)
+
+
 def test_a_colleague_who_is_invited_finds_nothing_of_hers(app, scene, squatted):
     by = scene.olivia.id
     scene.do(lambda: program.invite_colleague("bob@example.com", Role.FINANCE, by=by, at=scene.at))
@@ -516,6 +568,159 @@ def test_before_the_address_is_confirmed_nobody_gets_a_link_for_a_new_password(a
         Tab(app).press("/reset", email="bob@example.com")
 
 
+# --- another address --------------------------------------------------------------------------------------------
+
+
+def ask_to_move(tab, email):
+    fields = {"address-email": email, "address-current": PASSWORD}
+    return tab.submit_with(tab.get("/account/security").form("/account/address$"), fields)
+
+
+def path_in(mail):
+    """Where the link of a mail leads."""
+    return mail.text.partition("http://127.0.0.1:8000")[2].split()[0]
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "a new password by mail",
+        "another password",
+        "signing others out",
+        "signing one out",
+        "cancelling",
+        "shut out and let in",
+    ],
+)
+def test_a_move_that_waits_ends_with_whatever_puts_a_thief_out(way, app, scene, tab_of):
+    """Mallory knew Alice's password once and asked to move the account; Alice is told, and her mailbox is not moved."""
+    alice, thief = scene.alice, tab_of(scene.alice)
+    number, owner = alice.id, scene.olivia.id
+    assert "We sent a link" in ask_to_move(thief, "thief@example.net").text
+    (told,) = scene.mails("address_asked", to=alice)
+    assert "t•••@example.net" in told.text and "/reset" in told.text
+    if way == "a new password by mail":
+        Tab(app).press("/reset", email=alice.email)
+        Tab(app).press(f"/reset/{scene.secret_for(alice, 'reset')}", password=NEW)
+    elif way == "another password":
+        fields = {"password-current": PASSWORD, "password-password": NEW}
+        tab = tab_of(alice)
+        tab.submit_with(tab.get("/account/security").form("/account/password"), fields)
+    elif way == "signing others out":
+        tab_of(alice).press("/account/security", "/account/sign-outs$")
+    elif way == "signing one out":
+        tab_of(alice).press("/account/security", "/account/sign-outs/")
+    elif way == "cancelling":
+        page = tab_of(alice).press("/account/security", "/account/move/cancellation")
+        assert "Your address stays as it is" in page.text and "Waiting for" not in page.text
+    else:
+        scene.do(lambda: program.shut_out(User.by_id(number), by=owner, note="Stolen.", at=scene.at))
+        scene.do(lambda: program.let_in(User.by_id(number), by=owner, note="Hers again.", at=scene.at))
+    path = path_in(scene.mails("address_confirm")[-1])
+    with Unchanged(*SEEN):
+        page = Tab(app).get(path)
+        assert not page.has_form("/address/") and Tab(app).post(path).status == 410
+    assert find_by_email("alice@example.com").id == number
+
+
+def moves(scene, person, *addresses):
+    """The account moves from one address to the next; gives the links of the mails to the old ones."""
+    tab = scene.tab_of(person)
+    ways = []
+    for email in addresses:
+        old = session.get_one(User, person.id).email
+        ask_to_move(tab, email)
+        Tab(scene.app).press(path_in(scene.mails("address_confirm")[-1]))
+        session.rollback()
+        assert session.get_one(User, person.id).email == email
+        ways.append(path_in([mail for mail in scene.mails("address_changed") if mail.to == old][-1]))
+    return ways
+
+
+@pytest.fixture
+def alice_moves(scene, tab_of):
+    scene.tab_of = tab_of
+    return lambda *addresses: moves(scene, scene.alice, *addresses)
+
+
+@pytest.mark.both_databases
+def test_the_first_address_takes_the_account_back_however_often_it_moved(app, scene, alice_moves):
+    to_alice, to_one, to_two = alice_moves("one@example.net", "two@example.net", "three@example.net")
+    assert "yours again" in Tab(app).press(to_one).text
+    session.rollback()
+    assert find_by_email("one@example.net").id == scene.alice.id
+    with Unchanged(*SEEN):
+        assert Tab(app).post(to_two).status == 410, "a later one is over"
+    assert "yours again" in Tab(app).press(to_alice).text
+    session.rollback()
+    assert find_by_email("alice@example.com").id == scene.alice.id
+    assert [mail.to for mail in scene.mails("address_taken_back")] == ["three@example.net", "one@example.net"]
+    with Unchanged(*SEEN):
+        assert Tab(app).post(to_one).status == 410
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("known_to_the_shop", [False, True])
+def test_who_sits_on_the_old_address_and_never_confirmed_it_gives_way(known_to_the_shop, app, scene, alice_moves):
+    (back,) = alice_moves("thief@example.net")
+    if known_to_the_shop:
+        scene.customer("c-9", "alice@example.com")
+    squatter = scene.sign_up("Mallory", email="alice@example.com")
+    number, older = squatter.id, scene.secret_for(squatter)
+    assert "yours again" in Tab(app).press(back).text
+    session.rollback()
+    assert find_by_email("alice@example.com").id == scene.alice.id
+    left = session.get_one(User, number)
+    assert not left.has_address and left.password is None
+    assert left.external_id == ("c-9" if known_to_the_shop else None) and bool(left.erased_at) is not known_to_the_shop
+    assert Tab(app).post(f"/confirm/{older}").status == 410
+    session.rollback()
+    assert session.get_one(User, number).confirmed_at is None
+
+
+def test_who_has_confirmed_the_old_address_keeps_it(app, scene, alice_moves):
+    (back,) = alice_moves("new@example.net")
+    bob = scene.person("Bob", email="alice@example.com")
+    assert Tab(app).post(back).status == 410
+    session.rollback()
+    assert find_by_email("alice@example.com").id == bob.id
+
+
+def test_the_way_back_leaves_the_second_step_that_was_on_and_ends_one_set_up_since(app, scene, alice_moves):
+    alice = scene.alice
+    (back,) = alice_moves("thief@example.net")
+    two_step_on(scene, alice)
+    Tab(app).press(back)
+    assert not two_step.is_on(alice.id), "set up since"
+    Tab(app).press(f"/reset/{scene.secret_for(alice, 'reset')}", password=PASSWORD)
+    phone = two_step_on(scene, alice)
+    number, hers = alice.id, scene.mails("address_changed")
+    (back,) = alice_moves("elsewhere@example.net")
+    assert len(scene.mails("address_changed")) == len(hers) + 1
+    scene.later(seconds=31)
+    scene.do(lambda: two_step.renew_codes(number, at=scene.at))
+    Tab(app).press(back)
+    session.rollback()
+    assert two_step.is_on(number) and two_step.codes_left(number) == 0, "codes made since are good no more"
+    Tab(app).press(f"/reset/{scene.secret_for(scene.alice, 'reset')}", password=NEW)
+    tab = Tab(app)
+    assert tab.try_to_sign_in("alice@example.com", NEW).path == "/login/code"
+    tab.submit(tab.get("/login/code").form(), code=phone.generate(scene.at).token)
+    assert tab.is_signed_in()
+
+
+@pytest.mark.both_databases
+def test_who_never_confirmed_an_address_keeps_nobody_from_moving_to_it(app, scene, tab_of):
+    squatter, tab = scene.sign_up("Mallory", email="mine@example.net"), tab_of(scene.alice)
+    number = squatter.id
+    page = ask_to_move(tab, "mine@example.net")
+    assert "We sent a link to mine@example.net" in page.text and not scene.mails("already_registered")
+    Tab(app).press(path_in(scene.mails("address_confirm")[-1]))
+    session.rollback()
+    assert find_by_email("mine@example.net").id == scene.alice.id
+    assert session.get_one(User, number).erased_at is not None
+
+
 # --- more fields than a form has ------------------------------------------------------------------------------
 
 COLUMNS = {column.name: column for table in metadata.sorted_tables for column in table.columns}
@@ -528,6 +733,7 @@ TAKES = [
 ]  # fmt: skip
 
 OWN = {
+    "account.name": {"shows_name"},
     "public.sign_up": {"name", "shows_name", "code", "refused"},
     "public.set_up_done": {"name", "minimum_order", "referrer_amount"},
     "dashboard.method": {"email", "holder", "iban"},

@@ -1,17 +1,23 @@
 """One's own account: another address, another password, a second step, sign-ins, one's data, and its end."""
 
 import dataclasses
+import hashlib
 import io
 import json
 
+import cbor2
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 from passlib.totp import TOTP
+from webauthn.helpers import bytes_to_base64url
 
 from portal import program
 from portal.accounts import passkeys
 from portal.accounts.passkeys import Passkey, Place
 from portal.accounts.users import find_by_email
 from portal.core.database import session, writing
+from portal.web import access
 from tests.factories import PASSWORD
 from tests.web.client import Tab
 from tests.web.tables import SEEN, Unchanged, contents
@@ -240,7 +246,11 @@ def test_only_ones_own_passkey_can_be_removed(scene, tab_of):
     name = key.public_id
     assert tab_of(scene.bob).post(f"/account/passkeys/{name}/removal").status == 404
     tab = tab_of(scene.alice)
-    tab.submit(tab.get("/account/security").form(f"/account/passkeys/{name}/removal"))
+    form = tab.get("/account/security").form(f"/account/passkeys/{name}/removal")
+    with Unchanged(*SEEN):
+        page = tab.submit_with(form, {"removal-current": "not the password"})
+        assert page.status == 422 and "This password is not right." in page.text
+    tab.submit_with(form, {"removal-current": PASSWORD})
     session.rollback()
     assert passkeys.of_person(scene.alice.id) == []
 
@@ -344,6 +354,61 @@ def test_before_money_leaves_a_second_step_is_asked_for(app, scene, tab_of):
     assert tab.post(f"/admin/payouts/{batch.public_id}/approval").status == 302
     session.rollback()
     assert batch.state == "approved"
+
+
+class Key:
+    """A passkey in the hand of a test: it answers as a phone does."""
+
+    def __init__(self, person, at):
+        self.private = ec.generate_private_key(ec.SECP256R1())
+        numbers = self.private.public_key().public_numbers()
+        public = {1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32, "big"), -3: numbers.y.to_bytes(32, "big")}
+        self.id, number = bytes_to_base64url(b"a key"), person.id
+        with writing():
+            kept = Passkey(
+                user_id=number, credential=self.id, public_key=bytes_to_base64url(cbor2.dumps(public)), name="K",
+                made_at=at,
+            )  # fmt: skip
+            session.add(kept)
+
+    def show(self, tab):
+        """Answers the question of the page, and follows to where that leads."""
+        asked = json.loads(tab.post("/passkey/question").body)["challenge"]
+        told = json.dumps({"type": "webauthn.get", "challenge": asked, "origin": tab.base_url}).encode()
+        data = hashlib.sha256(b"127.0.0.1").digest() + b"\x05" + bytes(4)
+        signed = self.private.sign(data + hashlib.sha256(told).digest(), ec.ECDSA(SHA256()))
+        parts = {"clientDataJSON": told, "authenticatorData": data, "signature": signed}
+        response = {name: bytes_to_base64url(part) for name, part in parts.items()}
+        answer = {"id": self.id, "rawId": self.id, "response": response, "type": "public-key"}
+        return tab.post("/passkey", {"answer": json.dumps(answer)}, follow=True)
+
+
+@pytest.mark.own_app
+def test_before_money_leaves_a_passkey_counts_only_where_it_was_shown(app, scene, tab_of):
+    scene.payable_reward()
+    path = f"/admin/payouts/{scene.batch().public_id}/approval"
+    app.extensions["settings"] = dataclasses.replace(app.extensions["settings"], require_two_step=True)
+    key, tab = Key(scene.finn, scene.at), Tab(app)
+    tab.sign_in(scene.finn.email)
+    with Unchanged(*SEEN):
+        page = tab.post(path, follow=True)
+        assert page.path == "/account/security" and "sign in with your passkey" in page.text
+    assert key.show(tab).path == "/admin/payouts", "shown in the sign-in that is there"
+    assert "The batch is approved" in tab.post(path, follow=True).text
+    scene.later(seconds=1)
+    fresh = Tab(app)
+    key.show(fresh)
+    assert fresh.is_signed_in()
+    assert "Nothing was paid" not in fresh.post(path, follow=True).text, "or in one of its own"
+    scene.later(seconds=1)
+    other = tab_of(scene.rita)
+    key.show(other)
+    assert "Nothing was paid" not in other.page.text and access.BY_PASSKEY not in kept_by(other), "somebody else's"
+
+
+def kept_by(tab):
+    with tab.client.session_transaction(base_url=tab.base_url) as kept:
+        return dict(kept)
 
 
 def test_moments_are_told_by_ones_own_clocks(scene, tab_of):

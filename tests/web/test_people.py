@@ -1,6 +1,7 @@
 """People at the owner's desk: found, corrected, shut out and let in, invited; orders and files recorded by hand."""
 
 import io
+import json
 import re
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from portal.accounts.users import find_by_email, find_by_external_id
 from portal.config import ROOT
 from portal.core.database import session
 from portal.rewards.conversions import find
-from tests.factories import fixed
+from tests.factories import PASSWORD, fixed
 from tests.web.client import Tab
 from tests.web.tables import SEEN, Unchanged
+from tests.web.test_account_attacks import two_step_on
 
 KEY = "a-one-time-key-of-the-form"
 
@@ -143,6 +145,68 @@ def test_who_is_shut_out_is_out_at_once_and_comes_back(scene, tab_of):
     assert "This is you" in olivia.post(mine, {"note": "Bye."}, follow=True).text and olivia.is_signed_in()
 
 
+def test_a_second_step_that_is_lost_is_taken_away_with_a_reason_and_the_owners_password(scene, olivia, run):
+    alice, bob = scene.alice, scene.bob
+    for person in (alice, bob):
+        two_step_on(scene, person)
+    path = f"/admin/people/{alice.public_id}"
+    with Unchanged(*SEEN, "sign_ins.token_hash"):
+        for given in ({"note": "Lost phone."}, {"note": "Lost phone.", "current": "not it"}, {"current": PASSWORD}):
+            page = olivia.submit(olivia.get(path).form("/second-step/end"), **given)
+            assert "Nothing was changed" in page.text
+    assert Tab(scene.app).try_to_sign_in(alice.email).path == "/login/code"
+    page = olivia.submit(olivia.get(path).form("/second-step/end"), note="Lost phone.", current=PASSWORD)
+    assert "Two-step sign-in is off for this account" in page.text and not page.has_form("/second-step/end")
+    assert "Two-step sign-in taken away" in page.text and "Lost phone." in page.text
+    assert "taken two-step sign-in away" in scene.mails("account_changed", to=alice)[-1].text
+    Tab(scene.app).sign_in(alice.email)
+
+    done = run("forget-second-step", bob.email)
+    assert done.code == 0 and "signs in with the password alone" in done.out
+    session.rollback()
+    assert scene.mails("account_changed", to=bob)
+    Tab(scene.app).sign_in(bob.email)
+    assert "is not on for this account" in run("forget-second-step", bob.email).err
+    assert "nobody has this address" in run("forget-second-step", "no@example.com").err
+
+
+def test_to_make_or_unmake_an_owner_asks_for_the_password(scene, olivia):
+    alice = scene.alice
+    path = f"/admin/people/{alice.public_id}"
+    with Unchanged(*SEEN, "sign_ins.token_hash"):
+        for given in ({}, {"current": "not it"}):
+            page = olivia.submit(olivia.get(path).form("/roles$"), role="owner", **given)
+            assert "for the role of an owner, enter your own password" in page.text
+        page = olivia.press("/admin/colleagues", "/admin/colleagues", email="eve@example.com", role="owner")
+        assert page.status == 422 and "enter your own password" in page.error("current")
+    assert "The role is given" in olivia.submit(olivia.get(path).form("/roles$"), role="owner", current=PASSWORD).text
+    form = olivia.get(path).form("/roles/owner/withdrawal")
+    assert "enter your own password" in olivia.submit(form, current="not it").text
+    session.rollback()
+    assert alice.may("own")
+    assert "The role is taken away" in olivia.submit(olivia.get(path).form("/owner/withdrawal"), current=PASSWORD).text
+
+
+def test_whoever_takes_somebodys_data_out_stands_in_the_history(scene, olivia):
+    path = f"/admin/people/{scene.alice.public_id}"
+    answer = olivia.press(path, "/data.json")
+    assert json.loads(answer.body)["account"]["email"] == "alice@example.com"
+    assert "Data downloaded by a colleague" in olivia.get(path).text
+
+
+def test_an_owner_who_deletes_an_account_is_told_what_is_given_up(scene, tab_of):
+    scene.payable_reward()
+    olivia = tab_of(scene.olivia)
+    path = f"/admin/people/{scene.alice.public_id}"
+    page = olivia.get(path)
+    assert "They give up €20.00." in page.text
+    form = page.form("/erasure")
+    with Unchanged(*SEEN, "sign_ins.token_hash"):
+        said = olivia.submit(form, current=PASSWORD, sure=True, gives_up="0").text
+        assert "The balance has changed since you looked" in said
+    assert "The account is deleted" in olivia.submit(form, current=PASSWORD, sure=True).text
+
+
 # --- colleagues -----------------------------------------------------------------------------------------------
 
 
@@ -169,7 +233,7 @@ def test_who_has_an_account_has_the_role_at_once_and_a_link_ends_with_its_sender
     assert "has the role and is told by mail" in page.text and scene.mails("role_given", to=rita)
     again = olivia.post("/admin/colleagues", {"email": rita.email, "role": "viewer"})
     assert again.status == 422 and "has this role already" in again.error("email")
-    olivia.press("/admin/colleagues", "/admin/colleagues", email="eve@example.com", role="owner")
+    olivia.press("/admin/colleagues", "/admin/colleagues", email="eve@example.com", role="owner", current=PASSWORD)
     eve = find_by_email("eve@example.com")
     secret = scene.secret_for(eve, "join")
     from portal import program

@@ -50,6 +50,12 @@ def user_of(wanted: str) -> User:
 def person(wanted: str) -> ResponseReturnValue:
     """C5: one person: what they brought, earned and did, and what was done about them."""
     found, currency = user_of(wanted), words.in_force().currency
+    gives, why_not = _given_up(found) if access.me().may("own") else (None, "")
+    erasing, stepping = inputs.Erasure(formdata=None), inputs.Because(formdata=None)
+    erasing.gives_up.data = str(gives.total_minor) if gives else ""
+    stepping.note.id, stepping.current.id = "why-second-step", "current-second-step"
+    role, withdrawing = inputs.Role(formdata=None), inputs.OnceMore(formdata=None)
+    role.current.id, withdrawing.current.id = "current-role", "current-withdrawal"
     return render_template(
         "admin/person.html",
         person=found,
@@ -57,14 +63,26 @@ def person(wanted: str) -> ResponseReturnValue:
         referral=referrals_.of_referee(found.id),
         balances=ledger.balances(found.id, currency),
         history=desk.history(subjects=[("user", found.public_id)], most=people_.GLANCE)[0],
-        role=inputs.Role(formdata=None),
+        role=role,
+        withdrawing=withdrawing,
         suspending=_why("suspension"),
         shutting=_why("shut-out"),
-        erasing=inputs.Erasure(formdata=None),
+        erasing=erasing,
+        stepping=stepping,
+        gives=gives,
+        why_not=why_not,
         second_step=two_step.is_on(found.id),
         passkeys=len(passkeys.of_person(found.id)),
         now=clock.now(),
     )
+
+
+def _given_up(found: User) -> tuple[story.GivenUp | None, str]:
+    """What somebody would give up, or why the account cannot be deleted now."""
+    try:
+        return story.given_up(found), ""
+    except story.ErasureRefused as refusal:
+        return None, words.say(refusal)
 
 
 def _why(what: str) -> inputs.Note:
@@ -76,10 +94,13 @@ def _why(what: str) -> inputs.Note:
 
 @blueprint.post("/people/<wanted>/roles")
 @access.needs("own")
+@limits.own_password
 def grant(wanted: str) -> ResponseReturnValue:
     found, form = user_of(wanted), inputs.Role()
     if not form.validate():
         abort(400)
+    if not _may_make_owners(form.role.data, form.current.data):
+        return _without_password(wanted)
     return act(
         lambda: story.grant_role(found, Role(form.role.data), by=access.me().id, at=clock.now()),
         done=gettext("The role is given."),
@@ -89,15 +110,28 @@ def grant(wanted: str) -> ResponseReturnValue:
 
 @blueprint.post("/people/<wanted>/roles/<role>/withdrawal")
 @access.needs("own")
+@limits.own_password
 def withdraw(wanted: str, role: str) -> ResponseReturnValue:
-    found = user_of(wanted)
+    found, form = user_of(wanted), inputs.OnceMore()
     if role not in set(Role):
         abort(404)
+    if not _may_make_owners(role, form.current.data):
+        return _without_password(wanted)
     return act(
         lambda: story.withdraw_role(found, Role(role), by=access.me().id, at=clock.now()),
         done=gettext("The role is taken away."),
         back=url_for(".person", wanted=wanted),
     )
+
+
+def _may_make_owners(role: str, typed: str | None) -> bool:
+    """Whether a role may be given or taken now: that of an owner asks for the password once more."""
+    return role != Role.OWNER or access.once_more(typed or "")
+
+
+def _without_password(wanted: str) -> ResponseReturnValue:
+    flash(gettext("Nothing was changed: for the role of an owner, enter your own password."), "bad")
+    return redirect(url_for(".person", wanted=wanted))
 
 
 @blueprint.post("/people/<wanted>/suspension")
@@ -149,6 +183,22 @@ def mail_reset(wanted: str) -> ResponseReturnValue:
     )
 
 
+@blueprint.post("/people/<wanted>/second-step/end")
+@access.needs("own")
+@limits.own_password
+def second_step_end(wanted: str) -> ResponseReturnValue:
+    """Takes the second step away from somebody who has lost it."""
+    found, form = user_of(wanted), inputs.Because()
+    if not form.validate() or not access.once_more(form.current.data):
+        flash(gettext("Nothing was changed: write why, and enter your own password."), "bad")
+        return redirect(url_for(".person", wanted=wanted))
+    return act(
+        lambda: story.take_second_step_away(found, by=access.me().id, note=form.note.data, at=clock.now()),
+        done=gettext("Two-step sign-in is off for this account, and its person is told by mail."),
+        back=url_for(".person", wanted=wanted),
+    )
+
+
 @blueprint.post("/people/<wanted>/erasure")
 @access.needs("own")
 @limits.own_password
@@ -158,17 +208,20 @@ def erasure(wanted: str) -> ResponseReturnValue:
     if not form.validate() or not access.once_more(form.current.data):
         flash(gettext("Nothing was deleted: tick the box, and enter your own password."), "bad")
         return redirect(url_for(".person", wanted=wanted))
+    gives_up = int(form.gives_up.data) if (form.gives_up.data or "").isdecimal() else -1
     return act(
-        lambda: story.erase(found, gives_up_minor=None, by=access.me().id, at=clock.now()),
+        lambda: story.erase(found, gives_up_minor=gives_up, by=access.me().id, at=clock.now()),
         done=gettext("The account is deleted; its sums stay."),
         back=url_for(".person", wanted=wanted),
     )
 
 
-@blueprint.get("/people/<wanted>/data.json")
+@blueprint.post("/people/<wanted>/data.json")
 @access.needs("own")
 def own_data(wanted: str) -> ResponseReturnValue:
-    """Everything that is kept about somebody, to be sent to them."""
+    """Everything that is kept about somebody, to be sent to them; that it was taken out stands in the history."""
+    with database.writing():
+        story.note_download(user_of(wanted), by=access.me().id, at=clock.now())
     told = json.dumps(own_data_.about(user_of(wanted), at=clock.now()), ensure_ascii=False, indent=2)
     headers = {"Content-Disposition": f"attachment; filename=data-{wanted}.json"}
     return Response(told, mimetype="application/json", headers=headers)
@@ -193,9 +246,13 @@ def _colleagues(form: inputs.Colleague) -> str:
 @blueprint.post("/colleagues")
 @access.needs("own")
 @limits.own_forms
+@limits.own_password
 def invite_colleague() -> ResponseReturnValue:
     form = inputs.Colleague()
     if not form.validate():
+        return _colleagues(form), 422
+    if not _may_make_owners(form.role.data, form.current.data):
+        form.current.errors = [gettext("For the role of an owner, enter your own password.")]
         return _colleagues(form), 422
     try:
         with database.writing():

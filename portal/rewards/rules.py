@@ -32,7 +32,8 @@ class Kind(StrEnum):
 
 
 class Often(StrEnum):
-    """For which conversions of one referral a rule earns."""
+    """For which conversions of one referral a rule earns. Of all rules for the first one of a goal that a side has, one
+    gives once: there is but one first order."""
 
     FIRST = "first"
     EVERY = "every"
@@ -100,7 +101,7 @@ class Facts:
     ordinal: int = 1
     """Which reward of this person by this rule it would be, counting from 1."""
     given: bool = False
-    """Whether this rule has given this person something for this referral."""
+    """Whether a rule for the first one of this goal and side has given this person something for this referral."""
     friends: int = 0
     """How many friends of the referrer have reached the goal, this one included."""
     reached: bool = False
@@ -180,6 +181,29 @@ def hold_until(rule: Rule, occurred_at: datetime) -> datetime:
 
 def of_terms(terms_id: int) -> list[Rule]:
     return list(session.scalars(sa.select(Rule).where(Rule.terms_id == terms_id).order_by(Rule.id)))
+
+
+def best(offered: Sequence[Rule], terms: Terms, *, at: datetime) -> dict[str, Rule]:
+    """For each side the best that a friend's first order can bring by an offer, by the rules of this day: that is what
+    pages and mails promise.
+
+    The goal that the terms ask for goes before others, a fixed amount before a share, whose worth nobody knows yet.
+    """
+    day = terms.day(at)
+    found: dict[str, Rule] = {}
+    for rule in offered:
+        if rule.threshold or (rule.starts_on and day < rule.starts_on) or (rule.ends_on and day > rule.ends_on):
+            continue
+        known = found.get(rule.beneficiary)
+        if known is None or _worth(rule, terms) > _worth(known, terms):
+            found[rule.beneficiary] = rule
+    return found
+
+
+def _worth(rule: Rule, terms: Terms) -> tuple[bool, bool, int, int]:
+    """By what one rule is told to be better than another before there is an order."""
+    most = money.LARGEST_MINOR if rule.most_minor is None else rule.most_minor
+    return rule.goal == terms.goal, rule.kind == Kind.FIXED, rule.amount_minor or rule.share_bp or 0, most
 
 
 def latest() -> list[Rule]:

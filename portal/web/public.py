@@ -66,18 +66,9 @@ def url_of(code: str) -> str:
 
 
 def offer(terms: Terms | None = None) -> dict[str, Rule]:
-    """What each side gets by a version of the terms (or the one in force): the first usual rule for each."""
+    """What each side gets by a version of the terms (or the one in force), at best."""
     terms = terms or words.current_terms()
-    return sides(rules.of_terms(terms.id) if terms else [])
-
-
-def sides(offered: list[Rule]) -> dict[str, Rule]:
-    """Of the rules of an offer the first usual one for each side."""
-    found: dict[str, Rule] = {}
-    for rule in offered:
-        if not rule.threshold:
-            found.setdefault(rule.beneficiary, rule)
-    return found
+    return rules.best(rules.of_terms(terms.id), terms, at=clock.now()) if terms else {}
 
 
 # --- follow ---------------------------------------------------------------------------------------------------

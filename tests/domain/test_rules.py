@@ -13,7 +13,7 @@ from portal.terms import Terms
 from tests.factories import EVERY, NOON, REFEREE, Scene, fixed, milestone, share
 
 BERLIN = Terms(time_zone="Europe/Berlin", currency="EUR")
-UTC_TERMS = Terms(time_zone="UTC", currency="EUR")
+UTC_TERMS = Terms(time_zone="UTC", currency="EUR", goal="purchase")
 
 
 def facts(order_minor: int | None = 6400, *, days: float = 1, **more: Any) -> Facts:
@@ -171,6 +171,21 @@ def test_a_month_later_is_the_same_day_or_the_months_last(joined: datetime, mont
 def test_the_first_only_is_the_first_only() -> None:
     assert why_not(fixed(1000), facts(given=True)) == "only_the_first"
     assert why_not(fixed(1000, **EVERY), facts(given=True)) is None
+
+
+def test_what_is_promised_is_the_best_that_a_first_order_can_bring() -> None:
+    def best(*offered: Rule) -> Rule | None:
+        return rules.best(offered, UTC_TERMS, at=NOON).get("referrer")
+
+    small, large, part, bonus = fixed(1000), fixed(2000), share(5000), milestone(1, 9000)
+    hello, over, ahead = (
+        fixed(9000, goal="signup"), fixed(9000, ends_on=date(2026, 1, 1)), fixed(9000, starts_on=date(2099, 1, 1)),
+    )  # fmt: skip
+    assert best(small, bonus, hello, over, ahead, large, part) is large
+    assert best(part, bonus, hello, over) is part and best(share(100), part, share(300, most_minor=900)) is part
+    assert best(hello, bonus) is hello and best(bonus, over) is None
+    today = fixed(1500, starts_on=NOON.date(), ends_on=NOON.date())
+    assert best(small, today) is today
 
 
 @pytest.mark.case(64)

@@ -1,11 +1,13 @@
 """The program's page: a change looked at before it is made, made, and kept in the history with its author."""
 
+from datetime import timedelta
+
 import sqlalchemy as sa
 
 from portal import terms
 from portal.core.database import session
 from portal.terms import Terms
-from tests.factories import fixed
+from tests.factories import REFEREE, fixed
 from tests.web.tables import SEEN, Unchanged
 
 RULE = {
@@ -79,3 +81,20 @@ def test_the_history_tells_who_changed_what_and_how_many_came_under_it(scene, ta
         and "Gone The referrer: €20.00" in middle
     )
     assert "1 friend came under it." in first and "0 friends came under it." in newest
+
+
+def test_every_page_mail_and_preview_states_the_best_that_a_first_order_can_bring(scene, tab, tab_of):
+    scene.publish(
+        fixed(1000), fixed(1000, to=REFEREE), fixed(2000), fixed(2500, to=REFEREE),
+        fixed(9900, to=REFEREE, ends_on=scene.at.date() - timedelta(days=1)), by=scene.olivia.id,
+    )  # fmt: skip
+    alice, code = tab_of(scene.alice), scene.code(scene.alice)
+    assert "Give €25, get €20" in tab.get("/").text and "Give €25, get €20" in alice.get("/dashboard").text
+    assert "Alice gives you €25" in tab.get(f"/signup?ref={code}").text
+    assert "Alice gives you €25" in tab.get(f"/r/{code}", headers={"User-Agent": "Twitterbot/1.0"}).html
+    assert "you get €25.00 for your first order" in alice.press("/invites", "/invites$", addresses="x@example.com").text
+    assert "€25" in scene.mails("invite")[0].subject
+    assert "€25.00 for your first order" in tab_of(scene.bob).get("/welcome").text
+    olivia = tab_of(scene.olivia)
+    page = olivia.submit(olivia.get("/admin/program").form("/admin/program/rules$"), only="preview", **RULE)
+    assert "Give €25, get €20" in page.text and "You get €25.00 for your first order." in page.text

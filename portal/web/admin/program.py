@@ -19,7 +19,7 @@ from portal.reports import rehearsal, versions
 from portal.rewards import goals, rules
 from portal.rewards.rules import Kind, Rule
 from portal.terms import Terms
-from portal.web import access, inputs, look, public, words
+from portal.web import access, inputs, look, words
 from portal.web.acting import act
 from portal.web.admin.room import blueprint, name_of
 from portal.web.dashboard import page_key
@@ -237,10 +237,11 @@ def _draft(changed: dict[str, Any]) -> Terms:
 
 def _looks(draft: Terms, offer: list[Rule]) -> dict[str, Any]:
     """What the preview shows."""
-    letter = invitations.draft(access.me(), draft, offer, words.spoken())
+    at = clock.now()
+    letter = invitations.draft(access.me(), draft, offer, words.spoken(), at=at)
     settings: Settings = current_app.extensions["settings"]
     blocks = letters.blocks(letter.text, f"{settings.base_url}/")
-    return {"draft": draft, "offered": public.sides(offer), "letter": letter, "blocks": blocks}
+    return {"draft": draft, "offered": rules.best(offer, draft, at=at), "letter": letter, "blocks": blocks}
 
 
 def _trial(draft: Terms, offer: list[Rule], *, action: str) -> ResponseReturnValue:

@@ -16,23 +16,28 @@ from portal.sharing import links
 from portal.terms import Terms
 
 
-def open_program(offer: list[Rule], *, by: int | None, at: datetime, **settings: Any) -> Terms:
-    """Publishes the terms with their rules: the first version, or the next one."""
+def open_program(
+    offer: list[Rule], *, by: int | None, at: datetime, after: int | None = None, **settings: Any
+) -> Terms:
+    """Publishes the terms with their rules: the first version, or the next one (`after` which)."""
     goals.add_usual()
-    published = terms_.publish(by=by, at=at, **settings)
+    published = terms_.publish(by=by, at=at, after=after, **settings)
     rules.set_rules(published, offer)
     audit.write("terms_published", "terms", str(published.version), by=by, at=at, state=published.state)
     return published
 
 
 def change_program(
-    *, by: int, at: datetime, add: Rule | None = None, drop: str | None = None, **settings: Any
+    of: int, *, by: int, at: datetime, put: Rule | None = None, drop: str | None = None, **settings: Any
 ) -> Terms:
-    """Publishes the terms in force with something changed: settings, a rule added, or (by `rule_key`) one dropped."""
+    """Publishes a version of the terms with something changed: settings, a rule put into the offer (see
+    `rules.with_it`), or by `rule_key` one dropped.
+
+    Raises Moved if that version is not in force any more, RuleRefused, TermsRefused.
+    """
+    terms_.must_be_newest(of)
     offer = [rules.copied(rule) for rule in rules.of_terms(terms_.in_force().id) if rule.rule_key != drop]
-    if add is not None and any(rules.same(add, rule) for rule in offer):
-        raise rules.RuleRefused(marked("This rule is in the offer already."))
-    return open_program([*offer, add] if add else offer, by=by, at=at, **settings)
+    return open_program(rules.with_it(offer, put) if put else offer, by=by, at=at, after=of, **settings)
 
 
 def add_goal(name: str, *, label: str, has_amount: bool, by: int, at: datetime) -> None:

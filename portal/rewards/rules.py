@@ -43,6 +43,11 @@ class RuleRefused(Refusal):
     """A rule that cannot be published."""
 
 
+def new_key() -> str:
+    """A key for a rule that has none yet."""
+    return random_code(12)
+
+
 class Rule(Model):
     """One line of the offer. Amounts in minor units of the terms' currency, shares in basis points (100 = 1 %)."""
 
@@ -64,7 +69,7 @@ class Rule(Model):
 
     id: Mapped[int] = database.key()
     terms_id: Mapped[int] = database.refers_to("terms.id")
-    rule_key: Mapped[str] = mapped_column(sa.String(16), default=lambda: random_code(12))
+    rule_key: Mapped[str] = mapped_column(sa.String(16), default=new_key)
     goal: Mapped[str] = mapped_column(sa.String(32))
     beneficiary: Mapped[str] = mapped_column(sa.String(10))
     kind: Mapped[str] = mapped_column(sa.String(8))
@@ -221,6 +226,19 @@ def set_rules(terms: Terms, rules: Sequence[Rule]) -> None:
     session.flush()
 
 
+def with_it(offer: Sequence[Rule], rule: Rule) -> list[Rule]:
+    """An offer with a rule put into it: in the place of the one whose `rule_key` it has, or at the end.
+
+    Raises RuleRefused where it cannot be meant, or is there already.
+    """
+    check(rule)
+    if any(same(rule, other) for other in offer):
+        raise RuleRefused(marked("This rule is in the offer already."))
+    if rule.rule_key not in {other.rule_key for other in offer}:
+        return [*offer, rule]
+    return [rule if other.rule_key == rule.rule_key else other for other in offer]
+
+
 def check(rule: Rule) -> None:
     """Raises RuleRefused for a rule that cannot be published."""
     if rule.kind == Kind.FIXED and not 0 < (rule.amount_minor or 0) <= money.LARGEST_MINOR:
@@ -231,6 +249,8 @@ def check(rule: Rule) -> None:
         raise RuleRefused(marked("A milestone counts at least one friend, and is the referrer's."))
     if not 0 <= rule.hold_days <= 365:
         raise RuleRefused(marked("A hold lasts from 0 to 365 days."))
+    if rule.starts_on and rule.ends_on and rule.ends_on < rule.starts_on:
+        raise RuleRefused(marked("The last day of a rule does not come before its first."))
     wanted = "amount_minor" if rule.kind == Kind.FIXED else "share_bp"
     if len({tier.get("from") for tier in rule.tiers or []}) < len(rule.tiers or []):
         raise RuleRefused(marked("Two tiers begin at the same reward."))

@@ -31,6 +31,7 @@ from portal.core.text import Refusal
 from portal.delivery import worker
 from portal.referrals import candidates
 from portal.referrals.attribution import Attribution
+from portal.reports import versions
 from portal.rewards import rules
 from portal.rewards.rules import Beneficiary, Kind, Rule
 from portal.sharing import clicks, invites, links
@@ -431,7 +432,11 @@ def usual_offer(
 @blueprint.get("/terms")
 def terms() -> ResponseReturnValue:
     found = words.current_terms()
-    return render_template("public/terms.html", rules=rules.of_terms(found.id) if found else [])
+    return render_template(
+        "public/terms.html",
+        rules=rules.of_terms(found.id) if found else [],
+        as_read=versions.as_read(found) if found else None,
+    )
 
 
 @blueprint.get("/privacy")

@@ -31,7 +31,12 @@ def picture(kind, size=(900, 300)):
 
 
 def save(tab, accent="", file=b"", name="logo.png", **more):
-    fields = {"accent": accent, "logo": (io.BytesIO(file), name), "csrf_token": tab.token(), **more}
+    fields = {
+        "accent": accent,
+        "logo": (io.BytesIO(file), name),
+        "csrf_token": tab.token(),
+        "version": terms.in_force().version,
+    } | more
     return tab.open("/admin/program/look", method="POST", data=fields, headers=tab.from_here(), follow=True)
 
 

@@ -49,7 +49,7 @@ FORM_LASTS = 24 * 3600
 def home() -> ResponseReturnValue:
     terms = words.current_terms()
     if terms is None:
-        return render_template("public/not_set_up.html")
+        return render_template("public/not_set_up.html", ended=False)
     return render_template("public/home.html", offer=offer())
 
 
@@ -125,7 +125,7 @@ def sign_up() -> ResponseReturnValue:
     """B1 and B2: who gives what under which condition, and the form."""
     terms = words.current_terms()
     if terms is None:
-        return render_template("public/not_set_up.html"), 503
+        return render_template("public/not_set_up.html", ended=False), 503
     form = inputs.SignUp()
     if request.method != "POST":  # HEAD too, which is answered as GET and counts nothing
         form.ref.data, form.refused.data = request.args.get("ref", "")[:100], request.args.get("refused", "")[:100]
@@ -377,7 +377,7 @@ def new_password_set(secret: str) -> ResponseReturnValue:
 def set_up(secret: str) -> ResponseReturnValue:
     """C9: the first owner, by the one-time link that the server printed."""
     if key_state(Purpose.SET_UP, secret) != "open":
-        abort(404)
+        return render_template("public/not_set_up.html", ended=True), 404
     return render_template("public/set_up.html", form=inputs.SetUp(), secret=secret)
 
 
@@ -385,7 +385,7 @@ def set_up(secret: str) -> ResponseReturnValue:
 @limits.guesses
 def set_up_done(secret: str) -> ResponseReturnValue:
     if key_state(Purpose.SET_UP, secret) != "open":
-        abort(404)
+        return render_template("public/not_set_up.html", ended=True), 404
     form = inputs.SetUp()
     if not form.validate() or not inputs.read_amounts(form, form.currency.data):
         return render_template("public/set_up.html", form=form, secret=secret), 422
@@ -475,7 +475,7 @@ def favicon() -> ResponseReturnValue:
 @blueprint.get("/setup")
 def set_up_elsewhere() -> ResponseReturnValue:
     """Without the one-time secret: where to find it."""
-    return render_template("public/not_set_up.html")
+    return render_template("public/not_set_up.html", ended=False)
 
 
 # --- for machines ---------------------------------------------------------------------------------------------

@@ -237,4 +237,6 @@ def test_the_printed_link_of_the_first_owner_works_once(app, run, tab):
         currency="EUR", time_zone="Europe/Berlin", referee_amount="10", referrer_amount="10", hold_days="30",
     )  # fmt: skip
     assert page.path == "/admin"
-    assert Tab(app).get(f"/setup/{secret}").status == 404
+    for used in (secret, "nothing-of-the-kind"):
+        gone = Tab(app).get(f"/setup/{used}")
+        assert gone.status == 404 and "This set-up link does not work" in gone.heading and "friend" not in gone.main

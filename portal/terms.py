@@ -162,14 +162,12 @@ def publish(*, by: int | None, at: datetime, after: int | None = None, **setting
     """Puts a new version in force: the newest one with `settings` changed.
 
     `after`: the number of the version that is changed. Raises Moved when that is not the newest, TermsRefused when
-    another currency is asked for, or when somebody else publishes at this very moment.
+    somebody else publishes at this very moment. Whether the currency may still change is asked by `program.opening`.
     """
     if after is not None:
         must_be_newest(after)
     last = current()
     if last is not None:
-        if settings.get("currency", last.currency) != last.currency:
-            raise TermsRefused(marked("The program's currency stays what it is: rewards are kept in it."))
         kept = {c.key for c in Terms.__table__.columns} - {"id", "version", "published_at", "published_by_id"}
         settings = {name: getattr(last, name) for name in kept} | settings
     version = last.version + 1 if last else 1

@@ -273,3 +273,20 @@ def copied(rule: Rule) -> Rule:
     """The same rule for another version of the terms."""
     left_out = {"id", "terms_id"}
     return Rule(**{c.key: getattr(rule, c.key) for c in Rule.__table__.columns if c.key not in left_out})
+
+
+def in_currency(offer: Sequence[Rule], old: str, new: str) -> list[Rule]:
+    """Copies of an offer for another version of the terms; in another currency amounts read the same: 10.00 as 10."""
+
+    def amount(minor: int | None) -> int | None:
+        return None if minor is None else money.half_up(minor * 10 ** money.digits(new), 10 ** money.digits(old))
+
+    copies = [copied(rule) for rule in offer]
+    for rule in copies if old != new else []:
+        rule.amount_minor, rule.most_minor = amount(rule.amount_minor), amount(rule.most_minor)
+        rule.minimum_order_minor = amount(rule.minimum_order_minor)
+        rule.tiers = [
+            tier | {"amount_minor": amount(tier["amount_minor"])} if "amount_minor" in tier else tier
+            for tier in rule.tiers or []
+        ]
+    return copies

@@ -238,6 +238,7 @@ class Program(Change):
         filters=[folded],
         validators=[InputRequired(), something_left, Length(max=80), without_nul],
     )
+    currency = StringField(_l("Currency"), validators=[Optional(), a_currency])
     state = SelectField(_l("State"), choices=_of({"live": _l("Live"), "paused": _l("Paused"), "ended": _l("Ended")}))
     goal = SelectField(_l("What a friend must do to count"))
     touch = RadioField(

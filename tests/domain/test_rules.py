@@ -7,7 +7,9 @@ import pytest
 
 from portal import terms
 from portal.core import money
+from portal.payouts import vouchers
 from portal.rewards import rules
+from portal.rewards.conversions import Customer
 from portal.rewards.rules import Facts, Rule
 from portal.terms import Terms
 from tests.factories import EVERY, NOON, REFEREE, Scene, fixed, milestone, share
@@ -241,7 +243,30 @@ def test_a_rule_that_cannot_be_meant_is_not_published(scene: Scene, rule: Rule) 
     assert terms.in_force().version == version
 
 
-def test_the_currency_stays_what_it_is(scene: Scene) -> None:
-    with pytest.raises(terms.TermsRefused):
-        scene.publish(currency="USD")
-    assert terms.in_force().currency == "EUR"
+@pytest.mark.parametrize("what", ["a friend", "an order of nobody's", "a voucher", "a correction"])
+def test_the_currency_can_be_mended_until_something_is_kept_in_it(scene: Scene, what: str) -> None:
+    alice = scene.alice
+    scene.publish(currency="USD")
+    assert terms.in_force().currency == "USD"
+    if what == "a friend":
+        assert scene.bob and scene.referral(scene.bob)
+    elif what == "an order of nobody's":
+        scene.order(Customer(email="nobody@example.com"), currency="USD")
+    elif what == "a voucher":
+        scene.do(lambda: vouchers.add(["CODE"], value_minor=500, currency="USD", at=scene.at))
+    else:
+        scene.correct(alice, 500)
+    with pytest.raises(terms.TermsRefused, match="stays what it is"):
+        scene.publish(currency="EUR")
+    assert terms.in_force().currency == "USD"
+
+
+def test_an_offer_reads_the_same_in_another_currency() -> None:
+    offer = [
+        fixed(1050, minimum_order_minor=3000, tiers=[{"from": 2, "amount_minor": 1500}]),
+        share(250, most_minor=900),
+    ]
+    yen, part = rules.in_currency(offer, "EUR", "JPY")
+    assert (yen.amount_minor, yen.minimum_order_minor, yen.tiers) == (11, 30, [{"from": 2, "amount_minor": 15}])
+    assert (part.share_bp, part.most_minor, offer[0].amount_minor) == (250, 9, 1050)
+    assert rules.in_currency(offer, "EUR", "KWD")[0].amount_minor == 10_500

@@ -268,7 +268,7 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "admin.publish": (
         "own", "/admin/program",
         {"program_name": "Friends", "state": "paused", "goal": "purchase", "touch": "last", "window_days": "30",
-         "claim_days": "7", "goal_days": "90", "minimum_payout": "20.00", "time_zone": "UTC",
+         "currency": "EUR", "claim_days": "7", "goal_days": "90", "minimum_payout": "20.00", "time_zone": "UTC",
          "mails_invites": "y", "invites_a_day": "20", "invites_an_address": "3", "version": "{version}"},
     ),
     "admin.choose_look": ("own", "/admin/program/look", {"accent": "#0a7d5a", "version": "{version}"}),

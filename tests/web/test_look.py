@@ -53,7 +53,9 @@ def test_a_colour_and_a_logo_are_on_every_page_and_told_in_the_history(scene, ta
     sheet = tab.get("/look/ffd400.css")
     assert sheet.headers["Content-Type"].startswith("text/css") and "immutable" in sheet.headers["Cache-Control"]
     first = terms.in_force().logo
-    assert "Saved. White words on it" not in save(olivia, "#ffd400", picture("PNG", (99, 40))).text, "the logo alone is new"
+    assert "Saved. White words on it" not in save(olivia, "#ffd400", picture("PNG", (99, 40))).text, (
+        "the logo alone is new"
+    )
     assert "The logo is saved." in olivia.page.text
     history = olivia.get("/admin/program/history").html
     assert f"/look/{first}.png" in history and f"/look/{terms.in_force().logo}.png" in history

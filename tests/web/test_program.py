@@ -251,3 +251,21 @@ def test_every_page_mail_and_preview_states_the_best_that_a_first_order_can_brin
     olivia = tab_of(scene.olivia)
     page = olivia.submit(olivia.get("/admin/program").form("/admin/program/rules$"), only="preview", **RULE)
     assert "Give €25, get €20" in page.text and "You get €25.00 for your first order." in page.text
+
+
+def test_a_currency_can_be_mended_until_something_is_kept_in_it(scene, tab_of):
+    tab = tab_of(scene.olivia)
+    form = tab.get("/admin/program").form("/admin/program$")
+    looked = tab.submit(form, only="preview", currency="gbp", minimum_payout="15.00")
+    assert "EUR → GBP" in looked.text and "get £20" in looked.text
+    tab.submit(looked.form("/admin/program$"))
+    assert (terms.in_force().currency, terms.in_force().minimum_payout_minor) == ("GBP", 1500)
+    page = tab.submit(tab.get("/admin/program").form("/admin/program$"), currency="XXX")
+    assert page.status == 422 and "three letters" in page.error("currency")
+    old = page.form("/admin/program$")
+    assert scene.bob and scene.referral(scene.bob)
+    assert "currency" not in tab.get("/admin/program").form("/admin/program$").fields
+    page = tab.submit(old, currency="EUR")
+    assert page.status == 409 and "currency stays what it is" in page.text
+    tab.submit(tab.get("/admin/program").form("/admin/program$"), window_days="31")
+    assert terms.in_force().currency == "GBP"

@@ -48,7 +48,7 @@ def page(
     """The page, with what was typed in one of its forms, and how it will look."""
     current = terms.in_force()
     offered = rules.of_terms(current.id)
-    of = {"version": current.version}
+    of: dict[str, object] = {"version": current.version}
     return render_template(
         "admin/program.html",
         **looks(planned or draft({}), offered),
@@ -61,6 +61,7 @@ def page(
         rules=offered,
         published_by=name_of(current.published_by_id) if current.published_by_id else "",
         only=inputs.Only(),
+        currency_is_fixed=story.currency_is_fixed(),
     )
 
 
@@ -72,7 +73,7 @@ def with_goals(form: Any) -> Any:
 
 def _as_typed(current: terms.Terms) -> dict[str, object]:
     """A version of the terms as somebody would type it."""
-    typed: dict[str, object] = {name: getattr(current, name) for name in PLAIN}
+    typed: dict[str, object] = {name: getattr(current, name) for name in (*PLAIN, "currency")}
     for name, column in AMOUNTS.items():
         minor = getattr(current, column)
         typed[name] = "" if minor is None else words.typed(money.plain(minor, current.currency))
@@ -83,14 +84,15 @@ def _as_typed(current: terms.Terms) -> dict[str, object]:
 @access.needs("own")
 def publish() -> ResponseReturnValue:
     """Publishes a new version; referrals that are there keep the rules they came with."""
-    form = with_goals(inputs.Program())
-    if not form.validate() or not inputs.read_amounts(form, terms.in_force().currency):
+    form, current = with_goals(inputs.Program()), terms.in_force()
+    if not form.validate() or not inputs.read_amounts(form, form.currency.data or current.currency):
         return old_picture(form) if by_script() else (page(form), 422)
     changed = _changed(form)
     try:
         if only_looks():
             look_at_the_newest(form)
-            return trial(draft(changed), rules.of_terms(terms.in_force().id), action=url_for(".publish"))
+            offer = rules.in_currency(rules.of_terms(current.id), current.currency, changed["currency"])
+            return trial(draft(changed), offer, action=url_for(".publish"))
         with database.writing():
             story.change_program(form.of, by=access.me().id, at=clock.now(), **changed)
     except Refusal as refusal:
@@ -141,6 +143,7 @@ def _changed(form: inputs.Program) -> dict[str, Any]:
     """The settings that a form asks for."""
     changed: dict[str, Any] = {name: "" if form[name].data is None else form[name].data for name in PLAIN}
     changed |= {column: form[name].minor for name, column in AMOUNTS.items()}
+    changed["currency"] = form.currency.data or terms.in_force().currency
     changed["allowed_hosts"] = sorted(set((form.allowed_hosts.data or "").split()))
     return changed
 

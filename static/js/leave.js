@@ -4,7 +4,7 @@ const changed = new Set();
 
 for (const form of document.querySelectorAll("form[data-guarded]")) {
   form.addEventListener("input", () => changed.add(form));
-  form.addEventListener("submit", () => changed.clear());
+  form.addEventListener("submit", () => changed.delete(form));
 }
 window.addEventListener("beforeunload", (event) => {
   if (changed.size) event.preventDefault();

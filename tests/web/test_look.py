@@ -94,3 +94,11 @@ def test_a_logo_that_is_too_large_is_told_how_large_it_may_be(scene, tab_of):
     too_much = in_parts({"csrf_token": olivia.token(), "accent": "x" * (4 * 1024 * 1024 + 1)})
     page = olivia.open("/admin/program/look", method="POST", headers=olivia.from_here(), **too_much)
     assert page.status == 413 and "at most 4 MB" in page.text
+
+
+def test_looking_first_keeps_nothing_and_says_that_a_logo_has_to_be_chosen_again(scene, tab_of):
+    olivia = tab_of(scene.olivia)
+    with Unchanged(*SEEN):
+        page = save(olivia, "#ffd400", picture("PNG"), only="preview")
+        assert page.status == 200 and "Choose it again to save it" in page.text and page.kept("accent") == ["#ffd400"]
+        assert "White words on it: 1.4:1, hard to read; the nearest that is fine is #8c7500" in page.text

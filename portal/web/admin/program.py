@@ -165,6 +165,8 @@ def choose_look() -> ResponseReturnValue:
         form.logo.errors = [words.say(refusal)]
         return page(look=form), 422
     if only_looks():
+        if png:
+            flash(gettext("The logo can be used. Choose it again to save it: nothing is kept while you look."), "ok")
         return page(look=form, planned=draft({"accent": accent}))
     current = terms.in_force()
 

@@ -142,7 +142,10 @@ def of_version(version: int) -> Terms | None:
 
 def must_be_newest(version: int) -> None:
     """Raises Moved, naming who published what meanwhile, where a change was made from an older version."""
-    last = in_force()
+    _must_be(version, in_force())
+
+
+def _must_be(version: int, last: Terms) -> None:
     if last.version == version:
         return
     if of_version(version) is None:
@@ -164,10 +167,10 @@ def publish(*, by: int | None, at: datetime, after: int | None = None, **setting
     `after`: the number of the version that is changed. Raises Moved when that is not the newest, TermsRefused when
     somebody else publishes at this very moment. Whether the currency may still change is asked by `program.opening`.
     """
-    if after is not None:
-        must_be_newest(after)
     last = current()
     if last is not None:
+        if after is not None:
+            _must_be(after, last)  # of this very row: read again, it could be another
         kept = {c.key for c in Terms.__table__.columns} - {"id", "version", "published_at", "published_by_id"}
         settings = {name: getattr(last, name) for name in kept} | settings
     version = last.version + 1 if last else 1

@@ -153,6 +153,7 @@ def test_one_wrong_field_of_a_long_page_is_listed_at_the_top_of_its_form(scene, 
         page = tab.submit(tab.get("/admin/program").form(action), **fields)
         (listed,) = [one for one in page.tree.walk() if "error-summary" in one.get("class")]
         assert page.status == 422 and [link.get("href") for link in listed.all("a")] == [f"#{next(iter(fields))}"]
+        assert "This is still the picture of before." in page.text
 
 
 def picture(tab, action, **fields):

@@ -13,7 +13,7 @@ from portal.rewards.rules import Kind, Rule
 from portal.web import access, inputs, words
 from portal.web.admin import program
 from portal.web.admin.room import blueprint
-from portal.web.admin.trial import by_script, draft, looks, old_picture, only_looks, trial
+from portal.web.admin.trial import by_script, draft, looks, old_picture, only_looks, trial, wrong_of
 
 
 @blueprint.post("/program/rules")
@@ -52,9 +52,8 @@ def _offered(rule_key: str) -> Rule:
 
 
 def _page(known: Rule, form: inputs.OfferedRule) -> str:
-    return render_template(
-        "admin/rule.html", known=known, rule=form, **looks(draft({}), rules.of_terms(terms.in_force().id))
-    )
+    shown = looks(draft({}), rules.of_terms(terms.in_force().id)) | {"wrong": wrong_of(form)}
+    return render_template("admin/rule.html", known=known, rule=form, **shown)
 
 
 def _put(known: Rule | None) -> ResponseReturnValue:

@@ -17,7 +17,7 @@ from portal.rewards import goals, rules
 from portal.terms import Moved, Terms
 from portal.web import access, inputs, look, words
 from portal.web.admin.room import blueprint, name_of
-from portal.web.admin.trial import by_script, draft, looks, old_picture, only_looks, picture_of_look, trial
+from portal.web.admin.trial import by_script, draft, looks, old_picture, only_looks, picture_of_look, trial, wrong_of
 from portal.web.dashboard import page_key
 
 PLAIN = (
@@ -46,12 +46,12 @@ def page(
     look: inputs.Look | None = None, planned: Terms | None = None,
 ) -> str:  # fmt: skip
     """The page, with what was typed in one of its forms, and how it will look."""
-    current = terms.in_force()
+    current, typed = terms.in_force(), form or rule or look
     offered = rules.of_terms(current.id)
     of: dict[str, object] = {"version": current.version}
     return render_template(
         "admin/program.html",
-        **looks(planned or draft({}), offered),
+        **looks(planned or draft({}), offered) | {"wrong": wrong_of(typed) if typed else []},
         form=form or with_goals(inputs.Program(formdata=None, data=_as_typed(current) | of)),
         rule=rule or with_goals(inputs.OfferedRule(formdata=None, goal=current.goal, **of)),
         goal=goal or inputs.Goal(formdata=None),

@@ -70,10 +70,14 @@ def picture_of_look(accent: str) -> str:
 
 
 def old_picture(form: Any) -> str:
-    """The program as it is, and what of a form keeps its change out of the picture."""
-    wrong = [f"{one.label.text}: {one.errors[0]}" for one in form if one.errors] + list(form.form_errors)
+    """The program as it is, and why it is not as the form has it."""
     shown = looks(draft({}), rules.of_terms(terms.in_force().id))
-    return render_template("admin/_trial.html", **shown | {"wrong": wrong})
+    return render_template("admin/_trial.html", **shown | {"wrong": wrong_of(form)})
+
+
+def wrong_of(form: Any) -> list[str]:
+    """What of a form keeps its change out of the picture."""
+    return [f"{one.label.text}: {one.errors[0]}" for one in form if one.errors] + list(form.form_errors)
 
 
 def trial(planned: Terms, offer: list[Rule], *, action: str, **more: Any) -> str:

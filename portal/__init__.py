@@ -11,6 +11,9 @@ from portal.config import ROOT, Settings
 if TYPE_CHECKING:
     from flask import Flask
 
+VERSION = "0.5.0"
+"""The portal's version; the latest heading of CHANGELOG.md."""
+
 
 @contextmanager
 def _without_collecting() -> Iterator[None]:

@@ -20,7 +20,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from portal.config import Settings
-from portal.core import copying, migrate
+from portal.core import at_work, copying, migrate
 from portal.core.text import Refusal
 from portal.delivery import worker
 
@@ -42,9 +42,6 @@ MAIL = re.compile(r"mail/[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.eml", re.ASCII)
 
 NOTHING_YET = ("alembic_version", "worker_turns", "one_time_keys", "touched")
 """Tables that have rows as soon as a portal was started, before anybody has done anything."""
-
-AT_WORK = timedelta(seconds=25)
-"""A worker says every ten seconds that it lives."""
 
 
 class BackupRefused(Refusal):
@@ -136,12 +133,13 @@ class Restored:
     other_secret: bool
 
 
-def restore(path: Path, engine: Engine, settings: Settings, *, replace: bool, at: datetime) -> Restored:
+def restore(path: Path, engine: Engine, settings: Settings, *, replace: bool) -> Restored:
     """Puts a backup's people, money, keys and mails back. With `replace`, what is there goes.
 
-    An older schema is brought to this code's. Raises BackupRefused, CopyRefused, SchemaRefused, having changed nothing.
+    An older schema is brought to this code's. Raises BackupRefused, CopyRefused, SchemaRefused, or AtWork while a
+    process serves the database, having changed nothing.
     """
-    with tempfile.TemporaryDirectory(prefix=".restore.", dir=settings.instance_dir) as name:
+    with at_work.alone(engine), tempfile.TemporaryDirectory(prefix=".restore.", dir=settings.instance_dir) as name:
         folder = Path(name)
         backup = _unpacked(path, folder)
         with _opened(folder / DATABASE) as copy:
@@ -151,45 +149,56 @@ def restore(path: Path, engine: Engine, settings: Settings, *, replace: bool, at
             with copy.begin() as connection:  # that worker is not at work here
                 connection.execute(sa.delete(worker.Turn))
             mails = sorted((folder / "mail").glob("*.eml"))
-            with ExitStack() as until_committed, migrate.transaction(engine) as target, copying.reading(copy) as source:
-                _must_be_free(target, replace=replace, at=at, or_else=" Or say --replace, and what is in it goes.")
+            with (
+                _leaving_nothing(engine), ExitStack() as until_committed, migrate.transaction(engine) as target,
+                copying.reading(copy) as source,
+            ):  # fmt: skip
+                _must_be_free(target, replace=replace, or_else=" Or say --replace, and what is in it goes.")
                 copying.fill(source, target)
                 _mails_in_place(mails, settings)
                 other_secret = until_committed.enter_context(_keys_in_place(folder, settings))
     return Restored(backup, other_secret)
 
 
-def move(engine: Engine, other: Engine, *, at: datetime) -> int:
+def move(engine: Engine, other: Engine) -> int:
     """Copies everything into another database that is empty; gives how many rows. The portal has to be stopped.
 
-    Raises BackupRefused, CopyRefused, SchemaRefused, and has changed nothing.
+    Raises BackupRefused, CopyRefused, SchemaRefused, or AtWork while a process serves one of them; nothing was
+    changed, and no file is left.
     """
+    if engine.url == other.url:
+        raise BackupRefused("That is the database that is in use: name another.")
     migrate.must_be_current(engine)
-    with copying.reading(engine) as source, migrate.transaction(other) as target:
-        if source.dialect.name == target.dialect.name and engine.url == other.url:
-            raise BackupRefused("That is the database that is in use: name another.")
-        _must_rest(source, at)
-        _must_be_free(target, replace=False, at=at)
+    with (
+        at_work.alone(engine), at_work.alone(other), _leaving_nothing(other),
+        copying.reading(engine) as source, migrate.transaction(other) as target,
+    ):  # fmt: skip
+        _must_be_free(target, replace=False)
         return sum(copying.fill(source, target).values())
 
 
-def _must_be_free(target: sa.Connection, *, replace: bool, at: datetime, or_else: str = "") -> None:
+def _must_be_free(target: sa.Connection, *, replace: bool, or_else: str = "") -> None:
     migrate.must_be_ours(target)
     held = copying.first_row(target, but=NOTHING_YET)
     if held is not None and not replace:
         raise BackupRefused(
             f"The database to be filled is not empty (there are rows in {held}): name an empty one.{or_else}"
         )
-    _must_rest(target, at)
 
 
-def _must_rest(connection: sa.Connection, at: datetime) -> None:
-    """Nobody may be writing: it would be lost."""
-    if not sa.inspect(connection).has_table(worker.Turn.__tablename__):
-        return
-    seen = connection.scalar(sa.select(sa.func.max(worker.Turn.at)))
-    if seen is not None and at - seen < AT_WORK:
-        raise BackupRefused("A portal is at work on this database: stop it, wait half a minute, and try again.")
+@contextmanager
+def _leaving_nothing(engine: Engine) -> Iterator[None]:
+    """Where what follows fails, a SQLite file that was not there before is not there afterwards. Only for who has the
+    database alone: else it might be somebody's who has just begun."""
+    file = Path(engine.url.database or "") if engine.dialect.name == "sqlite" else None
+    made = file is not None and not file.exists()
+    try:
+        yield
+    except BaseException:
+        if file is not None and made:
+            for path in (file, *(Path(f"{file}-{part}") for part in ("journal", "wal", "shm")), at_work.beside(engine)):
+                path.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

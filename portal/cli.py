@@ -4,23 +4,25 @@ What goes wrong is one sentence with its remedy, and an exit code; no traceback 
 """
 
 import os
+import platform
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import click
 from flask import Flask
 
+from portal import VERSION, create_app, imports, program, sweeps, terms
 from portal import backup as backups
-from portal import create_app, imports, program, sweeps, terms
 from portal import demo as demo_
 from portal.accounts import one_time, roles, users
 from portal.accounts.one_time import Purpose
 from portal.config import BadSetting, Settings
-from portal.core import clock, database, migrate, money
+from portal.core import at_work, clock, database, migrate, money
 from portal.core.text import Refusal
 from portal.delivery import mail, outbox
 from portal.delivery import worker as delivery_worker
@@ -29,7 +31,7 @@ from portal.payouts.methods import Details
 from portal.program import Answer
 from portal.reports import books
 from portal.rewards.conversions import Customer, OrderReport
-from portal.web import logs, serving
+from portal.web import limits, logs, serving
 
 
 class Stop(click.ClickException):
@@ -58,12 +60,17 @@ def main() -> None:
         click.echo(str(refusal), err=True)
         sys.exit(1)
     except database.Unavailable as error:
-        said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        click.echo(f"DATABASE_URL: the database cannot be used: {said}", err=True)
+        click.echo(f"DATABASE_URL: the database cannot be used: {_in_short(error)}", err=True)
         sys.exit(1)
 
 
+def _in_short(error: Exception) -> str:
+    """The database's own words: their first line, in which no row stands."""
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, message="portal %(version)s")
 def portal() -> None:
     """The referral portal."""
 
@@ -89,6 +96,22 @@ def serve(without_worker: bool) -> None:
     settings = Settings.from_env()
     logs.begin(settings.log_format)
     app = create_app(settings)
+    with _at_work(app):
+        _must_be_served(app, settings)
+        _serve(settings, None if without_worker else app)
+
+
+@contextmanager
+def _at_work(app: Flask) -> Iterator[None]:
+    """Nobody puts another database in the place of this one meanwhile."""
+    with app.app_context():
+        engine = database.db.engine
+    with at_work.with_others(engine):
+        yield
+
+
+def _must_be_served(app: Flask, settings: Settings) -> None:
+    """Raises Stop or SchemaRefused for a database that is not to be served; says what an owner has to do first."""
     with app.app_context():
         if migrate.state(database.db.engine).state == migrate.State.MISSING:
             migrate.upgrade(database.db.engine)
@@ -102,7 +125,6 @@ def serve(without_worker: bool) -> None:
             click.echo(f"No owner yet. Set the portal up here, once, within a day:\n  {_set_up_link(settings)}")
         elif terms.current() is None:  # an owner made by `create-admin` before the program was there
             click.echo(f"No program yet. Set the portal up here, once, within a day:\n  {_set_up_link(settings)}")
-    _serve(settings, None if without_worker else app)
 
 
 def _set_up_link(settings: Settings) -> str:
@@ -129,20 +151,21 @@ def worker() -> None:
     settings = Settings.from_env()
     logs.begin(settings.log_format)
     app = create_app(settings)
-    with app.app_context():
-        migrate.must_be_current(database.db.engine)
-    stop = threading.Event()
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sign, lambda *_: stop.set())
-    scheduler = serving.start_worker(app, settings)
-    click.echo("The worker runs. Stop with Ctrl-C.")
-    stop.wait()
-    scheduler.shutdown()
+    with _at_work(app):
+        with app.app_context():
+            migrate.must_be_current(database.db.engine)
+        stop = threading.Event()
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(sign, lambda *_: stop.set())
+        scheduler = serving.start_worker(app, settings)
+        click.echo("The worker runs. Stop with Ctrl-C.")
+        stop.wait()
+        scheduler.shutdown()
 
 
 @portal.command()
 def doctor() -> None:
-    """Look at the settings, the database, the way out of mails and the worker; exit code 1 if one does not work."""
+    """Look at the settings, the database, mails, Redis and the worker; exit code 1 if one does not work."""
     settings = Settings.from_env()
     app = create_app(settings)
     with app.app_context():
@@ -173,6 +196,10 @@ def _told(name: str, look: Callable[[Settings], str], settings: Settings) -> boo
     return True
 
 
+def _look_at_the_version(_settings: Settings) -> str:
+    return f"This is {VERSION}, on Python {platform.python_version()}."
+
+
 def _look_at_the_address(settings: Settings) -> str:
     insecure = "" if settings.secure else " This is not https: cookies and passwords travel unprotected."
     return f"People reach the portal at {settings.base_url}.{insecure}"
@@ -190,6 +217,14 @@ def _look_at_the_mail(settings: Settings) -> str:
     return f"{way_out.check()} They come from {settings.mail_from or mail.usual_address(settings.base_url)}."
 
 
+def _look_at_the_limits(settings: Settings) -> str:
+    if trouble := limits.trouble(settings):
+        raise Stop(
+            f"REDIS_URL: Redis does not answer as it should ({trouble}). Until it does each process counts for itself."
+        )
+    return "Redis counts for all processes." if settings.redis_url else "Each process counts for itself."
+
+
 def _look_at_the_worker(_settings: Settings) -> str:
     seen = delivery_worker.last_turn("worker")
     if seen is None or clock.now() - seen > timedelta(minutes=2):
@@ -199,8 +234,8 @@ def _look_at_the_worker(_settings: Settings) -> str:
 
 
 _LOOKS = {
-    "Address": _look_at_the_address, "Database": _look_at_the_database, "Mail": _look_at_the_mail,
-    "Worker": _look_at_the_worker,
+    "Version": _look_at_the_version, "Address": _look_at_the_address, "Database": _look_at_the_database,
+    "Mail": _look_at_the_mail, "Limits": _look_at_the_limits, "Worker": _look_at_the_worker,
 }  # fmt: skip
 
 
@@ -210,14 +245,15 @@ def demo() -> None:
     os.environ["PORTAL_DEMO"] = "1"
     settings = Settings.from_env(demo=True)
     app = create_app(settings)
-    with app.app_context():
-        migrate.upgrade(database.db.engine)
-        if not program.holds_sample_data():
-            demo_.fill(at=clock.now(), keep=Details(settings.details_key))
-    for job in serving.jobs(app, settings):
-        job.run()
-    click.echo(demo_.logins(settings.base_url))
-    _serve(settings, app)
+    with _at_work(app):
+        with app.app_context():
+            migrate.upgrade(database.db.engine)
+            if not program.holds_sample_data():
+                demo_.fill(at=clock.now(), keep=Details(settings.details_key))
+        for job in serving.jobs(app, settings):
+            job.run()
+        click.echo(demo_.logins(settings.base_url))
+        _serve(settings, app)
 
 
 @portal.command("create-admin")
@@ -396,7 +432,7 @@ def restore(file: Path, replace: bool) -> None:
     settings = Settings.from_env()
     app = create_app(settings)
     with app.app_context():
-        put = backups.restore(file.absolute(), database.db.engine, settings, replace=replace, at=clock.now())
+        put = backups.restore(file.absolute(), database.db.engine, settings, replace=replace)
         click.echo(
             f"Restored {put.backup.many} rows and {put.backup.mails} mails of {put.backup.made_at:%Y-%m-%d %H:%M} UTC."
         )
@@ -412,11 +448,18 @@ def restore(file: Path, replace: bool) -> None:
 def copy_to(url: str) -> None:
     """Copy everything into the empty database at URL (postgresql://…). Stop the portal first, then set DATABASE_URL."""
     settings = Settings.from_env()
-    other = settings.with_database(url)
+    try:
+        other = settings.with_database(url)
+    except BadSetting as bad:
+        raise Stop(str(bad).replace("DATABASE_URL:", "URL:", 1)) from bad
     with create_app(settings).app_context():
         engine = database.db.engine
+        migrate.must_be_current(engine)
     with create_app(other).app_context():
-        moved = backups.move(engine, database.db.engine, at=clock.now())
+        try:
+            moved = backups.move(engine, database.db.engine)
+        except database.Unavailable as error:
+            raise Stop(f"URL: the database cannot be used: {_in_short(error)}") from error
         click.echo(f"Copied {moved} rows, each read back and equal.")
         _tell_of_the_books()
         click.echo("Now set DATABASE_URL to it, keep INSTANCE_DIR as it is, and start the portal.")

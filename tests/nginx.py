@@ -27,16 +27,22 @@ class Nginx:
         self.plain, self.tls = plain, tls
         self.trust = ssl.create_default_context(cafile=str(trusted))
 
-    def connect(self) -> ssl.SSLSocket:
+    def connect(self, address: str = "127.0.0.1") -> ssl.SSLSocket:
         """A connection of a client."""
-        return self.trust.wrap_socket(
-            socket.create_connection(("127.0.0.1", self.tls), timeout=20), server_hostname=NAME
-        )
+        return self.trust.wrap_socket(socket.create_connection((address, self.tls), timeout=20), server_hostname=NAME)
 
 
 def why_not() -> str:
     """Why there is no nginx here; empty if there is."""
     return "" if PROGRAM else "no nginx here: on Debian and Ubuntu, sudo apt install nginx"
+
+
+def six() -> bool:
+    """Whether this machine knows IPv6."""
+    with suppress(OSError), socket.socket(socket.AF_INET6) as probe:
+        probe.bind(("::1", 0))
+        return True
+    return False
 
 
 def as_shipped(plain: int, tls: int, portals: tuple[int, ...], folder: Path) -> str:
@@ -45,6 +51,8 @@ def as_shipped(plain: int, tls: int, portals: tuple[int, ...], folder: Path) -> 
     for found, put in (
         (r"listen 80;", f"listen 127.0.0.1:{plain};"),
         (r"listen 443 ssl;", f"listen 127.0.0.1:{tls} ssl;"),
+        (r"listen \[::\]:80;", f"listen [::1]:{plain};" if six() else ""),
+        (r"listen \[::\]:443 ssl;", f"listen [::1]:{tls} ssl;" if six() else ""),
         (r"/etc/letsencrypt/live/friends\.example\.com/fullchain\.pem", str(folder / f"{NAME}.pem")),
         (r"/etc/letsencrypt/live/friends\.example\.com/privkey\.pem", str(folder / f"{NAME}.key")),
         (r"/var/log/nginx/portal\.error\.log", str(folder / "portal.error.log")),

@@ -28,6 +28,17 @@ class Postgres:
         self._shapes: dict[str, str] = {}
         """What the databases looked like that `clean` made."""
 
+    @property
+    def programs(self) -> Path:
+        """Where `postgres`, `initdb` and `pg_basebackup` lie."""
+        return Path(self._server.bin_path)
+
+    @property
+    def account(self) -> str | None:
+        """The account that servers run as, where the tests run as root; else None."""
+        found: str | None = self._server.system_user
+        return found
+
     def url(self, name: str) -> str:
         """The DATABASE_URL of a database."""
         plain: str = self._server.get_uri(database=name)

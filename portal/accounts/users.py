@@ -126,8 +126,7 @@ class User(Model, UserMixin):
     @property
     def first_name(self) -> str:
         """The first word of the name; none if it is an address: mails and greetings would make a link of it."""
-        first = self.name.split(" ")[0] if self.name else ""
-        return "" if re.search(r"[/:@\\]|\.\w{2}", first) else first
+        return first_name_of(self.name)
 
     @property
     def known(self) -> bool:
@@ -145,13 +144,25 @@ class User(Model, UserMixin):
         beginning of the id."""
         if self.erased_at:
             return f"#{self.public_id[:6]}"
-        return self.first_name if self.first_name and self.shows_name else masked(self.email)
+        return friend_name(self.name, self.email, shows_name=self.shows_name)
 
     @classmethod
     def by_id(cls, number: int) -> Self:
         user = session.get(cls, number)
         assert user is not None
         return user
+
+
+def first_name_of(name: str) -> str:
+    """See `User.first_name`."""
+    first = name.split(" ")[0] if name else ""
+    return "" if re.search(r"[/:@\\]|\.\w{2}", first) else first
+
+
+def friend_name(name: str, email: str, *, shows_name: bool) -> str:
+    """How the referrer reads somebody of this name and address."""
+    first = first_name_of(name)
+    return first if first and shows_name else masked(email)
 
 
 def in_good_standing(person: Any) -> sa.ColumnElement[bool]:

@@ -96,6 +96,11 @@ def in_force(user_id: int) -> Method | None:
     return session.scalar(sa.select(Method).where(Method.user_id == user_id, Method.replaced_at.is_(None)))
 
 
+def of_person(user_id: int) -> list[Method]:
+    """How a person is paid and was paid before, the first one first."""
+    return list(session.scalars(sa.select(Method).where(Method.user_id == user_id).order_by(Method.id)))
+
+
 def choose(user_id: int, kind: Kind, given: dict[str, str], *, keep: Details, at: datetime) -> Method:
     """Sets how a person is paid. `given`: `email` for PayPal, `holder` and `iban` for a bank.
 

@@ -208,10 +208,9 @@ def standings(
     balance = sa.func.sum(
         sa.case((Transfer.to_bucket == Bucket.PAYABLE, Transfer.amount_minor), else_=-Transfer.amount_minor)
     )
-    moved = sa.or_(Transfer.to_bucket == Bucket.PAYABLE, Transfer.from_bucket == Bucket.PAYABLE)
     payable = (
         sa.select(Transfer.user_id, balance.label("balance"))
-        .where(Transfer.currency == terms.currency, moved)
+        .where(Transfer.currency == terms.currency, sa.text(ledger.THROUGH_PAYABLE))
         .group_by(Transfer.user_id)
         .having(balance > 0)
         .subquery()

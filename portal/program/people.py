@@ -29,9 +29,11 @@ class PersonRefused(Refusal):
 # --- of one's own ---------------------------------------------------------------------------------------------
 
 
-def rename(user: User, name: str, *, at: datetime) -> None:
-    """Somebody calls themselves otherwise."""
+def rename(user: User, name: str, *, shows_name: bool | None = None, at: datetime) -> None:
+    """Somebody calls themselves otherwise; `shows_name`: whether who invited them may read it (None: as it was)."""
     user.name = one_line(name, 80)
+    if shows_name is not None:
+        user.shows_name = shows_name
     audit.write("user_renamed", "user", user.public_id, by=user.id, at=at)
 
 

@@ -51,8 +51,21 @@ class Measure(StrEnum):
     """Rewards that were not rejected, by when they were made; their amounts less what refunds took back by now."""
 
 
+class By(StrEnum):
+    """Whose figures are told."""
+
+    REFERRER = "referrer"
+    LINK = "link"
+
+
 STATES = tuple(Measure(state.value) for state in State)
 """The measures that are states of rewards."""
+
+RANKED = (Measure.CUSTOMERS, Measure.JOINED, Measure.CLICKS, Measure.ORDERS, Measure.COST)
+"""What a list of referrers or links may be ordered by: how many, but for the cost the amount."""
+
+LISTED = (*RANKED, Measure.INVITES, Measure.REACHED)
+"""What a line of such a list tells."""
 
 IN_BUCKET = "bucket "
 """Measures of the ledger: this and a bucket's name. What came into the bucket less what left it, by when it moved."""
@@ -166,6 +179,11 @@ class Part:
         return query
 
     @property
+    def alone(self) -> tuple[Any, ...]:
+        """Which of its rows are counted, for a query that joins nothing behind them."""
+        return (*self.where, Conversion.referral_id.is_not(None)) if self.model is Conversion else self.where
+
+    @property
     def of(self) -> tuple[Any, Any]:
         """Whose it is: referrer and link."""
         if self.model is Click:
@@ -204,8 +222,8 @@ OF_LINKS = (Measure.CLICKS, Measure.INVITES)
 """Figures of a link alone; all others are of a referral."""
 
 
-def _grouped(part: Part, within: Spans, *more: Any) -> sa.Select[Any]:
-    """A part by day, measure, referrer and link (and `more`), counted and summed."""
+def _grouped(part: Part, within: Spans, *more: Any, of: By | None = None) -> sa.Select[Any]:
+    """A part by day, measure, referrer and link (and `more`), counted and summed; `of`: of those in `ids` alone."""
     referrer, link = part.of
     minor = sa.literal(0, sa.BigInteger) if part.minor is None else sa.func.sum(part.minor)
     keys = [within.table.c.day, part.measure, referrer, link, *more]
@@ -215,7 +233,18 @@ def _grouped(part: Part, within: Spans, *more: Any) -> sa.Select[Any]:
         *columns, sa.cast(sa.func.count(), sa.BigInteger).label("many"), sa.cast(minor, sa.BigInteger).label("minor"),
         rows=within.table, on=within.hold(part.at, link),
     )  # fmt: skip
-    return query.group_by(*(key for key in keys if not isinstance(key, sa.BindParameter)))
+    if of is not None:
+        whose = referrer if of == By.REFERRER else link
+        if part.model not in (Click, Invite):
+            # The days lead to the few rows; by its index a referrer would lead to all that ever were.
+            whose = database.unindexed(whose)
+        query = query.where(whose.in_(sa.bindparam("ids", expanding=True)))
+    return query.group_by(*_columns(*keys))
+
+
+def _columns(*keys: Any) -> list[Any]:
+    """Of these what a query can be grouped by: not the words that stand in it."""
+    return [key for key in keys if not isinstance(key, sa.BindParameter)]
 
 
 @database.once_for_each_database
@@ -223,6 +252,28 @@ def counted(*measures: Measure) -> sa.Subquery:
     """Every figure, or these, of the days handed over: (day, measure, referrer_id, link_id, many, minor)."""
     wanted = [part for name, part in _parts().items() if not measures or name in measures]
     return sa.union_all(*(_grouped(part, wide()) for part in wanted)).subquery("counted")
+
+
+@database.once_for_each_database
+def counted_by_day() -> sa.Subquery:
+    """Every figure of the days handed over, whoever's it is: (day, measure, many, minor)."""
+    within = wide()
+    sums = []
+    for part in _parts().values():
+        minor = sa.literal(0, sa.BigInteger) if part.minor is None else sa.func.sum(part.minor)
+        keys = (within.table.c.day, part.measure.label("measure"))
+        many = sa.cast(sa.func.count(), sa.BigInteger).label("many")
+        query = sa.select(*keys, many, sa.cast(minor, sa.BigInteger).label("minor")).select_from(within.table)
+        query = query.join(part.model, within.hold(part.at, None)).where(*part.alone)
+        sums.append(query.group_by(*_columns(within.table.c.day, part.measure)))
+    return sa.union_all(*sums).subquery("by_day")
+
+
+@database.once_for_each_database
+def counted_of(by: By, *measures: Measure) -> sa.Subquery:
+    """These figures of the referrers or links in `ids` alone, in the same columns."""
+    wanted = [part for name, part in _parts().items() if name in measures]
+    return sa.union_all(*(_grouped(part, wide(), of=by) for part in wanted)).subquery("counted")
 
 
 @database.once_for_each_database

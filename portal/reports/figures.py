@@ -1,4 +1,4 @@
-"""Figures: the program's numbers in a range of days, by step, by referrer and by link, and what it owes.
+"""Figures: the program's numbers in a range of days, by step, and what it owes. By referrer and link: `rankings`.
 
 Invariant: what is read here equals `facts` to the row at every moment: days that are rolled up come from the roll-ups,
 today and every day of which something changed since come from the rows themselves.
@@ -11,16 +11,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from portal.accounts.users import User
 from portal.core import clock, database
 from portal.core.database import session
 from portal.reports import facts, rollups
 from portal.reports.facts import IN_BUCKET, Measure
-from portal.reports.rollups import DAY, MONTH, NEVER, DayFigure, DayVisitors, Figure, Standing
+from portal.reports.rollups import NEVER, DayFigure, DayVisitors, Standing
 from portal.rewards import ledger
 from portal.rewards.ledger import Bucket
 from portal.rewards.rewards import State
-from portal.sharing.links import Code, Link
 from portal.terms import Terms
 
 
@@ -232,9 +230,7 @@ def _add_fresh(seen: View, found: dict[Range, Numbers]) -> None:
 
 @database.once_for_each_database
 def _fresh_sums() -> sa.Select[Any]:
-    rows = facts.counted()
-    query = sa.select(rows.c.day, rows.c.measure, _sum(rows.c.many), _sum(rows.c.minor))
-    return query.group_by(rows.c.day, rows.c.measure)
+    return sa.select(facts.counted_by_day())
 
 
 def _sum(number: Any) -> Any:
@@ -261,172 +257,6 @@ def _fresh_visitors() -> sa.Select[Any]:
     came = facts.visitors()
     before = facts.earlier_click(came, since=sa.bindparam("range_since", type_=database.Moment()))
     return sa.select(sa.func.count()).select_from(came).where(~before.exists())
-
-
-# --- by referrer and by link ----------------------------------------------------------------------------------
-
-
-class By(StrEnum):
-    """Whose figures are listed."""
-
-    REFERRER = "referrer"
-    LINK = "link"
-
-
-RANKED = (Measure.CUSTOMERS, Measure.JOINED, Measure.CLICKS, Measure.ORDERS, Measure.COST)
-"""What a list may be ordered by: how many, but for the cost the amount."""
-
-
-LISTED = (*RANKED, Measure.INVITES, Measure.REACHED)
-"""What a line of such a list tells."""
-
-
-@dataclass(frozen=True)
-class Standee:
-    """A line of a list: the row number of a referrer or link, what it is ordered by, and its numbers."""
-
-    number: int
-    rank: int
-    numbers: Numbers
-
-
-def ranked(
-    seen: View, within: Range, by: By, measure: Measure, *, most: int, after: tuple[int, int] | None = None
-) -> tuple[list[Standee], tuple[int, int] | None]:
-    """Referrers or links by a figure in a range, the highest first, and the key of the next page if there is one.
-
-    Who has nothing of it is not listed.
-    """
-    rank, number = after or (2**62, 0)
-    params = _range(seen, within) | {"after_rank": rank, "after_number": number, "most": most + 1}
-    found = [(int(one), int(value)) for one, value in session.execute(_ranking(by, measure), params)]
-    shown = found[:most]
-    numbers = _numbers_of(seen, within, by, [one for one, _ in shown])
-    listed = [Standee(one, value, numbers[one]) for one, value in shown]
-    return listed, (shown[-1][1], shown[-1][0]) if len(found) > most else None
-
-
-@database.once_for_each_database
-def _ranking(by: By, measure: Measure) -> sa.Select[Any]:
-    rows = _parts(measure).subquery("parts")
-    number = rows.c.referrer_id if by == By.REFERRER else rows.c.link_id
-    rank = _sum(rows.c.minor if measure == Measure.COST else rows.c.many).label("rank")
-    grouped = sa.select(number.label("number"), rank).group_by(number).subquery("grouped")
-    last = sa.bindparam("after_rank", type_=sa.BigInteger)
-    lower = sa.and_(grouped.c.rank == last, grouped.c.number > sa.bindparam("after_number", type_=sa.BigInteger))
-    query = sa.select(grouped.c.number, grouped.c.rank).where(grouped.c.rank > 0)
-    query = query.where(sa.or_(grouped.c.rank < last, lower))
-    return query.order_by(grouped.c.rank.desc(), grouped.c.number).limit(sa.bindparam("most", type_=sa.Integer))
-
-
-def _numbers_of(seen: View, within: Range, by: By, wanted: list[int]) -> dict[int, Numbers]:
-    """What the list tells of some referrers or links."""
-    numbers = {one: Numbers() for one in wanted}
-    if wanted:
-        for one, measure, many, minor in session.execute(_all_of(by), _range(seen, within) | {"ids": wanted}):
-            numbers[one].add(measure, many, minor)
-    return numbers
-
-
-@database.once_for_each_database
-def _all_of(by: By) -> sa.Select[Any]:
-    rows = _parts(None, by).subquery("parts")
-    number = rows.c.referrer_id if by == By.REFERRER else rows.c.link_id
-    query = sa.select(number, rows.c.measure, _sum(rows.c.many), _sum(rows.c.minor))
-    return query.group_by(number, rows.c.measure)
-
-
-def active_referrers(seen: View, within: Range) -> int:
-    """By how many people's links a friend joined in a range."""
-    return session.scalar(_active(), _range(seen, within)) or 0
-
-
-@database.once_for_each_database
-def _active() -> sa.Select[Any]:
-    rows = _parts(Measure.JOINED).subquery("parts")
-    brought = sa.select(rows.c.referrer_id).group_by(rows.c.referrer_id).having(sa.func.sum(rows.c.many) > 0)
-    return sa.select(sa.func.count()).select_from(brought.subquery("brought"))
-
-
-def _range(seen: View, within: Range) -> dict[str, Any]:
-    """The parts of a range: whole months, the days at their sides, what these lack by now, and the days read afresh."""
-    months, days = _months_and_days(seen, within)
-    different = [
-        (measure, referrer, link, many, minor)
-        for (measure, day, referrer, link), (many, minor) in seen.standing.differences.items()
-        if within.first <= day <= within.last
-    ]
-    parts = {"months": months, "days": days, "differences_rows": database.told(different)}
-    return parts | facts.of_days(seen.fresh(within), seen.zone)
-
-
-def _parts(measure: Measure | None, by: By | None = None) -> sa.CompoundSelect[Any]:
-    """Rows that together are a range (see `_range`): of one measure, or the listed ones of those in `ids`."""
-    parts: list[Any] = []
-    columns = (Figure.measure, Figure.referrer_id, Figure.link_id, Figure.many, Figure.minor)
-    for span, listed in ((MONTH, "months"), (DAY, "days")):
-        query = sa.select(*columns).where(Figure.span == span, Figure.day.in_(sa.bindparam(listed, expanding=True)))
-        # Few people lead to their few rows, by their own index; the measure would lead to everybody's.
-        query = query.where(database.unindexed(Figure.measure).in_(LISTED) if by else Figure.measure == measure)
-        parts.append(_only(query, by, Figure.referrer_id, Figure.link_id))
-    number = sa.BigInteger
-    different = database.given(
-        "differences", measure=sa.String, referrer_id=number, link_id=number, many=number, minor=number
-    )
-    # The days lead to the few rows; by its index a referrer would lead to all that ever were.
-    wanted = LISTED if measure is None else (measure,)
-    for rows in (different.c, facts.counted(*wanted).c):
-        fresh = sa.select(rows.measure, rows.referrer_id, rows.link_id, rows.many, rows.minor)
-        fresh = fresh.where(rows.measure.in_(wanted))
-        parts.append(_only(fresh, by, *map(database.unindexed, (rows.referrer_id, rows.link_id))))
-    return sa.union_all(*parts)
-
-
-def _only(query: Any, by: By | None, referrer: Any, link: Any) -> Any:
-    if by is None:
-        return query
-    return query.where((referrer if by == By.REFERRER else link).in_(sa.bindparam("ids", expanding=True)))
-
-
-def _months_and_days(seen: View, within: Range) -> tuple[list[date], list[date]]:
-    """The rolled-up months that lie in a range, by their first days; and the other rolled-up days."""
-    first, until = max(within.first, seen.began), min(within.until, seen.standing.until)
-    months, days, day = [], [], first
-    while day < until:
-        following = rollups.next_month(rollups.month_of(day))
-        starts = day.day == 1 or (day == seen.began and within.first <= rollups.month_of(day))
-        if starts and following <= until:
-            months.append(rollups.month_of(day))
-        else:
-            days += facts.days_between(day, min(following, until))
-        day = following
-    return months, days
-
-
-def people(listed: list[Standee]) -> dict[int, User]:
-    """The referrers of such a list."""
-    query = sa.select(User).where(User.id.in_([one.number for one in listed]))
-    return {user.id: user for user in session.scalars(query)}
-
-
-@dataclass(frozen=True)
-class Source:
-    """A link with the code that is shown for it, and whose it is."""
-
-    link: Link
-    code: str
-    owner: User
-
-
-def sources(listed: list[Standee]) -> dict[int, Source]:
-    """The links of such a list."""
-    query = (
-        sa.select(Link, Code.text, User)
-        .join(Code, sa.and_(Code.link_id == Link.id, Code.retired_at.is_(None)))
-        .join(User, User.id == Link.owner_id)
-        .where(Link.id.in_([one.number for one in listed]))
-    )
-    return {link.id: Source(link, code, owner) for link, code, owner in session.execute(query)}
 
 
 # --- money ----------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
-"""Own data: everything that is kept about one person, for themselves (GDPR, article 15), and nobody else's.
+"""Own data: what is kept about one person, for themselves (GDPR, article 15), and nobody else's.
 
+Left out is what colleagues noted while they looked at an order, and what made them look: article 15 (4) and 23 (1) (d).
 Of friends and referrers stands what their pages show too. Amounts are in minor units, moments in UTC.
 """
 
@@ -10,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from portal.accounts import mail_choices, passkeys, sign_ins, two_step
-from portal.accounts.audit import Note
+from portal.accounts.audit import AuditEntry, Note
 from portal.accounts.users import User
 from portal.core.database import session
 from portal.delivery.outbox import Message
@@ -50,12 +51,17 @@ def about(user: User, *, at: datetime) -> dict[str, Any]:
             "public_id state amount_minor currency computation made_at hold_until released_at",
         ),
         "corrections": _rows(exports.corrections(user.id), "amount_minor currency reason at"),
+        "payout_methods": _rows(methods.of_person(user.id), "kind shown set_at usable_at replaced_at"),
         "payouts": _payouts(user),
         "balances": {
             currency: {str(bucket): minor for bucket, minor in ledger.balances(user.id, currency).items()}
             for currency in ledger.currencies(user.id)
         },
         "texts": _rows(_texts(user), "text written_at"),
+        "what_you_did": _rows(
+            session.scalars(sa.select(AuditEntry).where(AuditEntry.actor_id == user.id).order_by(AuditEntry.id)),
+            "at verb subject_kind subject_id",
+        ),
         "mails": _rows(
             session.scalars(sa.select(Message).where(Message.to == user.email).order_by(Message.id)),
             "kind subject state made_at sent_at",
@@ -66,13 +72,11 @@ def about(user: User, *, at: datetime) -> dict[str, Any]:
 def _account(user: User) -> dict[str, Any]:
     kept = _row(user, "public_id email name shows_name external_id created_at signed_up_at confirmed_at "
                       "accepted_terms_version suspended_at language time_zone visitor network browser")  # fmt: skip
-    method = methods.in_force(user.id)
     return kept | {
         "roles": sorted(user.role_names),
         "unwanted_mails": sorted(mail_choices.off(user.id)),
         "two_step": two_step.is_on(user.id),
         "recovery_codes_left": two_step.codes_left(user.id),
-        "payout_method": _row(method, "kind shown set_at usable_at") if method else None,
     }
 
 

@@ -1,7 +1,7 @@
 """Roll-ups: the figures of days that are over, by referrer and link, made from the facts and kept right.
 
 Invariants: a day before `until` holds exactly what `facts` counts, but for what `touched` and the numbers of late
-clicks and transfers name; a month that is over is the sum of its days; each step is one short write under one lock,
+clicks and transfers name; a month is the sum of its days before `until`; each step is one short write under one lock,
 and the same step again changes nothing. Another time zone: everything is made anew.
 """
 
@@ -18,7 +18,7 @@ from portal.core import clock, database
 from portal.core.database import Key, Model, session
 from portal.referrals.referrals import Referral
 from portal.reports import facts, touched
-from portal.reports.facts import IN_BUCKET
+from portal.reports.facts import IN_BUCKET, By
 from portal.reports.touched import Changes, Touched
 from portal.rewards.conversions import Conversion
 from portal.rewards.ledger import Transfer
@@ -31,28 +31,48 @@ SETTLED = timedelta(minutes=15)
 
 NOTES_AT_ONCE, DAYS_AT_ONCE = 500, 7
 
-DAY, MONTH = "day", "month"
-
 NEVER = date(1, 1, 1)
 
 
 class Figure(Model):
-    """One figure of a link on a day, or in the month that begins with it. No foreign keys: it is made anew at will."""
+    """One figure of a link on a day. No foreign keys: it is made anew at will."""
 
     __tablename__ = "figures"
     __table_args__ = (
-        database.one_of("span", (DAY, MONTH)),
         database.whole("many", "minor"),
-        sa.Index("ix_figures_link", "link_id", "span", "day"),
-        sa.Index("ix_figures_referrer", "referrer_id", "span", "day"),
+        sa.Index("ix_figures_link", "link_id", "day"),
+        sa.Index("ix_figures_referrer", "referrer_id", "day"),
         {"sqlite_with_rowid": False},
     )
 
     measure: Mapped[str] = mapped_column(sa.String(20), primary_key=True)
-    span: Mapped[str] = mapped_column(sa.String(5), primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True)
     referrer_id: Mapped[int] = mapped_column(Key, primary_key=True)
     link_id: Mapped[int] = mapped_column(Key, primary_key=True)
+    many: Mapped[int]
+    minor: Mapped[int]
+
+
+class MonthFigure(Model):
+    """A listed figure of one referrer, or of one link, in the month that begins with a day: one row each, so that the
+    largest of a month are found by an index. Of the month under way, its days before `until`."""
+
+    __tablename__ = "month_figures"
+    __table_args__ = (
+        database.one_of("whose", By),
+        database.whole("many", "minor"),
+        sa.Index("ix_month_figures_many", "whose", "measure", "month", "many"),
+        sa.Index(
+            "ix_month_figures_cost", "whose", "measure", "month", "minor",
+            sqlite_where=sa.text("measure = 'cost'"), postgresql_where=sa.text("measure = 'cost'"),
+        ),
+        {"sqlite_with_rowid": False},
+    )  # fmt: skip
+
+    whose: Mapped[str] = mapped_column(sa.String(8), primary_key=True)
+    measure: Mapped[str] = mapped_column(sa.String(20), primary_key=True)
+    month: Mapped[date] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(Key, primary_key=True)
     many: Mapped[int]
     minor: Mapped[int]
 
@@ -262,7 +282,7 @@ def _in_thousands(numbers: set[int]) -> Iterator[list[int]]:
 def _rolled_cells() -> sa.Select[Any]:
     cells = facts.narrow().table
     columns = (Figure.measure, Figure.day, Figure.referrer_id, Figure.link_id, Figure.many, Figure.minor)
-    here = sa.and_(Figure.link_id == cells.c.link_id, Figure.span == DAY, Figure.day == cells.c.day)
+    here = sa.and_(Figure.link_id == cells.c.link_id, Figure.day == cells.c.day)
     query: Any = sa.select(*columns).select_from(cells).join(Figure, here)
     return query.where(Figure.measure.in_(facts.OF_LINKS))
 
@@ -332,7 +352,7 @@ def step(zone: str, *, at: datetime) -> bool:
 
 def _begin(zone: str, kept: Rollup | None, *, at: datetime) -> None:
     """From nothing: the days are counted from the first on which anything happened."""
-    for table in (Figure, ReferralFigure, DayFigure, DayVisitors, Touched):
+    for table in (Figure, MonthFigure, ReferralFigure, DayFigure, DayVisitors, Touched):
         _drop(table)
     if kept is None:
         kept = Rollup(time_zone=zone, began=NEVER, until=NEVER, clicks_seen=0, transfers_seen=0)
@@ -362,7 +382,7 @@ def _have_seen(kept: Rollup, *, at: datetime) -> None:
 
 
 def _roll(days: list[date], kept: Rollup) -> None:
-    """Whole days that are over, and the months that end with one of them.
+    """Whole days that are over, and what they add to their months.
 
     What is of referrals is summed from what each gave, not counted again: else a change between the two would be
     counted twice, once here and once as the difference that its note makes.
@@ -380,16 +400,14 @@ def _roll(days: list[date], kept: Rollup) -> None:
         sa.select(*(getattr(ReferralFigure, name) for name in columns)).where(ReferralFigure.day.in_(days)),
     ).subquery("both")
     keys = [both.c[name] for name in columns[:4]]
-    whole = sa.select(*keys, sa.literal(DAY), _sum(both.c.many), _sum(both.c.minor)).group_by(*keys)
-    session.execute(sa.insert(Figure).from_select([*columns[:4], "span", "many", "minor"], whole.params(params)))
+    whole = sa.select(*keys, _sum(both.c.many), _sum(both.c.minor)).group_by(*keys)
+    session.execute(sa.insert(Figure).from_select(columns, whole.params(params)))
     _sum_days(days)
+    _add_to_months(days)
     _roll_visitors(days, kept)
     _roll_books(days, kept)
     kept.until = days[-1] + timedelta(days=1)
     session.flush()
-    for first in {month_of(day) for day in days}:
-        if next_month(first) <= kept.until:
-            _sum_month(first)
 
 
 def _mend(found: Changes, kept: Rollup) -> None:
@@ -401,15 +419,17 @@ def _mend(found: Changes, kept: Rollup) -> None:
     given = [dict(zip(columns, (*key, *gave), strict=True)) for key, gave in now.items()]
     if given:
         session.execute(sa.insert(ReferralFigure), given)
-    days, months, sums = Differences(), Differences(), Differences()
+    days, sums, referrers, links = Differences(), Differences(), Differences(), Differences()
     for (measure, day, referrer, link), both in different.items():
         days.count((measure, day, referrer, link), *both)
         sums.count((measure, day, 0, 0), *both)
-        if next_month(month_of(day)) <= kept.until:
-            months.count((measure, month_of(day), referrer, link), *both)
-    _add(Figure, days, ("measure", "day", "referrer_id", "link_id"), span=DAY)
-    _add(Figure, months, ("measure", "day", "referrer_id", "link_id"), span=MONTH)
+        if measure in facts.LISTED:
+            referrers.count((measure, month_of(day), referrer, 0), *both)
+            links.count((measure, month_of(day), link, 0), *both)
+    _add(Figure, days, ("measure", "day", "referrer_id", "link_id"))
     _add(DayFigure, sums, ("measure", "day"))
+    _add(MonthFigure, referrers, ("measure", "month", "number"), whose=By.REFERRER)
+    _add(MonthFigure, links, ("measure", "month", "number"), whose=By.LINK)
     kept.began = min([kept.began, *(cell[1] for cell in different)])
     _roll_visitors(sorted(day for day in found.visitor_days if day < kept.until), kept)
 
@@ -422,13 +442,21 @@ def _add(model: type[Any], different: Differences, names: tuple[str, ...], **fix
     ]
     if not rows:
         return
-    insert = (sqlite.insert if database.is_sqlite() else postgresql.insert)(model.__table__)
-    more = {name: model.__table__.c[name] + insert.excluded[name] for name in ("many", "minor")}
     keys = list(model.__table__.primary_key.columns)
-    session.connection().execute(insert.on_conflict_do_update(index_elements=keys, set_=more), rows)
+    session.connection().execute(_more(_insert(model)), rows)
     gone = sa.delete(model.__table__).where(model.__table__.c.many == 0, model.__table__.c.minor == 0)
     gone = gone.where(*(key == sa.bindparam(f"the_{key.name}") for key in keys))
     session.connection().execute(gone, [{f"the_{key.name}": row[key.name] for key in keys} for row in rows])
+
+
+def _insert(model: type[Any]) -> Any:
+    return (sqlite.insert if database.is_sqlite() else postgresql.insert)(model.__table__)
+
+
+def _more(insert: Any) -> Any:
+    """Adds to the rows that are there."""
+    more = {name: insert.table.c[name] + insert.excluded[name] for name in ("many", "minor")}
+    return insert.on_conflict_do_update(index_elements=list(insert.table.primary_key.columns), set_=more)
 
 
 def _drop(model: type[Any], *where: sa.ColumnElement[bool]) -> None:
@@ -444,23 +472,23 @@ def _sum_days(days: list[date]) -> None:
     """The days' sums over all links."""
     query = (
         sa.select(Figure.day, Figure.measure, _sum(Figure.many), _sum(Figure.minor))
-        .where(Figure.measure.in_(list(facts.Measure)), Figure.span == DAY, Figure.day.in_(days))
+        .where(Figure.measure.in_(list(facts.Measure)), Figure.day.in_(days))
         .group_by(Figure.day, Figure.measure)
     )
     session.execute(sa.insert(DayFigure).from_select(["day", "measure", "many", "minor"], query))
 
 
-def _sum_month(first: date) -> None:
-    """A month's sums by link, from its days."""
-    keys = (Figure.measure, Figure.referrer_id, Figure.link_id)
-    query = (
-        sa.select(*keys, sa.literal(first, sa.Date), sa.literal(MONTH), _sum(Figure.many), _sum(Figure.minor))
-        .where(Figure.measure.in_(list(facts.Measure)), Figure.span == DAY)
-        .where(Figure.day >= first, Figure.day < next_month(first))
-        .group_by(*keys)
-    )
-    names = ["measure", "referrer_id", "link_id", "day", "span", "many", "minor"]
-    session.execute(sa.insert(Figure).from_select(names, query))
+def _add_to_months(days: list[date]) -> None:
+    """What these days add to the sums of their months, by referrer and by link."""
+    names = ["whose", "measure", "month", "number", "many", "minor"]
+    for first in sorted({month_of(day) for day in days}):
+        here = [day for day in days if month_of(day) == first]
+        for by in By:
+            number = Figure.referrer_id if by == By.REFERRER else Figure.link_id
+            keys = (sa.literal(str(by)), Figure.measure, sa.literal(first, sa.Date), number)
+            query = sa.select(*keys, _sum(Figure.many), _sum(Figure.minor)).group_by(Figure.measure, number)
+            query = query.where(Figure.measure.in_(facts.LISTED), Figure.day.in_(here))
+            session.execute(_more(_insert(MonthFigure).from_select(names, query)))
 
 
 def _roll_visitors(days: list[date], kept: Rollup) -> None:

@@ -158,10 +158,22 @@ def found_not_genuine(referral_ids: list[int]) -> int:
 
 def approvals(moment: datetime, person_ids: Collection[int]) -> list[Approval]:
     """What these people were given by approvals of one moment that still stand, in order of the people."""
+    found = session.execute(_approvals(), {"moment": moment, "people": list(person_ids)})
+    return [
+        Approval(person_id, currency, many, int(amount), int(on_hold), until)
+        for person_id, currency, many, amount, on_hold, until in found
+    ]
+
+
+_MOMENT: Any = sa.bindparam("moment", type_=database.Moment())
+
+
+@database.once_for_each_database
+def _approvals() -> Any:
     later = aliased(Decision)
     overruled = sa.select(later.id).where(later.reward_id == Decision.reward_id, later.number > Decision.number)
-    held = sa.case((Reward.hold_until > moment, Decision.amount_minor), else_=0)
-    query = (
+    held = sa.case((Reward.hold_until > _MOMENT, Decision.amount_minor), else_=0)
+    return (
         sa.select(
             Reward.person_id,
             Reward.currency,
@@ -171,15 +183,15 @@ def approvals(moment: datetime, person_ids: Collection[int]) -> list[Approval]:
             sa.func.max(Reward.hold_until, type_=database.Moment()),
         )
         .join(Decision, Decision.reward_id == Reward.id)
-        .where(Decision.at == moment, Decision.verdict == Verdict.APPROVE, Reward.person_id.in_(person_ids))
+        .where(
+            Decision.at == _MOMENT,
+            Decision.verdict == Verdict.APPROVE,
+            Reward.person_id.in_(sa.bindparam("people", expanding=True)),
+        )
         .where(~overruled.exists())
         .group_by(Reward.person_id, Reward.currency)
         .order_by(Reward.person_id, Reward.currency)
     )
-    return [
-        Approval(person_id, currency, many, int(amount), int(on_hold), until)
-        for person_id, currency, many, amount, on_hold, until in session.execute(query)
-    ]
 
 
 def name_of_act(person: User, at: datetime, currency: str) -> str:

@@ -40,6 +40,10 @@ class Cause(StrEnum):
     CORRECTION = "correction"
 
 
+THROUGH_PAYABLE = "(to_bucket = 'payable' OR from_bucket = 'payable')"
+"""The transfers of which what is ready to be paid is the sum; with an index of their own, for queries that say so."""
+
+
 class Transfer(Model):
     """An amount moved. Always positive: the buckets say the direction."""
 
@@ -53,7 +57,11 @@ class Transfer(Model):
         database.rule("from_bucket <> to_bucket", "goes_somewhere"),
         database.whole("amount_minor", "user_id", "cause_id"),
         sa.Index("ix_transfers_user", "user_id", "currency"),
-    )
+        sa.Index(
+            "ix_transfers_payable", "user_id", "currency", "to_bucket", "amount_minor",
+            sqlite_where=sa.text(THROUGH_PAYABLE), postgresql_where=sa.text(THROUGH_PAYABLE),
+        ),
+    )  # fmt: skip
 
     id: Mapped[int] = database.key()
     user_id: Mapped[int] = database.refers_to("users.id", index=False)

@@ -161,9 +161,13 @@ def make(
 
 def next_ordinal(person_id: int, rule_key: str) -> int:
     """Which reward of a person by a rule the next one is. Taken under the person's lock; never recomputed."""
+    return int(session.scalar(_next_ordinal(), {"person": person_id, "key": rule_key}) or 1)
+
+
+@database.once_for_each_database
+def _next_ordinal() -> sa.Select[Any]:
     query = sa.select(sa.func.coalesce(sa.func.max(Reward.ordinal), 0) + 1)
-    number = session.scalar(query.where(Reward.person_id == person_id, Reward.rule_key == rule_key))
-    return int(number or 1)
+    return query.where(Reward.person_id == sa.bindparam("person"), Reward.rule_key == sa.bindparam("key"))
 
 
 def given(referral_id: int, person_id: int, rule: Rule) -> bool:
@@ -191,22 +195,27 @@ def friends_counted(referrer_id: int, goal: str) -> int:
 
     What somebody else lost who was taken for the referrer before says nothing about the friend.
     """
+    return session.scalar(_friends_counted(), {"referrer": referrer_id, "goal": goal}) or 0
+
+
+@database.once_for_each_database
+def _friends_counted() -> sa.Select[Any]:
+    referrer: Any = sa.bindparam("referrer")
     lost = (
         sa.select(Reward.id)
         .where(
             Reward.conversion_id == Conversion.id,
-            sa.or_(Reward.person_id == referrer_id, Reward.beneficiary == Beneficiary.REFEREE),
+            sa.or_(Reward.person_id == referrer, Reward.beneficiary == Beneficiary.REFEREE),
             Reward.threshold.is_(None),
             Reward.state.in_((State.REJECTED, State.REVERSED)),
         )
         .exists()
     )
-    query = (
+    return (
         sa.select(sa.func.count(sa.distinct(Conversion.referral_id)))
         .join(Referral, Referral.id == Conversion.referral_id)
-        .where(Referral.referrer_id == referrer_id, Conversion.goal == goal, Conversion.counted, ~lost)
+        .where(Referral.referrer_id == referrer, Conversion.goal == sa.bindparam("goal"), Conversion.counted, ~lost)
     )
-    return session.scalar(query) or 0
 
 
 def given_since(person_id: int, currency: str, since: datetime) -> int:

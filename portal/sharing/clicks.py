@@ -6,6 +6,7 @@ a visitor's touches are its click rows, each with the moment of its latest visit
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from crawlerdetect import CrawlerDetect
@@ -129,13 +130,14 @@ def touches(visitor: str | None, *, until: datetime) -> list[Click]:
 
 def first_visit(click_id: int | None) -> datetime | None:
     """When the visitor of a click was first on its link; None if there is no such click."""
+    return session.scalar(_first_visit(), {"click_id": click_id}) if click_id is not None else None
+
+
+@database.once_for_each_database
+def _first_visit() -> sa.Select[Any]:
     this, first = aliased(Click), aliased(Click)
-    query = (
-        sa.select(sa.func.min(first.at))
-        .join(this, sa.and_(this.visitor == first.visitor, this.link_id == first.link_id))
-        .where(this.id == click_id)
-    )
-    return session.scalar(query) if click_id is not None else None
+    same = sa.and_(this.visitor == first.visitor, this.link_id == first.link_id)
+    return sa.select(sa.func.min(first.at)).join(this, same).where(this.id == sa.bindparam("click_id"))
 
 
 def forget(visitor: str | None, *, links: set[int] | None = None) -> None:

@@ -260,9 +260,10 @@ def _to_sign_in() -> ResponseReturnValue:
 
 
 def _load(uniquifier: str) -> User | None:
-    """Flask-Login's loader: only while the sign-in's row lives, whatever cookie is replayed."""
+    """Flask-Login's loader: only while the sign-in's row lives, whatever cookie is replayed. While the database is
+    away, nobody: the page that says so needs nobody, and the cookie is as good afterwards."""
     secret = session.get(TOKEN)
-    if not isinstance(secret, str):
+    if not isinstance(secret, str) or not g.get("database_is_there", True):
         return None
     at = clock.now()
     found = sign_ins.find(secret, at=at)

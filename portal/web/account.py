@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from flask import Blueprint, flash, make_response, redirect, render_template, url_for
+from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext, refresh
 
 from portal import program
-from portal.accounts import mail_choices
+from portal.accounts import mail_choices, users
 from portal.accounts.mail_choices import Topic
 from portal.core import clock, database
-from portal.core.text import Refusal
+from portal.core.text import Refusal, one_line
 from portal.sharing import links
 from portal.web import access, inputs, languages, limits, words
 from portal.web.acting import act
@@ -31,10 +31,29 @@ def name() -> ResponseReturnValue:
     if not form.validate():
         return _page(profile=form), 422
     return act(
-        lambda: program.rename(access.me(), form.name.data or "", at=clock.now()),
+        lambda: program.rename(access.me(), form.name.data or "", shows_name=form.shows_name.data, at=clock.now()),
         done=gettext("Saved."),
         back=url_for(".account"),
     )
+
+
+@blueprint.get("/account/name/shown")
+@access.signed_in
+def name_shown() -> ResponseReturnValue:
+    """What others would read of the name that is being typed: a part of the page."""
+    if "HX-Request" not in request.headers:
+        return redirect(url_for(".account"))
+    form = inputs.Profile(request.args)
+    return render_template("account/_shown.html", **_shown(form.name.data or "", bool(form.shows_name.data)))
+
+
+def _shown(name: str, shows_name: bool) -> dict[str, str]:
+    """How friends, and who invited one, read a name."""
+    typed = one_line(name, 80)
+    return {
+        "to_friends": users.first_name_of(typed),
+        "to_referrer": users.friend_name(typed, access.me().email, shows_name=shows_name),
+    }
 
 
 @blueprint.post("/account/language")
@@ -113,4 +132,6 @@ def _page(**wrong: Any) -> str:
         "zone": inputs.TimeZone(formdata=None, time_zone=user.time_zone),
         "mails": inputs.MailChoices(formdata=None, data={topic: topic not in unwanted for topic in Topic}),
     }  # fmt: skip
+    typed: inputs.Profile = wrong.get("profile", given["profile"])
+    given |= _shown(typed.name.data or "", bool(typed.shows_name.data))
     return render_template("account/account.html", **given | wrong, topics=_topics(), code=links.current_code(link.id))

@@ -27,6 +27,8 @@ def install(app: Flask) -> None:
     for kind in database.Unavailable:
         app.register_error_handler(kind, _unavailable)
     app.register_error_handler(500, _broken)
+    # Before Flask-SQLAlchemy's own, which would turn an answer that is ready into a 500.
+    app.teardown_appcontext(lambda _error: database.let_go())
     app.log_exception = lambda *_: None  # type: ignore[method-assign] # Flask's own names the path; `_broken` does not
 
 
@@ -102,6 +104,6 @@ def _broken(error: Exception) -> ResponseReturnValue:
 def _let_go() -> None:
     g.database_is_there = False
     try:
-        database.session.rollback()
+        database.let_go()
     except Exception:
         log.exception("rollback failed")

@@ -646,6 +646,7 @@ class ImportedFile(Form):
 
 class Profile(Form):
     name = StringField(_l("Name"), validators=[Optional(), Length(max=80), without_nul])
+    shows_name = BooleanField(_l("Show my first name to the friend who invited me"))
 
 
 class Language(Form):

@@ -14,6 +14,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, current_app, request
 from flask.typing import ResponseReturnValue
 
+from portal import VERSION
 from portal.core import clock, database, migrate
 from portal.reports import watched
 from portal.web import limits
@@ -77,8 +78,12 @@ def metrics() -> ResponseReturnValue:
         abort(404)
     if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), f"Bearer {token}".encode()):
         return Response("The token is missing or another.\n", 401, {"WWW-Authenticate": "Bearer"}, "text/plain")
-    lines = [*_of_requests(), *_of_the_database()]
+    lines = [*_of_the_code(), *_of_requests(), *_of_the_database()]
     return Response("\n".join(lines) + "\n", content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _of_the_code() -> Iterator[str]:
+    yield from _told("build_info", "gauge", "The version of this code.", [(f'{{version="{VERSION}"}}', 1)])
 
 
 def _of_requests() -> Iterator[str]:

@@ -410,7 +410,7 @@ def set_up_done(secret: str) -> ResponseReturnValue:
         form.form_errors = [words.say(refusal)]
         return render_template("public/set_up.html", form=form, secret=secret), 409
     login_user(User.by_id(number))
-    return redirect(url_for("admin.overview"))
+    return redirect(url_for("admin.opened"))
 
 
 def usual_offer(

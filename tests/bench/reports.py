@@ -25,9 +25,9 @@ from portal.accounts import sign_ins, users
 from portal.accounts.users import NOWHERE
 from portal.core import clock, database
 from portal.core.database import session
-from portal.reports import figures, rollups
-from portal.reports.facts import Measure
-from portal.reports.figures import By, Range
+from portal.reports import facts, figures, rankings, rollups
+from portal.reports.facts import By, Measure
+from portal.reports.figures import Range
 from portal.rewards import ledger, rules
 from portal.terms import in_force
 from portal.web import access
@@ -165,16 +165,16 @@ def questions() -> dict[str, Callable[[], Any]]:
         return lambda: figures.series(seen(), (within, within.usual_step), (within.before, within.usual_step))
 
     def listed(by: By, measure: Measure, count: int) -> Callable[[], Any]:
-        return lambda: figures.ranked(seen(), days(count), by, measure, most=50)
+        return lambda: rankings.ranked(seen(), days(count), by, measure, most=50)
 
     asked: dict[str, Callable[[], Any]] = {}
     for count in (7, 30, 90, 365):
         asked[f"performance, {count} days and the {count} before"] = performance(count)
     for count in (30, 90, 365):
-        for measure in (Measure.CUSTOMERS, Measure.CLICKS):
-            asked[f"referrers by {measure}, {count} days"] = listed(By.REFERRER, measure, count)
-        asked[f"links by clicks, {count} days"] = listed(By.LINK, Measure.CLICKS, count)
-        asked[f"active referrers, {count} days"] = lambda count=count: figures.active_referrers(seen(), days(count))  # type: ignore[misc]
+        for by in By:
+            for measure in facts.RANKED:
+                asked[f"{by}s by {measure}, {count} days"] = listed(by, measure, count)
+        asked[f"active referrers, {count} days"] = lambda count=count: rankings.active_referrers(seen(), days(count))  # type: ignore[misc]
     asked["what is owed"] = lambda: figures.owed(seen(), "EUR")
     return asked
 
@@ -191,10 +191,14 @@ def compare() -> list[str]:
             faults.append(f"the days of {count}")
         for by in By:
             for measure in (Measure.CUSTOMERS, Measure.CLICKS, Measure.COST):
-                a, b = (figures.ranked(each, within, by, measure, most=1_000_000) for each in (seen, plain))
-                if [(line.number, line.rank) for line in a[0]] != [(line.number, line.rank) for line in b[0]]:
+                a, b = (rankings.ranked(each, within, by, measure, most=1_000_000) for each in (seen, plain))
+                wanted = [(line.number, line.rank) for line in b[0]]
+                first, _ = rankings.ranked(seen, within, by, measure, most=50)
+                if [(line.number, line.rank) for line in a[0]] != wanted:
                     faults.append(f"{by} by {measure} in {count} days")
-        at = figures.facts.start_of(within.first, seen.zone)
+                if [(line.number, line.rank) for line in first] != wanted[:50]:
+                    faults.append(f"the first page of {by} by {measure} in {count} days")
+        at = facts.start_of(within.first, seen.zone)
         sql = "SELECT count(*), count(DISTINCT visitor) FROM clicks WHERE at >= :at"
         bound = sa.text(sql).bindparams(sa.bindparam("at", at, database.Moment()))
         if tuple(session.execute(bound).one()) != (one.total.clicks, one.visitors):

@@ -17,7 +17,7 @@ from portal import sweeps
 from portal.config import ROOT, Settings
 from portal.core import clock
 from portal.reports import books
-from tests.browser.conftest import People
+from tests.browser.conftest import WITH_SCRIPT, WITHOUT_SCRIPT, People
 from tests.browser.people import PASSWORD, mailed_link, staff
 
 
@@ -35,7 +35,18 @@ def portal(settings: Settings, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.both_databases
 @pytest.mark.case(12, 14, 69, 76, 93)
+@pytest.mark.parametrize("people", [WITH_SCRIPT], indirect=True)
 def test_the_whole_thread_from_link_to_paid(people: People, settings: Settings, tmp_path: Path) -> None:
+    walk(people, settings, tmp_path)
+
+
+@pytest.mark.case(12, 14, 69, 76, 93)
+@pytest.mark.parametrize("people", [WITHOUT_SCRIPT], indirect=True)
+def test_the_whole_thread_from_link_to_paid_without_script(people: People, settings: Settings, tmp_path: Path) -> None:
+    walk(people, settings, tmp_path)
+
+
+def walk(people: People, settings: Settings, tmp_path: Path) -> None:
     staff()
 
     # A referrer shares a link, and says how to be paid.

@@ -1,5 +1,7 @@
 """Many people and many rewards, made of rows: for lists, files and limits, where the way there does not matter."""
 
+import random
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,11 +12,13 @@ from portal.core.database import session
 from portal.payouts.methods import Kind, Method
 from portal.referrals.referrals import Referral
 from portal.rewards import goals, rules
-from portal.rewards.conversions import Conversion
+from portal.rewards.conversions import Conversion, Refund
 from portal.rewards.decisions import Decision, Verdict
 from portal.rewards.ledger import Bucket, Cause, Transfer
-from portal.rewards.rewards import Reward, State
+from portal.rewards.rewards import Clawback, Reward, State
 from portal.sharing import links
+from portal.sharing.clicks import Click
+from portal.sharing.links import Link
 from portal.terms import in_force
 from tests.factories import REFERRER, Scene
 
@@ -67,6 +71,53 @@ def many_friends(scene: Scene, referrer: User, count: int) -> None:
         made = _add(Referral, [{"referee_id": number} | common | moments for number in people])
         pairs = [(number, referrer.id, friend) for number, friend in zip(made, people, strict=True)]
         _rewarded(scene, pairs, 10, state=State.PENDING)
+
+    scene.do(step)
+
+
+def many_events(
+    scene: Scene, dice: random.Random, *, referrers: int, clicks: int, friends: int, over_days: int, skewed: bool
+) -> None:
+    """Referrers with a link or a few, and over the days before the scene's moment clicks, and friends with orders,
+    rewards and refunds. Skewed: few have most of it. A friend in twenty was given to another referrer than the link's.
+    """
+
+    def ago(least: float = 0) -> datetime:
+        return scene.at - timedelta(days=dice.uniform(least, over_days))
+
+    def one_of(many: int) -> int:
+        return int(many * dice.random() ** (3 if skewed else 1))
+
+    def step() -> None:
+        owners = _people(scene, "owner", referrers)
+        held = [owner for owner in owners for _ in range(dice.choice((1, 1, 2, 4)))]
+        links = _add(Link, [{"owner_id": owner, "made_at": scene.at} for owner in held])
+        seen = [(links[one_of(len(links))], ago()) for _ in range(clicks)]
+        _add(Click, [{"link_id": link, "visitor": f"v{n}", "hour": n, "at": at, "last_at": at}
+                     for n, (link, at) in enumerate(seen)])  # fmt: skip
+        common = {"code": "x", "how": "code", "terms_id": in_force().id}
+        joined = []
+        for friend in _people(scene, "friend", friends):
+            place, at = one_of(len(links)), ago()
+            whose = held[place] if dice.random() > 0.05 else owners[one_of(referrers)]
+            counted = {"counted_at": dice.choice((None, at, scene.at - (scene.at - at) * dice.random()))}
+            moments = dict.fromkeys(("touched_at", "joined_at", "expires_at"), at)
+            joined.append(
+                {"referrer_id": whose, "referee_id": friend, "link_id": links[place]} | common | moments | counted
+            )
+        referrals = _add(Referral, joined)
+        pairs = [(number, row["referrer_id"], row["referee_id"]) for number, row in zip(referrals, joined, strict=True)]
+        rewards = _rewarded(
+            scene, [pair for pair in pairs for _ in range(dice.randrange(4))], 1000, state=State.PENDING
+        )
+        made = [{"id": number, "made_at": ago(), "amount_minor": dice.randrange(500, 3000)} for number in rewards]
+        session.execute(sa.update(Reward), made)
+        orders = session.scalars(sa.select(Conversion.id))
+        session.execute(sa.update(Conversion), [{"id": number, "occurred_at": ago()} for number in orders])
+        told = {"source": goals.SHOP, "received_at": scene.at}
+        refunds = _add(Refund, [{"external_id": f"r{n}", "conversion_external_id": "x"} | told for n in rewards[::9]])
+        _add(Clawback, [{"reward_id": one, "refund_id": two, "amount_minor": 400, "at": scene.at}
+                        for one, two in zip(rewards[::9], refunds, strict=True)])  # fmt: skip
 
     scene.do(step)
 

@@ -13,10 +13,10 @@ from portal.core import clock
 from portal.core.database import session
 from portal.referrals import referrals
 from portal.referrals.referrals import Referral
-from portal.reports import figures, rollups
-from portal.reports.facts import Measure
-from portal.reports.figures import By, Range, Step
-from portal.reports.rollups import DayFigure, Figure, Rollup
+from portal.reports import facts, figures, rankings, rollups
+from portal.reports.facts import By, Measure
+from portal.reports.figures import Range, Step
+from portal.reports.rollups import DayFigure, Figure, MonthFigure, Rollup
 from portal.reports.touched import Touched
 from portal.rewards import ledger
 from portal.rewards.conversions import Conversion
@@ -118,13 +118,13 @@ def agree(scene: Scene, *ranges: Range) -> None:
                     if key[1] == measure and within.first <= key[0] <= within.last:
                         wanted[key[place]] += plain.minor[key] if measure == Measure.COST else many
                 order = sorted(((-many, one) for one, many in wanted.items() if many > 0))
-                listed, _ = figures.ranked(seen, within, by, measure, most=1000)
+                listed, _ = rankings.ranked(seen, within, by, measure, most=1000)
                 assert [(-one.rank, one.number) for one in listed] == order, (within, by, measure)
                 for one in listed[:5]:
                     told = plain.total(within, place=place, number=one.number)
-                    assert as_pairs(one.numbers) == {key: told[key] for key in told if key in figures.LISTED}
+                    assert as_pairs(one.numbers) == {key: told[key] for key in told if key in facts.LISTED}
         brought = {key[2] for key in plain.counts if key[1] == "joined" and within.first <= key[0] <= within.last}
-        assert figures.active_referrers(seen, within) == len(brought)
+        assert rankings.active_referrers(seen, within) == len(brought)
     assert figures.owed(seen, "EUR") == ledger.totals("EUR")
     session.rollback()
 
@@ -132,7 +132,7 @@ def agree(scene: Scene, *ranges: Range) -> None:
 def rolled() -> dict[str, list[tuple[object, ...]]]:
     """Everything that is rolled up."""
     session.rollback()
-    tables = (Figure.__table__, DayFigure.__table__, rollups.DayVisitors.__table__)
+    tables = (Figure.__table__, MonthFigure.__table__, DayFigure.__table__, rollups.DayVisitors.__table__)
     return {
         table.name: sorted(tuple(row) for row in session.execute(sa.select(table)))  # type: ignore[attr-defined]
         for table in tables
@@ -301,6 +301,18 @@ def test_what_comes_late_is_in_its_day_at_once_and_stays_there_when_it_is_rolled
     assert sweeps.roll_up() == 0, "what no figure counts makes no work"
 
 
+def test_an_order_of_somebody_whom_nobody_brought_is_nobodys_figure(scene: Scene) -> None:
+    scene.publish(fixed(2000, **EVERY))
+    scene.order(scene.carol, 5000)
+    scene.order(scene.bob, 3000)
+    today = scene.at.date()
+    for _ in range(2):
+        found = in_days(scene, today)
+        assert (found.orders, found.orders_minor) == (1, 3000)
+        scene.later(days=1)
+        sweeps.roll_up()
+
+
 @pytest.mark.both_databases
 def test_visitors_of_a_range_are_different_ones_also_when_one_is_forgotten_on_some_links(scene: Scene) -> None:
     alice, carol, first = scene.alice, scene.carol, scene.at.date()
@@ -427,12 +439,12 @@ def test_a_ranking_goes_on_by_its_last_line_however_many_are_level(scene: Scene)
     found: list[int] = []
     after = None
     while True:
-        listed, after = figures.ranked(seen, Range(today, today), By.REFERRER, Measure.CLICKS, most=3, after=after)
+        listed, after = rankings.ranked(seen, Range(today, today), By.REFERRER, Measure.CLICKS, most=3, after=after)
         found += [one.number for one in listed]
         if after is None:
             break
     assert found == [people[3].id, *(person.id for person in people if person is not people[3])]
-    assert figures.active_referrers(seen, Range(today, today)) == 0, "a click alone brings nobody"
+    assert rankings.active_referrers(seen, Range(today, today)) == 0, "a click alone brings nobody"
 
 
 @pytest.mark.both_databases

@@ -5,10 +5,8 @@ from collections.abc import Callable
 import pytest
 import sqlalchemy as sa
 from flask import Flask
-from sqlalchemy import event
 
 from portal import program
-from portal.core import database
 from portal.core.database import session
 from portal.rewards.decisions import Decision, Verdict
 from portal.rewards.rewards import Reward, State
@@ -20,16 +18,12 @@ from tests.factories import REFEREE, Scene, fixed
 
 @pytest.fixture
 def teller(app: Flask) -> Teller:
-    """Tells stories in a program whose clear rewards are approved by the terms, on a database that need not last."""
-    for engine in database.db.engines.values():
-        event.listen(engine, "connect", lambda connection, _record: connection.execute("PRAGMA synchronous=OFF"))
-        engine.dispose()
+    """Tells stories in a program whose clear rewards are approved by the terms."""
     return Teller(
         Scene(app, fixed(2000), fixed(1000, to=REFEREE, minimum_order_minor=3000), auto_approve_below_minor=5000)
     )
 
 
-@pytest.mark.own_app
 @pytest.mark.timeout(300)
 def test_most_cheats_are_raised(teller: Teller, record_property: Callable[[str, object], None]) -> None:
     """A cheat is caught if at least half of its friends are raised."""
@@ -41,7 +35,6 @@ def test_most_cheats_are_raised(teller: Teller, record_property: Callable[[str, 
     assert len(judged) >= 60 and 10 * len(missed) <= len(judged), [one.story.name for one in missed]
 
 
-@pytest.mark.own_app
 @pytest.mark.timeout(300)
 def test_few_honest_people_are_raised_and_none_is_rejected_but_by_a_person(
     teller: Teller, record_property: Callable[[str, object], None]

@@ -22,7 +22,6 @@ from flask import Flask
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
-from sqlalchemy import event
 
 from portal import program
 from portal.accounts.users import NOWHERE, User
@@ -118,10 +117,6 @@ class World:
         self.app, self.postgres = app, postgres
         self.done: Counter[str] = Counter()
         engine = database.db.engine
-        if postgres is None:
-            for each in database.db.engines.values():
-                # Nothing here outlives the machine, and a walk is hundreds of commits.
-                event.listen(each, "connect", lambda connection, _record: connection.execute("PRAGMA synchronous=OFF"))
         scene = Scene(app, *offered(0), **settings_of(0))
         self.keep, self.start = scene.keep, scene.at
         self.ids = {user.name: user.id for user in (scene.olivia, scene.rita, scene.finn, scene.alice, scene.bob)}
@@ -238,7 +233,7 @@ class Walk(RuleBasedStateMachine):
             assert not refused, f"{what}: the rules refuse, the portal did it"
             self.world.done[what] += 1
         self.compare()
-        if self.world.steps % 10 == 0:
+        if self.world.steps % 20 == 0:
             self.check_books()
         return got, expected
 

@@ -15,7 +15,7 @@ from tests.factories import Scene, fixed
 MONEY = [*races_of_rewards.RACES, *races_of_payouts.RACES]
 RACES = [*races_of_people.RACES, *MONEY]
 LONG = os.environ.get("PORTAL_TEST_LONG") == "1"
-ROUNDS = 12
+ROUNDS = 12 if LONG else 8
 UNTIL_IT_SHOWS = 200
 
 OVER_HTTP = {

@@ -98,7 +98,7 @@ class Portal:
     def servers(self) -> list[int]:
         """The process ids of granian's workers: the children of the process we started that listen."""
         assert self.process is not None
-        return [number for number in _children(self.process.pid) if b"spawn_main" in _command(number)]
+        return [number for number in children(self.process.pid) if b"spawn_main" in _command(number)]
 
     def stop(self) -> None:
         """The way an operator does: TERM, and what is under way is finished."""
@@ -141,7 +141,8 @@ def _end_group(process: "subprocess.Popen[bytes] | None", sign: signal.Signals) 
     process.wait(timeout=10)
 
 
-def _children(number: int) -> list[int]:
+def children(number: int) -> list[int]:
+    """The process ids of what a process has started."""
     tasks = Path(f"/proc/{number}/task")
     return [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
 

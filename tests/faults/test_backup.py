@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,8 @@ from portal import backup, create_app
 from portal.accounts.users import User
 from portal.backup import BackupRefused
 from portal.config import ROOT, Settings
-from portal.core import clock, database, migrate
+from portal.core import at_work, clock, database, migrate
+from portal.core.at_work import AtWork
 from portal.core.copying import CopyRefused
 from portal.core.database import session
 from portal.core.migrate import SchemaRefused
@@ -38,7 +38,7 @@ from tests.conftest import close, make_schema
 from tests.domain.test_migrations import differences, shape_of
 from tests.factories import IBAN, Scene
 from tests.faults.conftest import LONG, live_once
-from tests.faults.live import Live
+from tests.faults.live import Live, soon
 from tests.faults.portals import Gone, Portal
 from tests.postgres import Postgres
 from tests.web.tables import contents
@@ -75,7 +75,7 @@ def engine_of(settings: Settings) -> sa.Engine:
 
 
 def restored(file: Path, settings: Settings, *, replacing: bool = False) -> backup.Restored:
-    return backup.restore(file, engine_of(settings), settings, replace=replacing, at=clock.now())
+    return backup.restore(file, engine_of(settings), settings, replace=replacing)
 
 
 def rows_of(settings: Settings) -> dict[str, Any]:
@@ -211,10 +211,86 @@ def test_a_portal_that_was_only_started_holds_nothing(
         worker.note_turn("worker", at=clock.now())
     with made.app_context():
         close(made)
-    file = backed_up(app, tmp_path)
-    with pytest.raises(BackupRefused, match="stop it"):
-        restored(file, there)
-    backup.restore(file, engine_of(there), there, replace=False, at=clock.now() + timedelta(seconds=30))
+    restored(backed_up(app, tmp_path), there)
+
+
+SERVES = """
+import sys, time
+import sqlalchemy as sa
+from portal.core import at_work
+with at_work.with_others(sa.create_engine(sys.argv[1])):
+    print("at work", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.both_databases
+def test_what_is_being_served_is_neither_restored_nor_copied_and_who_is_killed_lets_go_at_once(
+    app: Flask, tmp_path: Path, elsewhere: Elsewhere, database_kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, there = backed_up(app, tmp_path), elsewhere(database_kind)
+    arguments = [sys.executable, "-c", SERVES, there.database_url]
+    serving = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE)
+    assert serving.stdout is not None and serving.stdout.readline() == b"at work\n"
+    serving.stdout.close()
+    monkeypatch.setattr(at_work, "PATIENCE_S", 0.1)
+    try:
+        with pytest.raises(AtWork, match="stop all of its processes"):
+            restored(file, there, replacing=True)
+        with pytest.raises(AtWork, match="stop all of its processes"):
+            backup.move(database.db.engine, engine_of(there))
+    finally:
+        serving.kill()
+        monkeypatch.undo()
+        serving.wait(timeout=10)
+    with at_work.alone(engine_of(there)):
+        pass
+
+
+def test_nothing_begins_to_serve_a_database_that_is_being_restored(app: Flask, elsewhere: Elsewhere) -> None:
+    for kind in ("sqlite", "postgresql"):
+        there = elsewhere(kind)
+        with (
+            at_work.alone(engine_of(there)),
+            pytest.raises(AtWork, match="under way"),
+            at_work.with_others(engine_of(there)),
+        ):
+            pass
+        with at_work.with_others(engine_of(there)), at_work.with_others(engine_of(there)):
+            pass
+
+
+def test_a_lock_that_was_lost_with_its_connection_is_taken_again(
+    app: Flask, elsewhere: Elsewhere, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(at_work, "LOOKS_EVERY_S", 0.05)
+    engine = engine_of(elsewhere("postgresql"))
+    with at_work.with_others(engine):
+        ours = sa.text("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND database = "
+                       "(SELECT oid FROM pg_database WHERE datname = current_database())")  # fmt: skip
+        with engine.connect() as connection:
+            (first,) = connection.scalars(ours)
+            connection.execute(sa.text("SELECT pg_terminate_backend(:pid)"), {"pid": first})
+            assert soon(lambda: [pid for pid in connection.scalars(ours) if pid != first] != [])
+
+
+def test_a_move_that_is_refused_leaves_no_file(full: Scene, app: Flask, tmp_path: Path) -> None:
+    target = tmp_path / "target.db"
+    other = sa.create_engine(f"sqlite:///{target}", poolclass=sa.NullPool)
+    session.rollback()
+    with at_work.with_others(database.db.engine), pytest.raises(AtWork):
+        backup.move(database.db.engine, other)
+    asked = "UPDATE conversions SET amount_minor = ? WHERE amount_minor = ?"
+    with database.db.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA ignore_check_constraints=ON")
+        connection.exec_driver_sql(asked, ("a lot", 12800))
+        connection.commit()
+        with pytest.raises(CopyRefused, match="A row of conversions is not taken there"):
+            backup.move(database.db.engine, other)
+        connection.exec_driver_sql(asked, (12800, "a lot"))
+        connection.exec_driver_sql("PRAGMA ignore_check_constraints=OFF")
+        connection.commit()
+    assert [path.name for path in tmp_path.glob("target*")] == []
 
 
 def test_somebody_elses_tables_are_left_alone(full: Scene, app: Flask, tmp_path: Path, elsewhere: Elsewhere) -> None:
@@ -379,16 +455,12 @@ def test_copy_to_postgresql_is_equal_to_the_last_row_and_refuses_a_second_time(
 ) -> None:
     there, before = elsewhere("postgresql"), contents()
     session.rollback()
-    assert backup.move(database.db.engine, engine_of(there), at=clock.now()) == sum(map(len, before.values()))
+    assert backup.move(database.db.engine, engine_of(there)) == sum(map(len, before.values()))
     assert rows_of(replace(app.extensions["settings"], database_url=there.database_url)) == before
     with pytest.raises(BackupRefused, match="not empty"):
-        backup.move(database.db.engine, engine_of(there), at=clock.now())
+        backup.move(database.db.engine, engine_of(there))
     with pytest.raises(BackupRefused, match="in use"):
-        backup.move(database.db.engine, database.db.engine, at=clock.now())
-    with database.writing():
-        worker.note_turn("worker", at=clock.now())
-    with pytest.raises(BackupRefused, match="stop it"):
-        backup.move(database.db.engine, engine_of(elsewhere("postgresql")), at=clock.now())
+        backup.move(database.db.engine, database.db.engine)
 
 
 def test_a_row_that_the_other_database_does_not_take_is_named_and_nothing_is_left(
@@ -400,7 +472,7 @@ def test_a_row_that_the_other_database_does_not_take_is_named_and_nothing_is_lef
     with database.writing():
         session.execute(sa.text("UPDATE users SET name = :long WHERE id = :id"), {"long": "x" * 5000, "id": number})
     with pytest.raises(CopyRefused, match=r"A row of users is not taken there: value too long") as refused:
-        backup.move(database.db.engine, engine_of(there), at=clock.now())
+        backup.move(database.db.engine, engine_of(there))
     assert "alice@example.com" not in str(refused.value)
     assert shape_of(engine_of(there)) == {}
     with database.writing():
@@ -457,6 +529,8 @@ def test_backed_up_under_load_and_restored_elsewhere_the_books_are_right(
             thread.join(timeout=60)
     assert made.returncode == 0, made.stderr
     assert re.search(r"\d+ rows and \d+ mails, schema \d+", made.stdout)
+    refused = live.portal.command("restore", str(tmp_path / "b"), "--replace")
+    assert refused.returncode == 1 and "A portal is at work on this database" in refused.stderr
     there = elsewhere("sqlite" if "sqlite" in live.portal.database_url else "postgresql")
     other = Portal(there.instance_dir, there.database_url)
     put = other.command("restore", str(tmp_path / "b"))

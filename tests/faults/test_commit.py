@@ -4,9 +4,8 @@ Before it nothing was done; after it everything was. Whoever asks cannot tell th
 and finds it done once.
 """
 
-import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,13 +23,14 @@ from portal.rewards.rewards import Reward, State
 from portal.sharing.clicks import Click
 from tests.conftest import Browser
 from tests.factories import EVERY, Scene, fixed
+from tests.faults.conftest import LONG
 from tests.faults.live import LONG_AGO
 from tests.faults.proxy import Proxy, When
 from tests.web.client import Tab
 from tests.web.keys import new_key
 from tests.web.tables import changes, contents
 
-CUTS = 500 if os.environ.get("PORTAL_TEST_LONG") else 50
+CUTS = 500 if LONG else 50
 
 
 @pytest.fixture
@@ -72,7 +72,10 @@ class TestCut:
     def settings(self, settings: Settings, proxy: Proxy) -> Settings:
         return replace(settings, database_url=proxy.database_url)
 
-    def test_cut_around_commit_an_order_is_there_once(self, scene: Scene, proxy: Proxy) -> None:
+    @pytest.mark.timeout(900)
+    def test_cut_around_commit_an_order_is_there_once(
+        self, scene: Scene, proxy: Proxy, record_property: Callable[[str, object], None]
+    ) -> None:
         key, bob = new_key(), scene.bob
         for number in range(CUTS):
             name, when = f"cut-{number}", list(When)[number % 2]
@@ -91,6 +94,7 @@ class TestCut:
         )
         assert len(scene.rewards(scene.alice)) == CUTS and bob
         assert list(books.faults()) == []
+        record_property("figure", f"Cuts around COMMIT: {CUTS}, of {CUTS} orders each is there once")
 
     @pytest.mark.parametrize("when", When)
     def test_cut_around_commit_an_approval_is_there_once(

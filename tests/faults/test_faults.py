@@ -29,6 +29,7 @@ from portal.rewards.decisions import Reason
 from portal.sharing import clicks
 from portal.sharing.clicks import Click
 from tests.factories import NOON, PASSWORD, REFEREE, Scene, fixed
+from tests.faults.conftest import LONG
 from tests.postgres import Postgres
 from tests.web.client import FIREFOX, Tab
 from tests.web.page import Form
@@ -468,16 +469,58 @@ def test_a_friend_whose_connection_is_cut_between_link_and_click_is_sent_on_and_
 
 @pytest.mark.on_postgresql
 def test_while_the_database_is_away_friends_are_sent_on_and_others_told_to_come_again(
-    outside: Outside, server: Server
+    outside: Outside, server: Server, scene: Scene
 ) -> None:
     assert outside.is_sent_on()
+    rita = Tab(outside.app)
+    rita.sign_in(scene.rita.email)
+    rita.may_break = True
     with server.away():
         assert outside.is_sent_on()
         assert outside.follow("Googlebot/2.1 (+http://www.google.com/bot.html)").status_code == 302
         check_503(outside.order())
         check_503(outside.sign_up())
         check_503(outside.ask("/"))
+        assert rita.get("/admin/rewards").status == 503
+    assert rita.get("/admin/rewards").status == 200
     assert outside.order().status_code == 201
     assert outside.sign_up().location == "/check-your-email"
     assert outside.is_sent_on()
     assert count(Click) == 2
+
+
+@pytest.mark.on_postgresql
+@pytest.mark.parametrize("path", ["/dashboard", "/admin/rewards"] if LONG else ["/admin/rewards"])
+def test_a_connection_cut_at_a_statement_of_a_page_of_ones_own_is_a_503_and_the_next_look_works(
+    app: Flask, scene: Scene, server: Server, path: str
+) -> None:
+    """`--long`: at each statement."""
+    scene.pending_reward()
+    rita = Tab(app)
+    rita.sign_in(scene.rita.email)
+    rita.may_break = True
+    for number in range(1, MOST, 1 if LONG else 6):
+        with at_statement(number, server.cut) as seen:
+            status = rita.get(path).status
+        if len(seen) < number:
+            break
+        assert status == 503, seen[-1]
+        assert rita.get("/terms").status == 200
+    assert number > 8 and status == 200
+
+
+@pytest.mark.on_postgresql
+def test_a_connection_cut_when_the_answer_is_ready_changes_nothing_about_it(
+    outside: Outside, server: Server, scene: Scene
+) -> None:
+    """The last thing that a page asks of the database is to forget the reading."""
+    rita = Tab(outside.app)
+    rita.sign_in(scene.rita.email)
+    session.rollback()
+    engine = database.db.engine
+    for look in (lambda: outside.ask("/").status_code, lambda: rita.get("/admin/rewards").status):
+        ends: list[str] = []
+        event.listen(engine, "rollback", lambda _, ends=ends: (ends.append("ROLLBACK"), server.cut()), once=True)
+        assert look() == 200
+        assert ends
+    assert rita.get("/admin/rewards").status == 200

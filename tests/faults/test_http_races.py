@@ -6,6 +6,7 @@ Against four server processes on PostgreSQL and eight threads on SQLite, by conn
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,12 +25,12 @@ from portal.rewards.conversions import Conversion, Refund
 from portal.rewards.decisions import Decision
 from portal.rewards.rewards import Clawback, Reward, State
 from tests.factories import PASSWORD
-from tests.faults.conftest import PROCESSES
+from tests.faults.conftest import LONG, PROCESSES
 from tests.faults.live import LONG_AGO, Live, at_once, statuses
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(0 if LONG else 300)
 
-ROUNDS = 12
+ROUNDS = 12 if LONG else 8
 
 
 def count(model: type, *where: sa.ColumnElement[bool]) -> int:
@@ -105,8 +106,9 @@ def test_the_same_reset_link_twenty_times(live: Live) -> None:
 
 
 @pytest.mark.case(53, 54, 55)
-def test_the_same_order_a_hundred_times(live: Live) -> None:
-    copies, rounds = (40, ROUNDS) if database.is_sqlite() else (100, 20)
+def test_the_same_order_a_hundred_times(live: Live, record_property: Callable[[str, object], None]) -> None:
+    """`--long`: a thousand orders."""
+    copies, rounds = (40, ROUNDS) if database.is_sqlite() else (100, 1000 if LONG else 20)
     clients = live.visitors(copies)
     for number in range(rounds):
         friend = live.scene.friend(f"Ordering {number}", of=live.scene.alice)
@@ -122,6 +124,7 @@ def test_the_same_order_a_hundred_times(live: Live) -> None:
     made = count(Conversion, Conversion.external_id.like("race-%"))
     gave = count(Reward, Reward.conversion.has(Conversion.external_id.like("race-%")))
     assert (made, gave) == (rounds, rounds)
+    record_property("figure", f"The same order: {rounds} times {copies} copies, {made} conversions, {gave} rewards")
 
 
 def pending(live: Live, name: str) -> Reward:
@@ -131,8 +134,9 @@ def pending(live: Live, name: str) -> Reward:
 
 
 @pytest.mark.case(80)
-def test_the_same_approval_fifty_times(live: Live) -> None:
-    copies, rounds = (16, ROUNDS) if database.is_sqlite() else (50, 20)
+def test_the_same_approval_fifty_times(live: Live, record_property: Callable[[str, object], None]) -> None:
+    """`--long`: of 500 rewards."""
+    copies, rounds = (16, ROUNDS) if database.is_sqlite() else (50, 500 if LONG else 20)
     clients = live.colleagues(copies, live.scene.rita, live.rosa)
     for number in range(rounds):
         reward = pending(live, f"Approved {number}")
@@ -146,6 +150,7 @@ def test_the_same_approval_fifty_times(live: Live) -> None:
         said = [client.get("/admin/rewards").text for client in clients[number % 12 :][:4]]
         told = [page for page in said if f"Approved by {first.name} at" in page]
         assert len(told) >= 3, "whoever came second is told who was first"
+    record_property("figure", f"The same approval: {rounds} times {copies} copies, {rounds} decisions and mails")
 
 
 @pytest.mark.case(77, 80)

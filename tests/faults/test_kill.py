@@ -1,6 +1,6 @@
 """kill -9 in the middle of the work: what was answered is there, nothing is there by half, and it is back at once.
 
-Orders, approvals and clicks come in from many clients while the processes are killed; ten times on each database.
+Orders, approvals and clicks come in from many clients while the processes are killed; ten times on each database, with `--long` 500 times (or PORTAL_TEST_KILLS).
 Then the mails: workers are killed while they send.
 """
 
@@ -32,9 +32,11 @@ from tests.faults.portals import Browser, Gone
 from tests.mailserver import MailServer, listening
 from tests.postgres import Postgres
 
-pytestmark = pytest.mark.timeout(300)
+LONG = os.environ.get("PORTAL_TEST_LONG") == "1"
 
-KILLS = 10
+pytestmark = pytest.mark.timeout(0 if LONG else 300)
+
+KILLS = int(os.environ.get("PORTAL_TEST_KILLS") or 500) if LONG else 10
 BACK_WITHIN = 5.0
 
 
@@ -58,7 +60,7 @@ class Load:
         self.doubtful: list[str] = []
         self.visitors: list[str] = []
         self.wrong: list[str] = []
-        self._to_approve: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._to_approve: queue.Queue[str] = queue.Queue()  # a SimpleQueue of Python 3.11 may wait for ever
         self._over = threading.Event()
         self._code = live.scene.code(live.scene.alice)
         reviewers = live.colleagues(2, live.scene.rita)
@@ -167,15 +169,17 @@ def test_killed_under_load_nothing_acknowledged_is_lost(
         load.ask_again()
         answers += len(load.orders) + len(load.approved) + len(load.visitors)
     assert answers > 10 * KILLS, "there was hardly anything to lose"
-    record_property("answers", answers)
-    record_property("back_after_s", [round(seconds, 1) for seconds in back])
+    back.sort()
+    record_property(
+        "figure", f"Kills on {session.get_bind().dialect.name}: {KILLS}, {answers} answers acknowledged, 0 lost, "
+        f"back after {back[KILLS // 2]:.1f} s, at most {back[-1]:.1f} s",
+    )  # fmt: skip
     # On a busy machine every start takes longer; that one after a kill takes no longer than any is what counts.
-    assert sorted(back)[KILLS // 2] <= max(BACK_WITHIN, 2 * usual), back
+    assert back[KILLS // 2] <= max(BACK_WITHIN, 2 * usual), back
 
 
 # --- mails ----------------------------------------------------------------------------------------------------
 
-LONG = os.environ.get("PORTAL_TEST_LONG") == "1"
 MAILS = 1000 if LONG else 300
 AT_ONCE = 4 if LONG else 2
 ROUNDS = 5 if LONG else 3

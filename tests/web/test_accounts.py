@@ -7,6 +7,7 @@ import json
 import pytest
 from passlib.totp import TOTP
 
+from portal import program
 from portal.accounts import passkeys
 from portal.accounts.passkeys import Passkey, Place
 from portal.accounts.users import find_by_email
@@ -244,6 +245,21 @@ def test_only_ones_own_passkey_can_be_removed(scene, tab_of):
     assert passkeys.of_person(scene.alice.id) == []
 
 
+def test_what_others_read_of_ones_name_is_shown_as_it_is_typed_and_may_be_hidden_from_who_invited_one(scene, tab_of):
+    tab = tab_of(scene.bob)
+    typed = tab.get("/account/name/shown?name=Robert+Roe&shows_name=y", headers={"HX-Request": "true"})
+    assert "“Robert gives you …”" in typed.text and "Who invited you reads: Robert." in typed.text
+    hidden = tab.get("/account/name/shown?name=evil.example", headers={"HX-Request": "true"})
+    assert "“A friend gives you …”" in hidden.text and "Who invited you reads: b•••@example.com." in hidden.text
+    assert "Bob" in tab_of(scene.alice).get("/friends").text
+    tab.get("/account")
+    tab.press("/account", "/account/name", name="Robert", shows_name=None)
+    session.rollback()
+    assert (scene.bob.name, scene.bob.shows_name) == ("Robert", False)
+    seen = tab_of(scene.alice).get("/friends").text
+    assert "b•••@example.com" in seen and "Robert" not in seen
+
+
 # --- data and deletion ----------------------------------------------------------------------------------------
 
 
@@ -258,6 +274,10 @@ def test_ones_data_is_whole_and_nobody_elses(scene, tab_of):
     assert [one["state"] for one in told["rewards"]] == ["paid"] and told["rewards"][0]["amount_minor"] == 2000
     assert told["corrections"][0]["amount_minor"] == 500 and told["payouts"][0]["amount_minor"] == 2000
     assert told["friends"][0]["friend"] == "Bob" and told["mails"] and told["links"][0]["codes"]
+    assert told["payout_methods"][0]["kind"] == "bank" and "replaced_at" in told["payout_methods"][0]
+    scene.do(lambda: program.rename(scene.alice, "Alice", at=scene.at))
+    again = json.loads(tab.get("/account/data.json").body)
+    assert again["what_you_did"][-1]["verb"] == "user_renamed"
     said = answer.body.decode()
     assert "bob@example.com" not in said and "DE89" not in said and scene.alice.password not in said
     assert json.loads(tab_of(scene.bob).get("/account/data.json").body)["brought_by"]["referrer"] == "Alice"

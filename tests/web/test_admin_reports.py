@@ -151,9 +151,14 @@ def test_a_file_of_days_that_are_none_leads_back_to_the_page_that_says_so(things
 
 
 def test_wrong_keys_lead_to_the_first_page_and_things_that_are_not_there_to_404(things, owner):
-    first = owner.get("/admin/reports/lists/joined?range=90").main
+    def shown(path):
+        return re.sub(
+            r"\d+ (second|minute)s? ago", "just now", owner.get(path).main
+        )  # a slow machine is a second later
+
+    first = shown("/admin/reports/lists/joined?range=90")
     for key in ("1", "x~1", "~", "2026-09-01~99999999999999999999", "2026-09-01T00:00:00~٣", "%ff~1"):
-        assert owner.get(f"/admin/reports/lists/joined?range=90&before={key}").main.startswith(first)
+        assert shown(f"/admin/reports/lists/joined?range=90&before={key}").startswith(first)
     for key in ("1", "a.b", "1.-1", "9" * 30 + ".1", "².", "%ff"):
         assert owner.get(f"/admin/reports/referrers?after={key}&by=nothing").status == 200
     for query in ("referrer=nobody", "link=1", "state=lost", "referrer=%ff", "link=%ff", "referrer=" + "a" * 5000):

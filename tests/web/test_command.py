@@ -11,6 +11,7 @@ from portal import program
 from portal.accounts.users import find_by_email
 from portal.cli import _set_up_link
 from portal.config import Settings
+from portal.core import at_work, database
 from portal.core.database import session, writing
 from portal.rewards import ledger
 from portal.rewards.conversions import Conversion
@@ -71,6 +72,21 @@ def test_old_code_on_a_new_schema_and_the_reverse_are_refused_with_one_line(
         said = run("doctor")
         assert said.code == 1 and remedy in said.out
     assert not (tmp_path / "b").exists()
+
+
+def test_a_copy_that_is_refused_names_what_was_typed_and_leaves_no_file(tmp_path, app, scene, run):
+    for typed, said in (
+        ("nonsense", "URL: begin it with"), ("", "URL: name the database"), ("sqlite:////nowhere/other.db", "/nowhere"),
+        ("postgresql://127.0.0.1:9/portal", "URL: the database cannot be used"),
+    ):  # fmt: skip
+        told = run("copy-to", typed)
+        assert told.code == 1 and said in told.err and not told.err.startswith("DATABASE_URL"), told
+    assert scene.alice
+    target = tmp_path / "other.db"
+    with at_work.with_others(database.db.engine):
+        told = run("copy-to", f"sqlite:///{target}")
+    assert told.code == 1 and "stop all of its processes" in told.err
+    assert not target.exists()
 
 
 # --- people ---------------------------------------------------------------------------------------------------
@@ -236,7 +252,10 @@ def test_the_printed_link_of_the_first_owner_works_once(app, run, tab):
         f"/setup/{secret}", email="boss@example.com", password="a password of the boss", program_name="Ours",
         currency="EUR", time_zone="Europe/Berlin", referee_amount="10", referrer_amount="10", hold_days="30",
     )  # fmt: skip
-    assert page.path == "/admin"
+    assert page.path == "/admin/opened" and re.search(r'value="http[^"]+/r/\w+"', page.html)
+    assert page.text.count("(done)") == 0 and "Your shop reports orders" in page.text
+    page = tab.press("/admin/developers", "/keys", name="The shop")
+    assert tab.get("/admin/opened").text.count("(done)") == 1, "what is done is told as done"
     for used in (secret, "nothing-of-the-kind"):
         gone = Tab(app).get(f"/setup/{used}")
         assert gone.status == 404 and "This set-up link does not work" in gone.heading and "friend" not in gone.main

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from portal import VERSION
 from portal.core import clock, database
 from portal.delivery import worker
-from tests.mailserver import MailServer, certificate, listening
+from tests import redisserver
+from tests.mailserver import MailServer, certificate, free_port, listening
 from tests.web.commands import Said
 
 
@@ -19,6 +21,7 @@ def with_a_worker(app) -> None:  # type: ignore[no-untyped-def]
 def test_without_a_worker_it_says_so(run) -> None:  # type: ignore[no-untyped-def]
     found = run("doctor")
     assert found.code == 1 and "Worker: NOT WELL. No worker has run" in found.out
+    assert f"Version: This is {VERSION}, on Python 3." in found.out
 
 
 @pytest.mark.usefixtures("with_a_worker")
@@ -45,3 +48,17 @@ def test_a_missing_a_wrong_and_a_good_mail_setting_are_told_apart(
     with listening(MailServer()) as server:
         found = doctor({"MAIL_URL": f"smtp://127.0.0.1:{server.port}"})
         assert found.code == 1 and "offers no STARTTLS" in found.out
+
+
+@pytest.mark.usefixtures("with_a_worker")
+def test_redis_is_asked(run, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    port = free_port()
+    assert "Limits: Each process counts for itself." in run("doctor").out
+    monkeypatch.setenv("REDIS_URL", f"redis://portal:a-password@127.0.0.1:{port}/0")
+    found = run("doctor")
+    assert found.code == 1 and "Limits: NOT WELL. REDIS_URL: Redis does not answer as it should" in found.out
+    assert "refused" in found.out and "each process counts for itself" in found.out
+    assert "a-password" not in found.out + found.err
+    with redisserver.listening(redisserver.Redis(), port):
+        found = run("doctor")
+    assert found.code == 0 and "Limits: Redis counts for all processes." in found.out

@@ -1,6 +1,7 @@
 """Logs: one request can be followed by its id, and no line holds an address, a token or a code."""
 
 import dataclasses
+import hashlib
 import io
 import json
 import logging
@@ -167,3 +168,25 @@ def test_errors_of_the_database_carry_no_values(app, scene):
         with pytest.raises(sa.exc.DBAPIError) as error, writing():
             session.execute(statement, {"x": "alice@example.com"} if "nothing" in str(statement) else {})
         assert "alice@example.com" not in str(error.value)
+
+
+class TestOverTheLimit:
+    @pytest.fixture
+    def settings(self, settings):
+        return dataclasses.replace(settings, rate_limits=True)
+
+    @pytest.mark.parametrize("form", [logs.AsText, logs.AsJson])
+    def test_no_line_says_who_it_was(self, app, form):
+        email, tab = "bob@example.com", Tab(app)
+        with Lines(form()) as lines:
+            for path, many in (("/reset", 6), ("/r/guess", 31)):
+                token = tab.token()
+                answers = [tab.post(path, {"csrf_token": token, "email": email}) if path == "/reset" else tab.get(path)
+                           for _ in range(many)]  # fmt: skip
+                assert [page.status == 429 for page in answers] == [False] * (many - 1) + [True]
+        assert "over the limit of 5 per 1 hour: mail" in lines.text
+        assert "over the limit of 30 per 1 minute: guesses" in lines.text
+        hashed = [hashlib.new(name, email.encode()).hexdigest()[:8] for name in ("sha256", "sha1", "md5", "blake2b")]
+        for secret in (email, tab.address, *hashed):
+            assert secret not in lines.text, next(line for line in lines.text.splitlines() if secret in line)
+        assert not re.search(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])", lines.text), "nor the name of the count"

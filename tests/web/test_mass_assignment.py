@@ -37,7 +37,7 @@ def test_a_sign_up_makes_an_ordinary_account_whatever_else_is_sent(scene, tab):
 
 
 CHANGES = {
-    "account.name": {"users": {"name"}, "audit_entries": {"new row"}},
+    "account.name": {"users": {"name", "shows_name"}, "audit_entries": {"new row"}},
     "account.code": {"codes": {"new row", "retired_at"}, "audit_entries": {"new row"}},
     "dashboard.method": {
         "payout_methods": {"new row", "replaced_at"}, "audit_entries": {"new row"}, "outbox": {"new row"},

@@ -6,6 +6,7 @@ import re
 import pytest
 import sqlalchemy as sa
 
+from portal import VERSION
 from portal.core import clock, migrate
 from portal.core.database import session, writing
 from portal.delivery import worker
@@ -67,6 +68,7 @@ def test_what_an_operator_watches(app, scene, tab, tab_of):
     for kind in ("2xx", "4xx"):
         last = seen[f'portal_request_seconds_bucket{{process="{process}",status="{kind}",le="+Inf"}}']
         assert last == seen[f'portal_request_seconds_count{{process="{process}",status="{kind}"}}']
+    assert seen[f'portal_build_info{{version="{VERSION}"}}'] == 1
     assert seen["portal_database_up"] == 1
     assert seen[f'portal_schema{{needed="{migrate.head()}",state="current"}}'] == 1
     assert seen["portal_rewards_pending"] == 1 and seen["portal_sign_ins_live"] == 1
@@ -89,7 +91,7 @@ def test_a_database_that_does_not_answer_or_is_of_another_version_is_told(app, t
         session.execute(sa.text("ALTER TABLE alembic_version RENAME TO gone"))
         session.execute(sa.text("CREATE VIEW alembic_version AS SELECT version_num FROM nowhere"))
     seen = numbers(tab.get("/metrics", headers=BEARER))
-    assert seen["portal_database_up"] == 0
+    assert seen["portal_database_up"] == 0 and seen[f'portal_build_info{{version="{VERSION}"}}'] == 1
     ready = tab.get("/readyz")
     assert ready.status == 503 and '"notready"' in ready.html.replace(" ", "")
     assert tab.get("/healthz").status == 200

@@ -8,7 +8,7 @@ from tests.web.keys import Shop
 from tests.web.routes import ACT, ACTORS, EVERYBODY, READ, WITHOUT_EFFECT, may, of_map
 from tests.web.tables import SEEN, Unchanged, changes, contents
 
-LEAD_ON = {"signing_in.code", "public.start", "public.follow", "public.favicon", "admin.decided"}
+LEAD_ON = {"signing_in.code", "public.start", "public.follow", "public.favicon", "admin.decided", "account.name_shown"}
 """Pages that lead on to another."""
 
 

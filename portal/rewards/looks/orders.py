@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
+from portal.core import database
 from portal.core.database import session
 from portal.referrals.referrals import Referral
 from portal.rewards import rules
@@ -42,9 +44,23 @@ def refund_rate(_conversion: Conversion, referral: Referral) -> Iterator[Finding
 
     Of a referrer's latest 200 friends. Who changes a size, and so gives all back and orders again, has kept half.
     """
+    friends = session.execute(_kept_by_friend(), {"referrer": referral.referrer_id}).all()
+    back = [number for number, kept in friends if kept < 0]
+    if len(friends) < ENOUGH_FRIENDS or 2 * len(back) < len(friends):
+        return
+    live = sa.select(Reward.referral_id).where(
+        Reward.referral_id.in_([number for number, _ in friends]), Reward.state.in_((State.PENDING, State.APPROVED))
+    )
+    for number in {referral.id, *back, *session.scalars(live)}:
+        yield Finding(number, Kind.REFUND_RATE, f"{len(back)}/{len(friends)}")
+
+
+@database.once_for_each_database
+def _kept_by_friend() -> Any:
+    """Of a referrer's latest friends who ordered: what each kept less what went back."""
     latest = (
         sa.select(Referral.id)
-        .where(Referral.referrer_id == referral.referrer_id)
+        .where(Referral.referrer_id == sa.bindparam("referrer"))
         .order_by(Referral.joined_at.desc())
         .limit(LATEST_FRIENDS)
     )
@@ -61,12 +77,4 @@ def refund_rate(_conversion: Conversion, referral: Referral) -> Iterator[Finding
         .subquery()
     )
     kept_minor = sa.func.sum(of_order.c.amount_minor) - 2 * sa.func.sum(of_order.c.back_minor)
-    friends = session.execute(sa.select(of_order.c.referral_id, kept_minor).group_by(of_order.c.referral_id)).all()
-    back = [number for number, kept in friends if kept < 0]
-    if len(friends) < ENOUGH_FRIENDS or 2 * len(back) < len(friends):
-        return
-    live = sa.select(Reward.referral_id).where(
-        Reward.referral_id.in_([number for number, _ in friends]), Reward.state.in_((State.PENDING, State.APPROVED))
-    )
-    for number in {referral.id, *back, *session.scalars(live)}:
-        yield Finding(number, Kind.REFUND_RATE, f"{len(back)}/{len(friends)}")
+    return sa.select(of_order.c.referral_id, kept_minor).group_by(of_order.c.referral_id)

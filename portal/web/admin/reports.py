@@ -11,10 +11,11 @@ from flask_babel import gettext
 
 from portal.accounts import users
 from portal.core import clock
-from portal.reports import behind, facts, figures, rollups, sharing, sheets
+from portal.reports import behind, facts, figures, rankings, rollups, sharing, sheets
 from portal.reports.behind import Filter, Line, What
-from portal.reports.facts import Measure
-from portal.reports.figures import By, Numbers, Range, Series, Standee, Step, View
+from portal.reports.facts import By, Measure
+from portal.reports.figures import Numbers, Range, Series, Step, View
+from portal.reports.rankings import Standee
 from portal.reports.sheets import Amount, Cell
 from portal.rewards.ledger import Bucket
 from portal.rewards.rewards import State
@@ -153,21 +154,21 @@ def report_links() -> ResponseReturnValue:
 def _ranked_page(template: str, by: By) -> str:
     current, seen = _seen()
     asked, measure = asked_range(seen.today), _measure()
-    listed, later = figures.ranked(seen, asked.within, by, measure, most=PAGE, after=_after())
+    listed, later = rankings.ranked(seen, asked.within, by, measure, most=PAGE, after=_after())
     since = facts.start_of(asked.within.first, seen.zone)
     until = facts.start_of(min(asked.within.last, seen.today) + timedelta(days=1), seen.zone)
     return render_template(
-        template, asked=asked, seen=seen, measure=measure, measures=figures.RANKED, listed=listed,
+        template, asked=asked, seen=seen, measure=measure, measures=facts.RANKED, listed=listed,
         later=f"{later[0]}.{later[1]}" if later else None, currency=current.currency, days_of=days_of,
-        about=figures.people(listed) if by == By.REFERRER else figures.sources(listed),
-        active=figures.active_referrers(seen, asked.within),
+        about=rankings.people(listed) if by == By.REFERRER else rankings.sources(listed),
+        active=rankings.active_referrers(seen, asked.within),
         ratios=sharing.all_invite_ratios(since, until) if by == By.LINK else None,
     )  # fmt: skip
 
 
 def _measure() -> Measure:
-    found = one_of(Measure, request.args.get("by"), figures.RANKED[0])
-    return found if found in figures.RANKED else figures.RANKED[0]
+    found = one_of(Measure, request.args.get("by"), facts.RANKED[0])
+    return found if found in facts.RANKED else facts.RANKED[0]
 
 
 def _after() -> tuple[int, int] | None:
@@ -294,7 +295,7 @@ def _ranked_rows(seen: View, within: Range, by: By, measure: Measure, currency: 
     """Everybody who has any of what the report is ordered by, a thousand at a time."""
     after = None
     while True:
-        listed, after = figures.ranked(seen, within, by, measure, most=behind.AT_ONCE, after=after)
+        listed, after = rankings.ranked(seen, within, by, measure, most=behind.AT_ONCE, after=after)
         for one, named in zip(listed, _named(listed, by), strict=True):
             yield [*named, *_cells(one.numbers, currency)]
         if after is None:
@@ -303,10 +304,10 @@ def _ranked_rows(seen: View, within: Range, by: By, measure: Measure, currency: 
 
 def _named(listed: list[Standee], by: By) -> Iterator[tuple[str, str]]:
     if by == By.REFERRER:
-        people = figures.people(listed)
+        people = rankings.people(listed)
         yield from ((people[one.number].name, people[one.number].email) for one in listed)
     else:
-        sources = figures.sources(listed)
+        sources = rankings.sources(listed)
         yield from ((sources[one.number].code, sources[one.number].link.label) for one in listed)
 
 

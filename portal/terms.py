@@ -11,6 +11,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from portal.accounts.users import User
 from portal.core import clock, database
 from portal.core.database import Json, Model, session
 from portal.core.text import Refusal, marked
@@ -31,6 +32,10 @@ class Touch(StrEnum):
 
 class TermsRefused(Refusal):
     """Settings that cannot be published."""
+
+
+class Moved(TermsRefused):
+    """A change of a version that is not the newest any more."""
 
 
 class Terms(Model):
@@ -94,10 +99,10 @@ class Terms(Model):
 
     @property
     def in_state_since(self) -> datetime:
-        """When the program came into the state it is in."""
+        """When the program came into the state it is in; a draft, when it was drawn up."""
         before = sa.select(sa.func.max(Terms.version)).where(Terms.version < self.version, Terms.state != self.state)
         begun = Terms.version > sa.func.coalesce(before.scalar_subquery(), 0)
-        return session.scalars(sa.select(Terms.published_at).where(begun).order_by(Terms.version).limit(1)).one()
+        return session.scalar(sa.select(Terms.published_at).where(begun).order_by(Terms.version)) or self.published_at
 
     def day(self, at: datetime) -> date:
         """The calendar day of a moment by the program's time zone."""
@@ -130,15 +135,42 @@ def opened_at() -> datetime | None:
     return session.scalar(sa.select(Terms.published_at).order_by(Terms.version).limit(1))
 
 
-def publish(*, by: int | None, at: datetime, **settings: Any) -> Terms:
+def of_version(version: int) -> Terms | None:
+    """A version by its number."""
+    return session.scalar(sa.select(Terms).where(Terms.version == version))
+
+
+def must_be_newest(version: int) -> None:
+    """Raises Moved, naming who published what meanwhile, where a change was made from an older version."""
+    _must_be(version, in_force())
+
+
+def _must_be(version: int, last: Terms) -> None:
+    if last.version == version:
+        return
+    if of_version(version) is None:
+        raise Moved(marked("It was not said which version this changes. Look at what is in force, and send it again."))
+    by = User.by_id(last.published_by_id) if last.published_by_id else None
+    if by is None:
+        raise Moved(
+            marked("Version %(number)s was published meanwhile, %(at)s."), number=last.version, at=last.published_at
+        )
+    raise Moved(
+        marked("%(who)s published version %(number)s meanwhile, %(at)s."),
+        who=by.called, number=last.version, at=last.published_at,
+    )  # fmt: skip
+
+
+def publish(*, by: int | None, at: datetime, after: int | None = None, **settings: Any) -> Terms:
     """Puts a new version in force: the newest one with `settings` changed.
 
-    Raises TermsRefused when another currency is asked for, or when somebody else has just published.
+    `after`: the number of the version that is changed. Raises Moved when that is not the newest, TermsRefused when
+    somebody else publishes at this very moment. Whether the currency may still change is asked by `program.opening`.
     """
     last = current()
     if last is not None:
-        if settings.get("currency", last.currency) != last.currency:
-            raise TermsRefused(marked("The program's currency stays what it is: rewards are kept in it."))
+        if after is not None:
+            _must_be(after, last)  # of this very row: read again, it could be another
         kept = {c.key for c in Terms.__table__.columns} - {"id", "version", "published_at", "published_by_id"}
         settings = {name: getattr(last, name) for name in kept} | settings
     version = last.version + 1 if last else 1

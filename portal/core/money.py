@@ -8,6 +8,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 from babel import numbers
+from babel.core import get_global
 
 from portal.core.text import Refusal, marked
 
@@ -40,8 +41,15 @@ def digits(currency: str) -> int:
 
 
 def is_currency(code: str) -> bool:
-    """Whether a text is an ISO 4217 code that Babel knows."""
-    return numbers.is_currency(code)
+    """Whether a text is an ISO 4217 code with which people pay somewhere today (CLDR, by Babel): no metal, no code for
+    tests, no currency that has ended."""
+    return code in _in_use()
+
+
+@lru_cache(maxsize=1)
+def _in_use() -> frozenset[str]:
+    places = get_global("territory_currencies")
+    return frozenset(code for place in places for code in numbers.get_territory_currencies(place))
 
 
 def parse_minor(text: str) -> int:

@@ -24,28 +24,28 @@ def invited(invite: Invite, sender: User, *, at: datetime, kind: str = invites.F
     link = f"{Office.base_url}/r/{links.current_code(invite.link_id)}"
     before = outbox.about(invites.MAILS, "invite", [invite.public_id])
     spoken = language.spoken(before[0].language if before else spoken or sender.language)
-    facts = _invitation(sender, invite.note, link, spoken, reminds=invite.remind)
+    facts = _invitation(sender, invite.note, link, spoken, reminds=invite.remind, at=at)
     letter = (Invited(invite.to, spoken), invite.public_id, facts, stop)
     return bool(outbox.put_all(kind, "invite", written(kind, [letter]), at=at))
 
 
-def invitation(sender: User, note: str, spoken: str) -> outbox.Letter:
+def invitation(sender: User, note: str, spoken: str, *, at: datetime) -> outbox.Letter:
     """An invite as it would be written now in a language, to nobody."""
-    facts = _invitation(sender, note, f"{Office.base_url}/r/…", spoken, reminds=False)
+    facts = _invitation(sender, note, f"{Office.base_url}/r/…", spoken, reminds=False, at=at)
     stop = stops.token(Office.hash_key, "example")
     to = Invited("friend@example.com", spoken)
     (letter,) = written(invites.FIRST, [(to, "", facts, stop)])
     return letter
 
 
-def _invitation(sender: User, note: str, link: str, spoken: str, *, reminds: bool) -> dict[str, Any]:
+def _invitation(sender: User, note: str, link: str, spoken: str, *, reminds: bool, at: datetime) -> dict[str, Any]:
     current = terms.in_force()
-    return _of_offer(sender, note, link, spoken, current.currency, rules.of_terms(current.id), reminds=reminds)
+    return _of_offer(sender, note, link, spoken, current, rules.of_terms(current.id), reminds=reminds, at=at)
 
 
-def draft(sender: User, planned: Terms, offer: list[Rule], spoken: str) -> outbox.Letter:
+def draft(sender: User, planned: Terms, offer: list[Rule], spoken: str, *, at: datetime) -> outbox.Letter:
     """An invite as it would be written if the program were another, to nobody."""
-    facts = _of_offer(sender, "", f"{Office.base_url}/r/…", spoken, planned.currency, offer, reminds=False)
+    facts = _of_offer(sender, "", f"{Office.base_url}/r/…", spoken, planned, offer, reminds=False, at=at)
     stop = stops.token(Office.hash_key, "example")
     to = Invited("friend@example.com", spoken)
     (letter,) = written(invites.FIRST, [(to, "", facts, stop)], program=planned.program_name)
@@ -53,9 +53,9 @@ def draft(sender: User, planned: Terms, offer: list[Rule], spoken: str) -> outbo
 
 
 def _of_offer(
-    sender: User, note: str, link: str, spoken: str, currency: str, offer: list[Rule], *, reminds: bool
+    sender: User, note: str, link: str, spoken: str, planned: Terms, offer: list[Rule], *, reminds: bool, at: datetime
 ) -> dict[str, Any]:
-    gift = next((rule for rule in offer if rule.beneficiary == Beneficiary.REFEREE), None)
+    gift, currency = rules.best(offer, planned, at=at).get(Beneficiary.REFEREE), planned.currency
     minimum = gift.minimum_order_minor if gift else None
     return {
         "sender": sender.first_name,

@@ -9,6 +9,7 @@ from portal.program.opening import (
     add_goal,
     add_owner,
     change_program,
+    currency_is_fixed,
     holds_sample_data,
     mark_as_sample,
     open_program,

@@ -3,36 +3,65 @@
 from datetime import datetime
 from typing import Any
 
+import sqlalchemy as sa
+
 from portal import terms as terms_
 from portal.accounts import audit, one_time, roles, users
 from portal.accounts.one_time import Purpose
 from portal.accounts.roles import Role
 from portal.accounts.users import User
+from portal.core.database import session
 from portal.core.text import marked, one_line
+from portal.payouts.payouts import Payout
+from portal.payouts.vouchers import Voucher
 from portal.program.accounts import begin_anew, replace_password
+from portal.referrals.referrals import Referral
 from portal.rewards import goals, kinds, rules
+from portal.rewards.conversions import Conversion
+from portal.rewards.corrections import Correction
+from portal.rewards.rewards import Reward
 from portal.rewards.rules import Rule
 from portal.sharing import links
-from portal.terms import Terms
+from portal.terms import Terms, TermsRefused
 
 
-def open_program(offer: list[Rule], *, by: int | None, at: datetime, **settings: Any) -> Terms:
-    """Publishes the terms with their rules: the first version, or the next one."""
+def open_program(
+    offer: list[Rule], *, by: int | None, at: datetime, after: int | None = None, **settings: Any
+) -> Terms:
+    """Publishes the terms with their rules: the first version, or the next one (`after` which).
+
+    Raises TermsRefused for another currency than the one in which something is kept.
+    """
     goals.add_usual()
-    published = terms_.publish(by=by, at=at, **settings)
+    last = terms_.current()
+    if last is not None and settings.get("currency", last.currency) != last.currency and currency_is_fixed():
+        raise TermsRefused(marked("The program's currency stays what it is: friends or orders have come under it."))
+    published = terms_.publish(by=by, at=at, after=after, **settings)
     rules.set_rules(published, offer)
     audit.write("terms_published", "terms", str(published.version), by=by, at=at, state=published.state)
     return published
 
 
 def change_program(
-    *, by: int, at: datetime, add: Rule | None = None, drop: str | None = None, **settings: Any
+    of: int, *, by: int, at: datetime, put: Rule | None = None, drop: str | None = None, **settings: Any
 ) -> Terms:
-    """Publishes the terms in force with something changed: settings, a rule added, or (by `rule_key`) one dropped."""
-    offer = [rules.copied(rule) for rule in rules.of_terms(terms_.in_force().id) if rule.rule_key != drop]
-    if add is not None and any(rules.same(add, rule) for rule in offer):
-        raise rules.RuleRefused(marked("This rule is in the offer already."))
-    return open_program([*offer, add] if add else offer, by=by, at=at, **settings)
+    """Publishes a version of the terms with something changed: settings, a rule put into the offer (see
+    `rules.with_it`), or by `rule_key` one dropped.
+
+    Raises Moved if that version is not in force any more, RuleRefused, TermsRefused.
+    """
+    terms_.must_be_newest(of)
+    last = terms_.in_force()
+    offer = [rule for rule in rules.of_terms(last.id) if rule.rule_key != drop]
+    offer = rules.in_currency(offer, last.currency, settings.get("currency", last.currency))
+    return open_program(rules.with_it(offer, put) if put else offer, by=by, at=at, after=of, **settings)
+
+
+def currency_is_fixed() -> bool:
+    """Whether the program's currency stays what it is: once a friend has come under it, or anything is kept in it."""
+    kept = [sa.select(table.id) for table in (Referral, Reward, Correction, Voucher, Payout)]
+    kept.append(sa.select(Conversion.id).where(Conversion.currency.is_not(None)))
+    return session.scalar(sa.select(sa.or_(*(sa.exists(rows) for rows in kept)))) or False
 
 
 def add_goal(name: str, *, label: str, has_amount: bool, by: int, at: datetime) -> None:

@@ -78,7 +78,7 @@ class Imagined:
         self._counted: dict[tuple[int, str], list[int]] = defaultdict(list)
         self._friends: dict[tuple[int, str], set[int]] = defaultdict(set)
         self._ordinals: Counter[tuple[int, str]] = Counter()
-        self._given: set[tuple[int, int, str]] = set()
+        self._given: set[tuple[int, int, str, str]] = set()
         self._of_person: dict[int, list[Made]] = defaultdict(list)
         self._of_conversion: dict[int, list[Made]] = defaultdict(list)
 
@@ -88,8 +88,8 @@ class Imagined:
     def next_ordinal(self, person_id: int, rule_key: str) -> int:
         return self._ordinals[person_id, rule_key] + 1
 
-    def given(self, referral_id: int, person_id: int, rule_key: str) -> bool:
-        return (referral_id, person_id, rule_key) in self._given
+    def given(self, referral_id: int, person_id: int, rule: Rule) -> bool:
+        return (referral_id, person_id, rule.goal, rule.beneficiary) in self._given
 
     def friends_counted(self, referrer_id: int, goal: str) -> int:
         return sum(
@@ -127,7 +127,8 @@ class Imagined:
     ) -> Made:  # fmt: skip
         made = Made(conversion.id, rule, person_id, computation.amount_minor, at)
         self._ordinals[person_id, rule.rule_key] = ordinal
-        self._given.add((referral.id, person_id, rule.rule_key))
+        if rule.often == Often.FIRST and not rule.threshold:
+            self._given.add((referral.id, person_id, rule.goal, rule.beneficiary))
         self._of_person[person_id].append(made)
         self._of_conversion[conversion.id].append(made)
         self.made.append(made)

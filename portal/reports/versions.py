@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from portal import terms
 from portal.accounts.users import User
 from portal.core.database import session
 from portal.referrals.referrals import Referral
@@ -15,6 +16,9 @@ from portal.terms import Terms
 
 TEXTS = {"legal_text"}
 """Settings that are told by the lines that came and went."""
+
+LOOKS = {"accent", "logo"}
+"""Settings that say nothing about who gets what."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,20 @@ class Version:
     terms: Terms
     by: User | None
     changes: list[Change]
+    rules: "Rules"
+    referrals: int
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What came and went of an offer, and what was put in the place of what (was, is)."""
+
     added: list[Rule]
     removed: list[Rule]
-    referrals: int
+    changed: list[tuple[Rule, Rule]]
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.changed)
 
 
 def listed(*, before: int | None = None, most: int = 20) -> tuple[list[Version], int | None]:
@@ -64,16 +79,28 @@ def changes(old: Terms, new: Terms) -> list[Change]:
 def _version(one: Terms, last: Terms | None, referrals: int) -> Version:
     by = session.get(User, one.published_by_id) if one.published_by_id else None
     if last is None:
-        return Version(one, by, [], rules.of_terms(one.id), [], referrals)
-    old, new = ({rule.rule_key: rule for rule in rules.of_terms(version.id)} for version in (last, one))
-    return Version(
-        one,
-        by,
-        changes(last, one),
+        return Version(one, by, [], Rules(rules.of_terms(one.id), [], []), referrals)
+    return Version(one, by, changes(last, one), differing(rules.of_terms(last.id), rules.of_terms(one.id)), referrals)
+
+
+def differing(was: list[Rule], now: list[Rule]) -> Rules:
+    """What of an offer differs; a rule is known by its `rule_key`."""
+    old, new = ({rule.rule_key: rule for rule in offer} for offer in (was, now))
+    return Rules(
         [rule for key, rule in new.items() if key not in old],
         [rule for key, rule in old.items() if key not in new],
-        referrals,
+        [(old[key], rule) for key, rule in new.items() if key in old and not rules.same(old[key], rule)],
     )
+
+
+def as_read(current: Terms) -> Terms:
+    """The version since which people read the terms as they are now: a colour or a logo is none to read anew."""
+    offer = rules.of_terms(current.id)
+    while (older := terms.of_version(current.version - 1)) is not None:
+        if {change.name for change in changes(older, current)} - LOOKS or differing(rules.of_terms(older.id), offer):
+            break
+        current = older
+    return current
 
 
 def _change(name: str, was: Any, now: Any) -> Change:

@@ -1,8 +1,9 @@
 """Earning: what a conversion gives to whom, worked out from the rules its referral came under, and made.
 
-Invariants: for each side the rule that gives most, milestones on top; ordinals and caps are taken under the lock of
-the people concerned, which the caller holds; what no rule gave is kept with its reason. `weigh` alone decides, from an
-offer and a past; the past is what the database keeps, or one that is only imagined (see `reports.rehearsal`).
+Invariants: for each side the rule that gives most, milestones on top; of the rules for a first one, one, once; ordinals
+and caps are taken under the lock of the people concerned, which the caller holds; what no rule gave is kept with its
+reason. `weigh` alone decides, from an offer and a past; the past is what the database keeps, or one that is only
+imagined (see `reports.rehearsal`).
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from portal.referrals import referrals
 from portal.referrals.referrals import Referral
 from portal.rewards import conversions, rewards, rules
 from portal.rewards.conversions import Conversion
-from portal.rewards.rules import Beneficiary, Computation, Facts, Rule
+from portal.rewards.rules import Beneficiary, Computation, Facts, Often, Rule
 from portal.terms import Terms
 
 
@@ -34,7 +35,7 @@ class Past(Protocol):
 
     def counted_before(self, referral: Any, goal: str) -> bool: ...
     def next_ordinal(self, person_id: int, rule_key: str) -> int: ...
-    def given(self, referral_id: int, person_id: int, rule_key: str) -> bool: ...
+    def given(self, referral_id: int, person_id: int, rule: Rule) -> bool: ...
     def friends_counted(self, referrer_id: int, goal: str) -> int: ...
     def milestone_reached(self, person_id: int, rule: Rule) -> bool: ...
     def given_since(self, person_id: int, currency: str, since: datetime) -> int: ...
@@ -156,7 +157,7 @@ def _facts(conversion: Any, referral: Any, rule: Rule, past: Past, before: bool)
         expires_at=referral.expires_at,
         earned_before=before,
         ordinal=past.next_ordinal(person_id, rule.rule_key),
-        given=past.given(referral.id, person_id, rule.rule_key),
+        given=not rule.threshold and rule.often == Often.FIRST and past.given(referral.id, person_id, rule),
         friends=past.friends_counted(referral.referrer_id, conversion.goal) if rule.threshold else 0,
         reached=past.milestone_reached(person_id, rule) if rule.threshold else False,
     )

@@ -21,7 +21,7 @@ from portal.referrals.referrals import Referral
 from portal.rewards import ledger
 from portal.rewards.conversions import Conversion, Refund
 from portal.rewards.ledger import Bucket, Cause
-from portal.rewards.rules import Beneficiary, Computation, Rule, hold_until
+from portal.rewards.rules import Beneficiary, Computation, Often, Rule, hold_until
 from portal.terms import Terms
 
 
@@ -170,12 +170,13 @@ def _next_ordinal() -> sa.Select[Any]:
     return query.where(Reward.person_id == sa.bindparam("person"), Reward.rule_key == sa.bindparam("key"))
 
 
-def given(referral_id: int, person_id: int, rule_key: str) -> bool:
-    """Whether a rule has given a person something for a referral, whatever became of it."""
-    query = sa.select(Reward.id).where(
-        Reward.referral_id == referral_id, Reward.person_id == person_id, Reward.rule_key == rule_key
-    )
-    return session.scalar(query.limit(1)) is not None
+def given(referral_id: int, person_id: int, rule: Rule) -> bool:
+    """Whether a rule for the first one of this goal and side, be it another one than this, has given a person
+    something for a referral, whatever became of it."""
+    firsts = sa.and_(Rule.often == Often.FIRST, Rule.threshold.is_(None), Rule.goal == rule.goal)
+    query = sa.select(Reward.id).join(Rule, Rule.id == Reward.rule_id)
+    mine = query.where(Reward.referral_id == referral_id, Reward.person_id == person_id)
+    return session.scalar(mine.where(firsts, Rule.beneficiary == rule.beneficiary).limit(1)) is not None
 
 
 def milestone_reached(person_id: int, rule: Rule) -> bool:

@@ -32,7 +32,8 @@ class Kind(StrEnum):
 
 
 class Often(StrEnum):
-    """For which conversions of one referral a rule earns."""
+    """For which conversions of one referral a rule earns. Of all rules for the first one of a goal that a side has, one
+    gives once: there is but one first order."""
 
     FIRST = "first"
     EVERY = "every"
@@ -40,6 +41,11 @@ class Often(StrEnum):
 
 class RuleRefused(Refusal):
     """A rule that cannot be published."""
+
+
+def new_key() -> str:
+    """A key for a rule that has none yet."""
+    return random_code(12)
 
 
 class Rule(Model):
@@ -63,7 +69,7 @@ class Rule(Model):
 
     id: Mapped[int] = database.key()
     terms_id: Mapped[int] = database.refers_to("terms.id")
-    rule_key: Mapped[str] = mapped_column(sa.String(16), default=lambda: random_code(12))
+    rule_key: Mapped[str] = mapped_column(sa.String(16), default=new_key)
     goal: Mapped[str] = mapped_column(sa.String(32))
     beneficiary: Mapped[str] = mapped_column(sa.String(10))
     kind: Mapped[str] = mapped_column(sa.String(8))
@@ -100,7 +106,7 @@ class Facts:
     ordinal: int = 1
     """Which reward of this person by this rule it would be, counting from 1."""
     given: bool = False
-    """Whether this rule has given this person something for this referral."""
+    """Whether a rule for the first one of this goal and side has given this person something for this referral."""
     friends: int = 0
     """How many friends of the referrer have reached the goal, this one included."""
     reached: bool = False
@@ -182,6 +188,29 @@ def of_terms(terms_id: int) -> list[Rule]:
     return list(session.scalars(sa.select(Rule).where(Rule.terms_id == terms_id).order_by(Rule.id)))
 
 
+def best(offered: Sequence[Rule], terms: Terms, *, at: datetime) -> dict[str, Rule]:
+    """For each side the best that a friend's first order can bring by an offer, by the rules of this day: that is what
+    pages and mails promise.
+
+    The goal that the terms ask for goes before others, a fixed amount before a share, whose worth nobody knows yet.
+    """
+    day = terms.day(at)
+    found: dict[str, Rule] = {}
+    for rule in offered:
+        if rule.threshold or (rule.starts_on and day < rule.starts_on) or (rule.ends_on and day > rule.ends_on):
+            continue
+        known = found.get(rule.beneficiary)
+        if known is None or _worth(rule, terms) > _worth(known, terms):
+            found[rule.beneficiary] = rule
+    return found
+
+
+def _worth(rule: Rule, terms: Terms) -> tuple[bool, bool, int, int]:
+    """By what one rule is told to be better than another before there is an order."""
+    most = money.LARGEST_MINOR if rule.most_minor is None else rule.most_minor
+    return rule.goal == terms.goal, rule.kind == Kind.FIXED, rule.amount_minor or rule.share_bp or 0, most
+
+
 def latest() -> list[Rule]:
     """Every rule there ever was, as it was last offered."""
     last = sa.select(sa.func.max(Rule.id)).group_by(Rule.rule_key)
@@ -197,6 +226,19 @@ def set_rules(terms: Terms, rules: Sequence[Rule]) -> None:
     session.flush()
 
 
+def with_it(offer: Sequence[Rule], rule: Rule) -> list[Rule]:
+    """An offer with a rule put into it: in the place of the one whose `rule_key` it has, or at the end.
+
+    Raises RuleRefused where it cannot be meant, or is there already.
+    """
+    check(rule)
+    if any(same(rule, other) for other in offer):
+        raise RuleRefused(marked("This rule is in the offer already."))
+    if rule.rule_key not in {other.rule_key for other in offer}:
+        return [*offer, rule]
+    return [rule if other.rule_key == rule.rule_key else other for other in offer]
+
+
 def check(rule: Rule) -> None:
     """Raises RuleRefused for a rule that cannot be published."""
     if rule.kind == Kind.FIXED and not 0 < (rule.amount_minor or 0) <= money.LARGEST_MINOR:
@@ -207,6 +249,8 @@ def check(rule: Rule) -> None:
         raise RuleRefused(marked("A milestone counts at least one friend, and is the referrer's."))
     if not 0 <= rule.hold_days <= 365:
         raise RuleRefused(marked("A hold lasts from 0 to 365 days."))
+    if rule.starts_on and rule.ends_on and rule.ends_on < rule.starts_on:
+        raise RuleRefused(marked("The last day of a rule does not come before its first."))
     wanted = "amount_minor" if rule.kind == Kind.FIXED else "share_bp"
     if len({tier.get("from") for tier in rule.tiers or []}) < len(rule.tiers or []):
         raise RuleRefused(marked("Two tiers begin at the same reward."))
@@ -229,3 +273,20 @@ def copied(rule: Rule) -> Rule:
     """The same rule for another version of the terms."""
     left_out = {"id", "terms_id"}
     return Rule(**{c.key: getattr(rule, c.key) for c in Rule.__table__.columns if c.key not in left_out})
+
+
+def in_currency(offer: Sequence[Rule], old: str, new: str) -> list[Rule]:
+    """Copies of an offer for another version of the terms; in another currency amounts read the same: 10.00 as 10."""
+
+    def amount(minor: int | None) -> int | None:
+        return None if minor is None else money.half_up(minor * 10 ** money.digits(new), 10 ** money.digits(old))
+
+    copies = [copied(rule) for rule in offer]
+    for rule in copies if old != new else []:
+        rule.amount_minor, rule.most_minor = amount(rule.amount_minor), amount(rule.most_minor)
+        rule.minimum_order_minor = amount(rule.minimum_order_minor)
+        rule.tiers = [
+            tier | {"amount_minor": amount(tier["amount_minor"])} if "amount_minor" in tier else tier
+            for tier in rule.tiers or []
+        ]
+    return copies

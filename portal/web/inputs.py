@@ -28,6 +28,7 @@ from wtforms.validators import DataRequired, InputRequired, Length, NumberRange,
 from portal.accounts import common_passwords, users
 from portal.core import clock, colour, money
 from portal.core.language import NAMES
+from portal.core.text import one_line
 from portal.delivery import wordings
 from portal.payouts.methods import Kind
 from portal.rewards import appeals, corrections, kinds
@@ -72,6 +73,17 @@ def an_address(_form: Form, field: Field) -> None:
         field.data = users.clean_email(field.data or "")
     except users.BadAddress as refusal:
         raise ValidationError(words.say(refusal)) from refusal
+
+
+def folded(text: str | None) -> str:
+    """A name as one line: no line breaks, controls or letters that nobody sees."""
+    return one_line(text or "", 1000) if "\x00" not in (text or "") else str(text)
+
+
+def something_left(_form: Form, field: Field) -> None:
+    """A name of spaces or of letters that nobody sees is none."""
+    if not field.data:
+        raise ValidationError(_l("Name the program; friends read it."))
 
 
 def a_currency(_form: Form, field: Field) -> None:
@@ -186,7 +198,13 @@ class SetUp(Form):
     password = _password(_l("Password"))
     program_name = StringField(
         _l("Program name"),
-        validators=[InputRequired(_l("Name the program; friends read it.")), Length(max=80), without_nul],
+        filters=[folded],
+        validators=[
+            InputRequired(_l("Name the program; friends read it.")),
+            something_left,
+            Length(max=80),
+            without_nul,
+        ],
     )
     currency = StringField(_l("Currency"), default="EUR", validators=[InputRequired(), a_currency])
     time_zone = StringField(
@@ -200,10 +218,27 @@ class SetUp(Form):
     )
 
 
-class Program(Form):
+class Change(Form):
+    """A form that publishes a version: it says which one it was opened with."""
+
+    version = HiddenField(render_kw={"id": False})
+
+    @property
+    def of(self) -> int:
+        """The number of the version that it changes; 0 where it does not say."""
+        number = str(self.version.data or "")
+        return int(number) if re.fullmatch(r"[0-9]{1,9}", number, re.ASCII) else 0
+
+
+class Program(Change):
     """The terms as the owner edits them; a version is published when it is saved."""
 
-    program_name = StringField(_l("Program name"), validators=[InputRequired(), Length(max=80), without_nul])
+    program_name = StringField(
+        _l("Program name"),
+        filters=[folded],
+        validators=[InputRequired(), something_left, Length(max=80), without_nul],
+    )
+    currency = StringField(_l("Currency"), validators=[Optional(), a_currency])
     state = SelectField(_l("State"), choices=_of({"live": _l("Live"), "paused": _l("Paused"), "ended": _l("Ended")}))
     goal = SelectField(_l("What a friend must do to count"))
     touch = RadioField(
@@ -230,7 +265,11 @@ class Program(Form):
         _l("Other sites to which links may lead"), validators=[Optional(), Length(max=2000), without_nul, hosts]
     )
     help_contact = StringField(_l("Who helps"), validators=[Optional(), Length(max=200), without_nul])
-    legal_text = TextAreaField(_l("Legal text"), validators=[Optional(), Length(max=20000), without_nul])
+    legal_text = TextAreaField(
+        _l("Legal text"),
+        filters=[lambda text: (text or "").replace("\r\n", "\n")],
+        validators=[Optional(), Length(max=20000), without_nul],
+    )
     mails_invites = BooleanField(_l("The portal writes to invited friends"))
     invites_a_day = WholeField(
         _l("Invites a referrer may make a day"), validators=[InputRequired(), NumberRange(1, 500)]
@@ -249,7 +288,7 @@ def a_colour(_form: Form, field: Field) -> None:
         raise ValidationError(_l("Write a colour such as #4538cf."))
 
 
-class Look(Form):
+class Look(Change):
     """The program's own colour and logo."""
 
     accent = StringField(_l("Colour"), validators=[Optional(), Length(max=20), a_colour])
@@ -257,8 +296,8 @@ class Look(Form):
     without_logo = BooleanField(_l("Take the logo away"))
 
 
-class OfferedRule(Form):
-    """A rule to be added to the offer."""
+class OfferedRule(Change):
+    """A rule of the offer, to be added or to be changed."""
 
     goal = SelectField(_l("For"), id="rule-goal")
     beneficiary = SelectField(

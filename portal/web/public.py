@@ -31,6 +31,7 @@ from portal.core.text import Refusal
 from portal.delivery import worker
 from portal.referrals import candidates
 from portal.referrals.attribution import Attribution
+from portal.reports import versions
 from portal.rewards import rules
 from portal.rewards.rules import Beneficiary, Kind, Rule
 from portal.sharing import clicks, invites, links
@@ -48,7 +49,7 @@ FORM_LASTS = 24 * 3600
 def home() -> ResponseReturnValue:
     terms = words.current_terms()
     if terms is None:
-        return render_template("public/not_set_up.html")
+        return render_template("public/not_set_up.html", ended=False)
     return render_template("public/home.html", offer=offer())
 
 
@@ -66,18 +67,9 @@ def url_of(code: str) -> str:
 
 
 def offer(terms: Terms | None = None) -> dict[str, Rule]:
-    """What each side gets by a version of the terms (or the one in force): the first usual rule for each."""
+    """What each side gets by a version of the terms (or the one in force), at best."""
     terms = terms or words.current_terms()
-    return sides(rules.of_terms(terms.id) if terms else [])
-
-
-def sides(offered: list[Rule]) -> dict[str, Rule]:
-    """Of the rules of an offer the first usual one for each side."""
-    found: dict[str, Rule] = {}
-    for rule in offered:
-        if not rule.threshold:
-            found.setdefault(rule.beneficiary, rule)
-    return found
+    return rules.best(rules.of_terms(terms.id), terms, at=clock.now()) if terms else {}
 
 
 # --- follow ---------------------------------------------------------------------------------------------------
@@ -133,7 +125,7 @@ def sign_up() -> ResponseReturnValue:
     """B1 and B2: who gives what under which condition, and the form."""
     terms = words.current_terms()
     if terms is None:
-        return render_template("public/not_set_up.html"), 503
+        return render_template("public/not_set_up.html", ended=False), 503
     form = inputs.SignUp()
     if request.method != "POST":  # HEAD too, which is answered as GET and counts nothing
         form.ref.data, form.refused.data = request.args.get("ref", "")[:100], request.args.get("refused", "")[:100]
@@ -385,7 +377,7 @@ def new_password_set(secret: str) -> ResponseReturnValue:
 def set_up(secret: str) -> ResponseReturnValue:
     """C9: the first owner, by the one-time link that the server printed."""
     if key_state(Purpose.SET_UP, secret) != "open":
-        abort(404)
+        return render_template("public/not_set_up.html", ended=True), 404
     return render_template("public/set_up.html", form=inputs.SetUp(), secret=secret)
 
 
@@ -393,7 +385,7 @@ def set_up(secret: str) -> ResponseReturnValue:
 @limits.guesses
 def set_up_done(secret: str) -> ResponseReturnValue:
     if key_state(Purpose.SET_UP, secret) != "open":
-        abort(404)
+        return render_template("public/not_set_up.html", ended=True), 404
     form = inputs.SetUp()
     if not form.validate() or not inputs.read_amounts(form, form.currency.data):
         return render_template("public/set_up.html", form=form, secret=secret), 422
@@ -440,7 +432,11 @@ def usual_offer(
 @blueprint.get("/terms")
 def terms() -> ResponseReturnValue:
     found = words.current_terms()
-    return render_template("public/terms.html", rules=rules.of_terms(found.id) if found else [])
+    return render_template(
+        "public/terms.html",
+        rules=rules.of_terms(found.id) if found else [],
+        as_read=versions.as_read(found) if found else None,
+    )
 
 
 @blueprint.get("/privacy")
@@ -479,7 +475,7 @@ def favicon() -> ResponseReturnValue:
 @blueprint.get("/setup")
 def set_up_elsewhere() -> ResponseReturnValue:
     """Without the one-time secret: where to find it."""
-    return render_template("public/not_set_up.html")
+    return render_template("public/not_set_up.html", ended=False)
 
 
 # --- for machines ---------------------------------------------------------------------------------------------

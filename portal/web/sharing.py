@@ -100,7 +100,7 @@ def _invites_page(form: inputs.Invites, told: list[Told]) -> str:
 
 def _preview(note: str) -> tuple[str, list[letters.Block]]:
     """The mail as a friend will get it: its subject and its blocks."""
-    letter = invitations.invitation(access.me(), note, words.spoken())
+    letter = invitations.invitation(access.me(), note, words.spoken(), at=clock.now())
     return letter.subject, letters.blocks(letter.text, f"{Office.base_url}/")
 
 

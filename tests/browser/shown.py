@@ -150,6 +150,7 @@ def _at_the_owners() -> Iterator[Shown]:
     for page, path, action, given in (
         ("admin.correction", "/admin/people/{bob}/correction", "/correction", {"amount": "nothing"}),
         ("admin.order", "/admin/orders", "/orders", {"amount": "nothing"}),
+        ("admin.program", "/admin/program", "/program", {"time_zone": "Mars"}),
         ("admin.refund", "/admin/refunds", "/refunds", {"amount": "nothing"}),
         ("admin.colleagues", "/admin/colleagues", "/colleagues", {"email": "nobody"}),
         ("admin.imports", "/admin/imports", "/imports", {}),

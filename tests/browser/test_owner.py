@@ -97,3 +97,51 @@ def test_the_owner_imports_records_corrects_gives_a_friend_and_invites(people: P
     assert "what=user" in olivia.url
     for line in ("Shut out of signing in", "Balance corrected · £5.00", "Colleague invited"):
         expect(main(olivia)).to_contain_text(line)
+
+
+def test_how_it_will_look_follows_what_is_typed_and_leaving_with_it_unsent_asks_first(people: People) -> None:
+    staff()
+    olivia = people.sign_in("olivia@example.com", PASSWORD)
+    asked: list[str] = []
+    olivia.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    olivia.goto("/admin/program")
+    if people.script:
+        picture = olivia.get_by_role("complementary", name="How it will look")
+        olivia.get_by_text("Add a rule").click()
+        olivia.locator("#add-rule").get_by_label("Fixed amount").fill("40")
+        olivia.keyboard.press("Tab")
+        expect(picture).to_contain_text("Give £10, get £40")
+        olivia.get_by_label("Colour").fill("#ffd400")
+        olivia.keyboard.press("Tab")
+        expect(olivia.locator("#tint")).to_contain_text("hard to read; the nearest that is fine is #")
+        olivia.get_by_label("Days that a click counts").fill("900")
+        olivia.keyboard.press("Tab")
+        expect(picture).to_contain_text("This is still the picture of before. Days that a click counts")
+        expect(picture).to_be_in_viewport()
+        olivia.goto("/admin/program/history")
+        assert asked == ["beforeunload"]
+        olivia.goto("/admin/program")
+
+    # One wrong field of the long form: its summary has the focus and is in sight.
+    olivia.get_by_label("Time zone").fill("Mars")
+    olivia.get_by_role("button", name="Publish version 2").click()
+    summary = olivia.locator(".error-summary")
+    expect(summary.get_by_role("link")).to_contain_text("Time zone: Write a time zone such as Europe/Berlin.")
+    if people.script:
+        expect(summary).to_be_focused()
+        expect(summary).to_be_in_viewport()
+    olivia.get_by_label("Time zone").fill("Europe/Paris")
+    olivia.get_by_role("button", name="Publish version 2").click()
+    expect(main(olivia)).to_contain_text("Saved. New sign-ups use this from now on.")
+
+    # A rule is looked at and changed; another is removed once its page has been read.
+    main(olivia).get_by_role("link", name="Change £25.00").click()
+    olivia.get_by_label("Fixed amount").fill("20.00")
+    olivia.get_by_role("button", name="Look first").click()
+    expect(main(olivia)).to_contain_text("→ The referrer: £20.00")
+    olivia.get_by_role("button", name="Publish version 3").click()
+    expect(main(olivia)).to_contain_text("£20.00 for a first order")
+    main(olivia).get_by_role("link", name="Remove … £10.00").click()
+    olivia.get_by_role("button", name="Remove the rule").click()
+    expect(main(olivia)).to_contain_text("The rule is gone for new sign-ups")
+    assert len(asked) == (1 if people.script else 0)

@@ -17,7 +17,7 @@ from flask import Flask
 from jinja2 import FileSystemBytecodeCache
 from werkzeug.serving import make_server
 
-from portal import create_app, program
+from portal import create_app, program, terms
 from portal.accounts import one_time, sign_ins
 from portal.accounts.one_time import Purpose
 from portal.accounts.users import NOWHERE, User, find_by_email
@@ -187,7 +187,7 @@ def _in_state(state: str) -> Callable[[Flask, Things], None]:
     def change(app: Flask, things: Things) -> None:
         owner = things.person("owner").id
         with database.writing():
-            program.change_program(by=owner, at=things.at, state=state)
+            program.change_program(terms.in_force().version, by=owner, at=things.at, state=state)
 
     return change
 
@@ -196,7 +196,7 @@ def _capped(app: Flask, things: Things) -> None:
     """Alice has had what a referrer can earn in a year."""
     owner = things.person("owner").id
     with database.writing():
-        program.change_program(by=owner, at=things.at, referrer_year_cap_minor=1)
+        program.change_program(terms.in_force().version, by=owner, at=things.at, referrer_year_cap_minor=1)
 
 
 def _suspended(app: Flask, things: Things) -> None:

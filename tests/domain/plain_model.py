@@ -177,7 +177,7 @@ class Plain:
     def _worth(self, rule: Thing, order: Thing, side: str) -> int:
         person = self._person(order, side)
         given = self._given(person, rule["key"])
-        if not rule.get("every") and any(r["order"]["customer"] == order["customer"] for r in given):
+        if not rule.get("every") and self._first_given(person, rule, order):
             return 0
         reached = [tier for tier in rule.get("tiers", []) if tier["from"] <= len(given) + 1]
         terms = rule | (reached[-1] if reached else {})
@@ -210,6 +210,13 @@ class Plain:
 
     def _given(self, person: str, key: str) -> list[Thing]:
         return [r for r in self.rewards if (r["person"], r["rule"]["key"]) == (person, key)]
+
+    def _first_given(self, person: str, rule: Thing, order: Thing) -> bool:
+        """Whether somebody has had something for this friend's first one of a goal, by whichever rule."""
+        asked = (person, rule["side"], rule["goal"], order["customer"])
+        usual = [r for r in self.rewards if not r["rule"].get("every") and "threshold" not in r["rule"]]
+        had = [(r["person"], r["rule"]["side"], r["rule"]["goal"], r["order"]["customer"]) for r in usual]
+        return asked in had
 
     def _orders_of(self, friend: str, goal: str) -> list[Thing]:
         return [o for o in self.orders.values() if (o["customer"], o["goal"]) == (friend, goal)]

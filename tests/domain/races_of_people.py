@@ -38,7 +38,7 @@ from tests.domain.racing import (
     rewards_for,
     spread,
 )
-from tests.factories import Scene, fixed
+from tests.factories import Scene
 
 
 def the_same_sign_up(scene: Scene, clients: int) -> tuple[Acts, Question]:
@@ -170,15 +170,15 @@ def the_same_code(scene: Scene, clients: int) -> tuple[Acts, Question]:
 
 
 def the_same_terms(scene: Scene, clients: int) -> tuple[Acts, Question]:
-    version = terms.in_force().version
+    version, by = terms.in_force().version, scene.olivia.id
 
     def question(outcomes: list[Any]) -> Iterator[str]:
-        published = len(granted(outcomes))
-        yield from expect("versions", terms.in_force().version, version + published)
-        yield from expect("versions of one number", count(terms.Terms), version + published)
+        yield from expect("published", len(granted(outcomes)), 1)
+        yield from expect("versions", terms.in_force().version, version + 1)
+        yield from expect("versions of one number", count(terms.Terms), version + 1)
 
     def act() -> None:
-        program.open_program([fixed(2000)], by=None, at=scene.at)
+        program.change_program(version, window_days=30, by=by, at=scene.at)
 
     return [act] * clients, question
 

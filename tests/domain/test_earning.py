@@ -92,6 +92,23 @@ def test_the_second_order_earns_nothing_where_the_first_does(scene: Scene) -> No
     assert [said["why_not"] for said in second.conversion.outcome] == ["only_the_first"]
 
 
+@pytest.mark.case(57)
+def test_of_two_rules_for_a_first_order_one_gives_and_the_second_order_has_nothing_left(scene: Scene) -> None:
+    republished(scene, fixed(1000), fixed(2000), fixed(1000, to=REFEREE), fixed(2500, to=REFEREE), milestone(1, 100))
+    for _ in range(3):
+        last = scene.order(scene.bob, 6000)
+    assert (amounts(scene.rewards(scene.alice)), amounts(scene.rewards(scene.bob))) == ([2000, 100], [2500])
+    assert [said["why_not"] for said in last.conversion.outcome] == ["only_the_first"] * 4 + ["already_given"]
+
+
+def test_the_first_of_a_goal_and_of_a_friend_is_one_of_its_own(scene: Scene) -> None:
+    republished(scene, fixed(500, goal="signup"), fixed(700, minimum_order_minor=3000), fixed(400), share(100, **EVERY))
+    scene.order(scene.bob, 2000)
+    scene.order(scene.bob, 4000)
+    scene.order(scene.friend("Nina", of=scene.alice), 4000)
+    assert amounts(scene.rewards(scene.alice)) == [500, 400, 40, 500, 700]
+
+
 @pytest.mark.case(58)
 def test_every_order_earns_for_twelve_months_and_not_in_the_thirteenth(scene: Scene) -> None:
     republished(scene, share(1000, **EVERY, months=12))

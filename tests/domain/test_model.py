@@ -58,6 +58,7 @@ OFFERS: list[list[Thing]] = [
     [
         {"key": "first", "goal": "purchase", "side": "referrer", "amount": 2000, "minimum": 3000, "hold": 7,
          "tiers": [{"from": 2, "amount": 2500}, {"from": 4, "amount": 2600}]},
+        {"key": "early", "goal": "purchase", "side": "referrer", "amount": 900, "hold": 7},
         {"key": "share", "goal": "purchase", "side": "referrer", "share": 1000, "most": 1500, "every": True, "hold": 3},
         {"key": "gift", "goal": "purchase", "side": "referee", "amount": 700, "hold": 0},
         {"key": "hello", "goal": "signup", "side": "referee", "amount": 300, "hold": 0},

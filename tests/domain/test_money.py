@@ -72,3 +72,9 @@ def test_large_amounts_keep_every_digit() -> None:
     assert money.shown(10**12 - 1, "EUR") == "€9,999,999,999.99"
     assert money.plain(10**12 - 1, "EUR") == "9999999999.99"
     assert money.share(10**12 - 1, 3333) == 333_300_000_000
+
+
+def test_a_currency_is_one_that_people_pay_with_somewhere_today() -> None:
+    assert all(money.is_currency(code) for code in ("EUR", "USD", "GBP", "JPY", "KWD", "CHF", "XOF"))
+    nothing = ("XXX", "XTS", "XAU", "XAG", "DEM", "HRK", "eur", "", "EURO")
+    assert not any(money.is_currency(code) for code in nothing)

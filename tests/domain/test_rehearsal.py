@@ -29,6 +29,9 @@ OFFERS: dict[str, Callable[[], list[Rule]]] = {
     "the better of two, from an order on, for a while": lambda: [
         fixed(900, minimum_order_minor=3000), share(1000, **EVERY, months=1), fixed(100, to=REFEREE, **EVERY),
     ],
+    "two for a first order on each side": lambda: [
+        fixed(700), fixed(2000, minimum_order_minor=5000), share(400, to=REFEREE), fixed(300, to=REFEREE),
+    ],
 }  # fmt: skip
 
 

@@ -7,13 +7,15 @@ import pytest
 
 from portal import terms
 from portal.core import money
+from portal.payouts import vouchers
 from portal.rewards import rules
+from portal.rewards.conversions import Customer
 from portal.rewards.rules import Facts, Rule
 from portal.terms import Terms
 from tests.factories import EVERY, NOON, REFEREE, Scene, fixed, milestone, share
 
 BERLIN = Terms(time_zone="Europe/Berlin", currency="EUR")
-UTC_TERMS = Terms(time_zone="UTC", currency="EUR")
+UTC_TERMS = Terms(time_zone="UTC", currency="EUR", goal="purchase")
 
 
 def facts(order_minor: int | None = 6400, *, days: float = 1, **more: Any) -> Facts:
@@ -173,6 +175,21 @@ def test_the_first_only_is_the_first_only() -> None:
     assert why_not(fixed(1000, **EVERY), facts(given=True)) is None
 
 
+def test_what_is_promised_is_the_best_that_a_first_order_can_bring() -> None:
+    def best(*offered: Rule) -> Rule | None:
+        return rules.best(offered, UTC_TERMS, at=NOON).get("referrer")
+
+    small, large, part, bonus = fixed(1000), fixed(2000), share(5000), milestone(1, 9000)
+    hello, over, ahead = (
+        fixed(9000, goal="signup"), fixed(9000, ends_on=date(2026, 1, 1)), fixed(9000, starts_on=date(2099, 1, 1)),
+    )  # fmt: skip
+    assert best(small, bonus, hello, over, ahead, large, part) is large
+    assert best(part, bonus, hello, over) is part and best(share(100), part, share(300, most_minor=900)) is part
+    assert best(hello, bonus) is hello and best(bonus, over) is None
+    today = fixed(1500, starts_on=NOON.date(), ends_on=NOON.date())
+    assert best(small, today) is today
+
+
 @pytest.mark.case(64)
 def test_a_tier_begins_with_its_reward_and_the_highest_reached_counts() -> None:
     tiers = [{"from": 10, "amount_minor": 3000}, {"from": 5, "amount_minor": 1500}]
@@ -226,7 +243,30 @@ def test_a_rule_that_cannot_be_meant_is_not_published(scene: Scene, rule: Rule) 
     assert terms.in_force().version == version
 
 
-def test_the_currency_stays_what_it_is(scene: Scene) -> None:
-    with pytest.raises(terms.TermsRefused):
-        scene.publish(currency="USD")
-    assert terms.in_force().currency == "EUR"
+@pytest.mark.parametrize("what", ["a friend", "an order of nobody's", "a voucher", "a correction"])
+def test_the_currency_can_be_mended_until_something_is_kept_in_it(scene: Scene, what: str) -> None:
+    alice = scene.alice
+    scene.publish(currency="USD")
+    assert terms.in_force().currency == "USD"
+    if what == "a friend":
+        assert scene.bob and scene.referral(scene.bob)
+    elif what == "an order of nobody's":
+        scene.order(Customer(email="nobody@example.com"), currency="USD")
+    elif what == "a voucher":
+        scene.do(lambda: vouchers.add(["CODE"], value_minor=500, currency="USD", at=scene.at))
+    else:
+        scene.correct(alice, 500)
+    with pytest.raises(terms.TermsRefused, match="stays what it is"):
+        scene.publish(currency="EUR")
+    assert terms.in_force().currency == "USD"
+
+
+def test_an_offer_reads_the_same_in_another_currency() -> None:
+    offer = [
+        fixed(1050, minimum_order_minor=3000, tiers=[{"from": 2, "amount_minor": 1500}]),
+        share(250, most_minor=900),
+    ]
+    yen, part = rules.in_currency(offer, "EUR", "JPY")
+    assert (yen.amount_minor, yen.minimum_order_minor, yen.tiers) == (11, 30, [{"from": 2, "amount_minor": 15}])
+    assert (part.share_bp, part.most_minor, offer[0].amount_minor) == (250, 9, 1050)
+    assert rules.in_currency(offer, "EUR", "KWD")[0].amount_minor == 10_500

@@ -123,7 +123,8 @@ def _sent(control: Element) -> list[str]:
     if kind in ("checkbox", "radio"):
         return [control.get("value") or "on"] if "checked" in control.attributes else []
     if kind == "textarea":
-        return ["".join(child for child in control.children if isinstance(child, str)).removeprefix("\n")]
+        text = "".join(child for child in control.children if isinstance(child, str))
+        return [text.replace("\r\n", "\n").removeprefix("\n")]
     if kind == "select":
         options = control.all("option")
         chosen = [one for one in options if "selected" in one.attributes] or options[:1]

@@ -107,7 +107,8 @@ READ: dict[str, tuple[str, str]] = {
     "look.style": ("anyone", "/look/4538cf.css"),
     "look.logo": ("anyone", "/look/{logo}.png"),
     "admin.program_history": ("read", "/admin/program/history"),
-    "admin.rule_trial": ("own", "/admin/program/rules/{rule}/trial"),
+    "admin.rule": ("own", "/admin/program/rules/{rule}"),
+    "admin.rule_removal": ("own", "/admin/program/rules/{rule}/removal"),
     "admin.person": ("read", "/admin/people/{bob}"),
     "admin.colleagues": ("own", "/admin/colleagues"),
     "admin.correction": ("pay", "/admin/people/{bob}/correction"),
@@ -271,16 +272,21 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "admin.publish": (
         "own", "/admin/program",
         {"program_name": "Friends", "state": "paused", "goal": "purchase", "touch": "last", "window_days": "30",
-         "claim_days": "7", "goal_days": "90", "minimum_payout": "20.00", "time_zone": "UTC",
-         "mails_invites": "y", "invites_a_day": "20", "invites_an_address": "3"},
+         "currency": "EUR", "claim_days": "7", "goal_days": "90", "minimum_payout": "20.00", "time_zone": "UTC",
+         "mails_invites": "y", "invites_a_day": "20", "invites_an_address": "3", "version": "{version}"},
     ),
-    "admin.choose_look": ("own", "/admin/program/look", {"accent": "#0a7d5a"}),
+    "admin.choose_look": ("own", "/admin/program/look", {"accent": "#0a7d5a", "version": "{version}"}),
     "admin.add_rule": (
         "own", "/admin/program/rules",
         {"goal": "purchase", "beneficiary": "referee", "kind": "fixed", "amount": "5.00", "often": "first",
-         "hold_days": "14"},
+         "hold_days": "14", "version": "{version}"},
     ),
-    "admin.remove_rule": ("own", "/admin/program/rules/{rule}/removal", {}),
+    "admin.change_rule": (
+        "own", "/admin/program/rules/{rule}",
+        {"goal": "purchase", "beneficiary": "referrer", "kind": "fixed", "amount": "5.00", "often": "first",
+         "hold_days": "14", "version": "{version}"},
+    ),
+    "admin.remove_rule": ("own", "/admin/program/rules/{rule}/removal", {"version": "{version}"}),
     "admin.add_goal": ("own", "/admin/program/goals", {"name": "visit", "label": "Visit"}),
     "admin.weigh": ("own", "/admin/signals/disposable", {"weight": "55", "is_on": "y"}),
     "admin.make_key": ("own", "/admin/developers/keys", {"name": "The other shop"}),
@@ -341,6 +347,9 @@ class Things:
         """A text of the table with the words in braces filled in."""
         if isinstance(text, dict):
             return {name: self.fill(value) for name, value in text.items()}
+        if text == "{version}":  # the program moves on while it is tried
+            session.rollback()
+            return str(terms.in_force().version)
         return re.sub(r"\{(\w+)\}", lambda found: self.words[found[1]], text).replace("{{}}", "{}")
 
 

@@ -256,4 +256,6 @@ def test_the_printed_link_of_the_first_owner_works_once(app, run, tab):
     assert page.text.count("(done)") == 0 and "Your shop reports orders" in page.text
     page = tab.press("/admin/developers", "/keys", name="The shop")
     assert tab.get("/admin/opened").text.count("(done)") == 1, "what is done is told as done"
-    assert Tab(app).get(f"/setup/{secret}").status == 404
+    for used in (secret, "nothing-of-the-kind"):
+        gone = Tab(app).get(f"/setup/{used}")
+        assert gone.status == 404 and "This set-up link does not work" in gone.heading and "friend" not in gone.main

@@ -11,6 +11,7 @@ from portal import logos, terms
 from portal.core.colour import READABLE, WHITE, contrast
 from portal.web import look
 from tests.web.tables import SEEN, Unchanged
+from tests.web.test_hosts_and_sizes import in_parts
 
 
 @settings(max_examples=40, deadline=None)
@@ -31,7 +32,12 @@ def picture(kind, size=(900, 300)):
 
 
 def save(tab, accent="", file=b"", name="logo.png", **more):
-    fields = {"accent": accent, "logo": (io.BytesIO(file), name), "csrf_token": tab.token(), **more}
+    fields = {
+        "accent": accent,
+        "logo": (io.BytesIO(file), name),
+        "csrf_token": tab.token(),
+        "version": terms.in_force().version,
+    } | more
     return tab.open("/admin/program/look", method="POST", data=fields, headers=tab.from_here(), follow=True)
 
 
@@ -46,7 +52,13 @@ def test_a_colour_and_a_logo_are_on_every_page_and_told_in_the_history(scene, ta
         assert kept.format == "PNG" and kept.width <= 480 and kept.height <= 120
     sheet = tab.get("/look/ffd400.css")
     assert sheet.headers["Content-Type"].startswith("text/css") and "immutable" in sheet.headers["Cache-Control"]
-    assert "another one" in olivia.get("/admin/program/history").text
+    first = terms.in_force().logo
+    assert "Saved. White words on it" not in save(olivia, "#ffd400", picture("PNG", (99, 40))).text, (
+        "the logo alone is new"
+    )
+    assert "The logo is saved." in olivia.page.text
+    history = olivia.get("/admin/program/history").html
+    assert f"/look/{first}.png" in history and f"/look/{terms.in_force().logo}.png" in history
     save(olivia, "", without_logo="y")
     assert "/look/" not in tab.get("/").html
 
@@ -75,3 +87,18 @@ def test_a_colour_that_is_none_is_said(scene, tab_of):
         page = save(tab_of(scene.olivia), wrong)
         assert page.status == 422 and "Write a colour such as #4538cf." in page.error("accent")
     assert tab_of(scene.olivia).get("/look/4538cf%3B%7D.css").status == 404
+
+
+def test_a_logo_that_is_too_large_is_told_how_large_it_may_be(scene, tab_of):
+    olivia = tab_of(scene.olivia)
+    too_much = in_parts({"csrf_token": olivia.token(), "accent": "x" * (4 * 1024 * 1024 + 1)})
+    page = olivia.open("/admin/program/look", method="POST", headers=olivia.from_here(), **too_much)
+    assert page.status == 413 and "at most 4 MB" in page.text
+
+
+def test_looking_first_keeps_nothing_and_says_that_a_logo_has_to_be_chosen_again(scene, tab_of):
+    olivia = tab_of(scene.olivia)
+    with Unchanged(*SEEN):
+        page = save(olivia, "#ffd400", picture("PNG"), only="preview")
+        assert page.status == 200 and "Choose it again to save it" in page.text and page.kept("accent") == ["#ffd400"]
+        assert "White words on it: 1.4:1, hard to read; the nearest that is fine is #8c7500" in page.text

@@ -1,11 +1,15 @@
 """The program's page: a change looked at before it is made, made, and kept in the history with its author."""
 
+from datetime import timedelta
+
 import sqlalchemy as sa
 
 from portal import terms
+from portal.accounts.roles import Role
 from portal.core.database import session
+from portal.rewards import rules
 from portal.terms import Terms
-from tests.factories import fixed
+from tests.factories import EVERY, REFEREE, fixed, share
 from tests.web.tables import SEEN, Unchanged
 
 RULE = {
@@ -36,12 +40,164 @@ def test_a_change_is_looked_at_with_what_it_touches_and_would_have_given_and_the
         assert rows["To referrers"] == ["€20.00", "€20.00"] and rows["To friends"] == ["€0.00", "€7.50"]
         assert rows["In all"] == ["€20.00", "€27.50"]
     page = tab.submit(page.form("/admin/program/rules$"))
-    assert "in force for new sign-ups" in page.text and version() == before + 1
+    assert "Saved. New sign-ups use this from now on. The 1 open referral keeps the rules" in page.text
+    assert version() == before + 1
+
+
+def hrefs(page, end):
+    return [link.get("href") for link in page.tree.all("a") if link.get("href").endswith(end)]
+
+
+def test_a_rule_is_removed_on_a_page_of_its_own_which_says_when_nothing_is_left(scene, tab_of):
+    tab, before = tab_of(scene.olivia), version()
     with Unchanged(*SEEN):
-        without = tab.get(next(link.get("href") for link in page.tree.all("a") if "/trial" in link.get("href")))
-        assert "Before you publish" in without.heading
-    page = tab.submit(without.form("/removal"))
-    assert version() == before + 2
+        asked = tab.get(hrefs(tab.get("/admin/program"), "/removal")[0])
+        assert "Before you publish" in asked.heading and "Gone The referrer: €20.00" in asked.text
+        assert "This is the last rule. Without it nobody is given anything" in asked.text
+        assert "Remove the rule" in asked.form("/removal").labels
+    page = tab.submit(asked.form("/removal"))
+    assert version() == before + 1 and "No rule: nothing is earned." in page.text
+
+
+def test_a_rule_is_changed_under_its_key_and_what_it_gave_goes_on(scene, tab_of):
+    scene.publish(fixed(1000, **EVERY, tiers=[{"from": 2, "amount_minor": 1500}]), share(250, to=REFEREE))
+    scene.order(scene.bob)
+    key = rules.of_terms(terms.in_force().id)[0].rule_key
+    tab = tab_of(scene.olivia)
+    page = tab.get(f"/admin/program/rules/{key}")
+    assert page.kept("amount") == ["10.00"] and page.kept("tiers") == ["2: 15.00"] and page.kept("often") == ["every"]
+    with Unchanged(*SEEN):
+        looked = tab.submit(page.form(f"{key}$"), only="preview", amount="5.00", tiers="2: 7.50")
+        assert "Changed The referrer: €10.00 for every order." in looked.text and "→ The referrer: €5.00" in looked.text
+        assert ", get €5" in looked.text
+        rows = {row.all("td")[0].text: [cell.text for cell in row.all("td")[1:]] for row in looked.tree.all("tr")[1:]}
+        assert rows["To referrers"] == ["€10.00", "€5.00"]
+    tab.submit(looked.form(f"{key}$"))
+    changed, other = rules.of_terms(terms.in_force().id)
+    assert (changed.rule_key, changed.amount_minor, other.share_bp) == (key, 500, 250)
+    scene.order(scene.friend("Nina", of=scene.alice))
+    assert [reward.amount_minor for reward in scene.rewards(scene.alice)] == [1000, 750], "the second by this rule"
+    assert "Changed The referrer: €10.00" in tab.get("/admin/program/history").text
+    nothing = tab.submit(tab.get(f"/admin/program/rules/{key}").form(f"{key}$"))
+    assert nothing.status == 422 and "This rule is in the offer already." in nothing.text
+    assert tab.get("/admin/program/rules/nothing").status == 404
+
+
+def test_a_form_opened_before_a_colleague_published_is_refused_and_undoes_nothing(scene, tab_of):
+    olivia, other = tab_of(scene.olivia), tab_of(scene.colleague("Otto", Role.OWNER))
+    form = olivia.get("/admin/program").form("/admin/program$")
+    looked = olivia.submit(form, only="preview", budget_month="500.00")
+    page = other.get("/admin/program")
+    other.submit(page.form("/admin/program$"), legal_text="Ours.\r\nAnd more.", state="paused")
+    before = version()
+    with Unchanged(*SEEN):
+        for sent, fields in ((form, {"budget_month": "500.00"}), (looked.form("/admin/program$"), {})):
+            page = olivia.submit(sent, **fields)
+            assert page.status == 409 and "Otto published version 2 meanwhile" in page.text
+            assert page.kept("budget_month") == ["500.00"], "what was typed"
+            assert page.kept("state") == ["paused"] and page.kept("legal_text") == ["Ours.\nAnd more."]
+    olivia.submit(page.form("/admin/program$"))
+    assert version() == before + 1
+    now = terms.in_force()
+    assert (now.budget_month_minor, now.state, now.legal_text) == (50_000, "paused", "Ours.\nAnd more.")
+
+
+def test_every_form_that_publishes_is_refused_when_it_is_old_or_says_no_version(scene, tab_of):
+    olivia = tab_of(scene.olivia)
+    page, key = olivia.get("/admin/program"), rules.of_terms(terms.in_force().id)[0].rule_key
+    forms = {
+        "/admin/program$": {"window_days": 30}, "/admin/program/look$": {"accent": "#0a7d5a"},
+        "/admin/program/rules$": RULE | {"only": "preview"}, f"/admin/program/rules/{key}$": {"amount": "1.00"},
+        "/removal$": {},
+    }  # fmt: skip
+    paths = {f"/admin/program/rules/{key}$": f"/admin/program/rules/{key}", "/removal$": hrefs(page, "/removal")[0]}
+    opened = {action: olivia.get(paths.get(action, "/admin/program")).form(action) for action in forms}
+    scene.publish(goal_days=31)
+    with Unchanged(*SEEN):
+        for action, fields in forms.items():
+            page = olivia.submit(opened[action], **fields)
+            assert page.status == 409 and "Version 2 was published meanwhile" in page.text, action
+            page = olivia.submit(opened[action], **fields, version=None)
+            assert page.status == 409 and "It was not said which version this changes." in page.text, action
+    page = olivia.submit(opened["/admin/program/rules$"], **RULE)
+    assert page.status == 409 and page.kept("amount") == ["7.50"]
+    olivia.submit(page.form("/admin/program/rules$"))
+    assert version() == 3
+
+
+def test_a_rule_changed_here_and_removed_there_can_be_added_anew(scene, tab_of):
+    olivia, key = tab_of(scene.olivia), rules.of_terms(terms.in_force().id)[0].rule_key
+    form = olivia.get(f"/admin/program/rules/{key}").form(f"{key}$")
+    scene.publish(fixed(900), by=scene.olivia.id)
+    page = olivia.submit(form, amount="8.00")
+    assert page.status == 409 and page.kept("amount") == ["8.00"] and version() == 2
+    olivia.submit(page.form("/admin/program/rules$"))
+    assert [rule.amount_minor for rule in rules.of_terms(terms.in_force().id)] == [900, 800]
+
+
+def test_what_cannot_be_meant_is_said_when_looking_as_when_publishing(scene, tab_of):
+    scene.publish(fixed(750, to=REFEREE, hold_days=14))
+    tab = tab_of(scene.olivia)
+    for only in ("preview", None):
+        form = tab.get("/admin/program").form("/admin/program/rules$")
+        assert form.fields["goal"] == ["purchase"], "the goal that the program asks for is chosen"
+        page = tab.submit(form, only=only, **RULE, starts_on="2026-12-01", ends_on="2026-01-01")
+        assert page.status == 422 and "does not come before its first" in page.text
+        page = tab.submit(form, only=only, **RULE)
+        assert page.status == 422 and "This rule is in the offer already." in page.text
+
+
+def test_one_wrong_field_of_a_long_page_is_listed_at_the_top_of_its_form(scene, tab_of):
+    tab = tab_of(scene.olivia)
+    for action, fields in (("/admin/program$", {"time_zone": "Mars"}), ("/look$", {"accent": "red"})):
+        page = tab.submit(tab.get("/admin/program").form(action), **fields)
+        (listed,) = [one for one in page.tree.walk() if "error-summary" in one.get("class")]
+        assert page.status == 422 and [link.get("href") for link in listed.all("a")] == [f"#{next(iter(fields))}"]
+        assert "This is still the picture of before." in page.text
+
+
+def picture(tab, action, **fields):
+    """What a script puts beside the forms while one is typed."""
+    sent = tab.get("/admin/program").form(action).filled({"only": "preview"} | fields)
+    address = tab.page.form(action).action
+    return tab.open(address, method="POST", data=sent, headers=tab.from_here() | {"HX-Request": "true"})
+
+
+def test_the_picture_follows_rules_and_look_shows_a_closed_program_and_says_why_it_is_old(scene, tab_of):
+    tab = tab_of(scene.olivia)
+    with Unchanged(*SEEN):
+        assert "Give €7.50, get €20" in picture(tab, "/program/rules$", **RULE).text
+        tinted = picture(tab, "/look$", accent="#ffd400")
+        assert 'id="tint"' in tinted.html and "hard to read; the nearest that is fine is #" in tinted.text
+        assert "/look/ffd400.css" in tinted.html
+        paused = picture(tab, "/program$", state="paused")
+        assert "This offer is paused." in paused.text and "gives you" not in paused.text
+        assert "The program is paused since 1 Sept 2026." in paused.text and "Nobody is invited" in paused.text
+        wrong = picture(tab, "/program$", window_days="900", program_name="Acme")
+        assert wrong.status == 200 and "still the picture of before. Days that a click counts: " in wrong.text
+        assert "Acme" not in wrong.text
+        wrong = picture(tab, "/program/rules$", **RULE | {"amount": ""})
+        assert wrong.status == 200 and "needs an amount above zero" in wrong.text
+        looked = tab.submit(tab.get("/admin/program").form("/look$"), only="preview", accent="#ffd400")
+        assert looked.kept("accent") == ["#ffd400"] and "the nearest that is fine is #" in looked.text
+
+
+def test_a_name_is_one_line_of_letters_that_can_be_seen(scene, tab_of):
+    tab = tab_of(scene.olivia)
+    for nothing in (" ", "\u200b\u2060", "\r\n"):
+        page = tab.submit(tab.get("/admin/program").form("/admin/program$"), program_name=nothing)
+        assert page.status == 422 and page.error("program_name")
+    tab.submit(tab.get("/admin/program").form("/admin/program$"), program_name=" A\r\nB\u200b  C ")
+    assert terms.in_force().program_name == "A B C"
+
+
+def test_a_colour_is_no_new_version_to_who_reads_the_terms(scene, tab):
+    scene.publish(goal_days=30)
+    scene.later(days=3)
+    scene.publish(accent="#0a7d5a")
+    assert "Version 2, in force since 1 Sept 2026" in tab.get("/terms").text
+    scene.publish(legal_text="New.")
+    assert "Version 4, in force since 4 Sept 2026" in tab.get("/terms").text
 
 
 def test_settings_are_looked_at_too_and_a_script_gets_only_how_it_will_look(scene, tab_of):
@@ -79,3 +235,38 @@ def test_the_history_tells_who_changed_what_and_how_many_came_under_it(scene, ta
         and "Gone The referrer: €20.00" in middle
     )
     assert "1 friend came under it." in first and "0 friends came under it." in newest
+
+
+def test_every_page_mail_and_preview_states_the_best_that_a_first_order_can_bring(scene, tab, tab_of):
+    scene.publish(
+        fixed(1000), fixed(1000, to=REFEREE), fixed(2000), fixed(2500, to=REFEREE),
+        fixed(9900, to=REFEREE, ends_on=scene.at.date() - timedelta(days=1)), by=scene.olivia.id,
+    )  # fmt: skip
+    alice, code = tab_of(scene.alice), scene.code(scene.alice)
+    assert "Give €25, get €20" in tab.get("/").text and "Give €25, get €20" in alice.get("/dashboard").text
+    assert "Alice gives you €25" in tab.get(f"/signup?ref={code}").text
+    assert "Alice gives you €25" in tab.get(f"/r/{code}", headers={"User-Agent": "Twitterbot/1.0"}).html
+    assert "you get €25.00 for your first order" in alice.press("/invites", "/invites$", addresses="x@example.com").text
+    assert "€25" in scene.mails("invite")[0].subject
+    assert "€25.00 for your first order" in tab_of(scene.bob).get("/welcome").text
+    olivia = tab_of(scene.olivia)
+    page = olivia.submit(olivia.get("/admin/program").form("/admin/program/rules$"), only="preview", **RULE)
+    assert "Give €25, get €20" in page.text and "You get €25.00 for your first order." in page.text
+
+
+def test_a_currency_can_be_mended_until_something_is_kept_in_it(scene, tab_of):
+    tab = tab_of(scene.olivia)
+    form = tab.get("/admin/program").form("/admin/program$")
+    looked = tab.submit(form, only="preview", currency="gbp", minimum_payout="15.00")
+    assert "EUR → GBP" in looked.text and "get £20" in looked.text
+    tab.submit(looked.form("/admin/program$"))
+    assert (terms.in_force().currency, terms.in_force().minimum_payout_minor) == ("GBP", 1500)
+    page = tab.submit(tab.get("/admin/program").form("/admin/program$"), currency="XXX")
+    assert page.status == 422 and "three letters" in page.error("currency")
+    old = page.form("/admin/program$")
+    assert scene.bob and scene.referral(scene.bob)
+    assert "currency" not in tab.get("/admin/program").form("/admin/program$").fields
+    page = tab.submit(old, currency="EUR")
+    assert page.status == 409 and "currency stays what it is" in page.text
+    tab.submit(tab.get("/admin/program").form("/admin/program$"), window_days="31")
+    assert terms.in_force().currency == "GBP"

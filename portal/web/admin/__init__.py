@@ -6,6 +6,7 @@ from portal.web.admin import (
     corrections,
     imports,
     mails,
+    offer,
     orders,
     overview,
     payouts,
@@ -21,6 +22,6 @@ from portal.web.admin import (
 from portal.web.admin.room import blueprint
 
 __all__ = [
-    "batch", "blueprint", "corrections", "imports", "mails", "orders", "overview", "payouts", "people", "program",
-    "queue", "records", "referrals", "referrers", "reports", "signals",
+    "batch", "blueprint", "corrections", "imports", "mails", "offer", "orders", "overview", "payouts", "people",
+    "program", "queue", "records", "referrals", "referrers", "reports", "signals",
 ]  # fmt: skip

@@ -25,7 +25,7 @@ class Settings:
     database_url: str
     secret_key: str
     details_key: str
-    """Fernet key for payout details (URL-safe base64 of 32 bytes)."""
+    """The key for payout details and the secrets of apps (URL-safe base64 of 32 bytes)."""
     suppression_key: str
     """Key of the hashes by which addresses are remembered without being kept."""
     base_url: str = "http://127.0.0.1:8000"

@@ -12,12 +12,12 @@ from datetime import datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
-from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.accounts import audit, users
 from portal.core import clock, database
 from portal.core.database import Model, session
+from portal.core.sealed import Box, NotOurs
 from portal.core.text import Refusal, keyed_hash, marked, one_line, public_id
 
 HOLD_DAYS = 3
@@ -68,18 +68,18 @@ class Details:
     """Encrypts and reads payout details with the key of the settings."""
 
     def __init__(self, key: str) -> None:
-        self._fernet = Fernet(key.encode())
+        self._box = Box(key, "payout details", before=key)
         self._mark_key = hashlib.sha256(b"mark\0" + key.encode()).digest()
-        self.key_id = "k1"
+        self.key_id = self._box.key_id
 
     def seal(self, details: dict[str, str]) -> str:
-        return self._fernet.encrypt(json.dumps(details).encode()).decode()
+        return self._box.seal(json.dumps(details))
 
     def open(self, method: Method) -> dict[str, str]:
-        """The details of a method; empty for those that need none."""
+        """The details of a method; empty for those that need none. Raises NotOurs (see `Box.open`)."""
         if not method.details:
             return {}
-        opened: dict[str, str] = json.loads(self._fernet.decrypt(method.details.encode()))
+        opened: dict[str, str] = json.loads(self._box.open(method.details))
         return opened
 
     def mark(self, kind: str, details: dict[str, str]) -> str:
@@ -139,7 +139,7 @@ def _mark_older(keep: Details, *, most: int = 200) -> None:
     for method in session.scalars(older.with_for_update(skip_locked=True)):
         try:
             method.mark = keep.mark(method.kind, keep.open(method))
-        except InvalidToken:
+        except NotOurs:
             method.mark = ""
 
 

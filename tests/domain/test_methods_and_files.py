@@ -1,13 +1,19 @@
 """Methods, vouchers and files: how people are paid, and what the bank is handed."""
 
+import hashlib
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
 import pytest
 import sqlalchemy as sa
+from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 
 from portal import terms
 from portal.accounts.users import User
 from portal.core.database import session
+from portal.core.sealed import Box, NotOurs
 from portal.payouts import files, methods, payouts, vouchers
 from portal.payouts.methods import Kind, MethodRefused
 from portal.payouts.payouts import BatchState, Why
@@ -23,6 +29,32 @@ def test_details_are_kept_encrypted_and_shown_masked(scene: Scene) -> None:
     paypal = scene.method(scene.alice, Kind.PAYPAL, email="alice@pay.example")
     assert paypal.shown == "a•••@pay.example" and method.replaced_at == scene.at
     assert methods.in_force(scene.alice.id) is paypal
+
+
+def test_what_is_sealed_opens_with_its_key_alone_and_unchanged() -> None:
+    box = Box("a key", "one purpose")
+    sealed = box.seal("a secret")
+    assert box.open(sealed) == "a secret" and "secret" not in sealed and box.seal("a secret") != sealed
+    raw = bytearray(urlsafe_b64decode(sealed.removeprefix("2.")))
+    raw[-1] ^= 1
+    changed = "2." + urlsafe_b64encode(bytes(raw)).decode()
+    for other, text in (
+        (Box("another", "one purpose"), sealed),
+        (Box("a key", "another"), sealed),
+        (box, changed),
+        (box, "2.x"),
+    ):
+        with pytest.raises(NotOurs):
+            other.open(text)
+
+
+def test_what_was_sealed_before_by_fernet_is_read_and_sealed_anew_when_it_is_set(scene: Scene) -> None:
+    method, key = scene.method(scene.alice), scene.app.extensions["settings"].details_key
+    method.details = Fernet(key).encrypt(json.dumps({"holder": "Alice", "iban": IBAN}).encode()).decode()
+    assert scene.keep.open(method)["iban"] == IBAN
+    usual = urlsafe_b64encode(hashlib.sha256(f"two-step\0{key}".encode()).digest())
+    assert Box(key, "two-step").open(Fernet(usual).encrypt(b"the app's secret").decode()) == "the app's secret"
+    assert scene.method(scene.alice).details.startswith("2.")
 
 
 @pytest.mark.parametrize(

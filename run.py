@@ -126,7 +126,7 @@ def test(args: list) -> int:
     keep_bytecode()
     codes = all_at_once(CHECKS) if not args else {}
     heading("pytest")
-    tests = call([str(PYTHON), "-m", "pytest", *(args or ["-n", "2"])], cwd=ROOT)
+    tests = call([str(PYTHON), "-m", "pytest", *(args or ["-n", "2", "--dist", "worksteal"])], cwd=ROOT)
     failed = [name for name, code in codes.items() if code]
     if failed:
         print(f"\nFailed before pytest: {', '.join(failed)}.", file=sys.stderr)

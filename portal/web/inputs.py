@@ -456,7 +456,7 @@ class QueueFilters(Form):
 class Note(Form):
     """A reason for colleagues; needed."""
 
-    note = TextAreaField(_l("Reason"), validators=[InputRequired(_l("Write why.")), Length(max=500), without_nul])
+    note = TextAreaField(_l("Reason"), validators=[DataRequired(_l("Write why.")), Length(max=500), without_nul])
 
 
 class Dismissal(Form):

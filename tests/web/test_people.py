@@ -132,6 +132,8 @@ def test_who_is_shut_out_is_out_at_once_and_comes_back(scene, tab_of):
     olivia = tab_of(scene.olivia)
     hers, path = tab_of(scene.alice), f"/admin/people/{scene.alice.public_id}"
     assert hers.is_signed_in()
+    refused = olivia.submit(olivia.get(path).form("/shut-out"), note=" \n \t", follow=True)
+    assert "Write why." in refused.text and scene.alice.active, "a reason of blank lines is none"
     olivia.submit(olivia.get(path).form("/shut-out"), note="Stolen account.")
     assert not hers.is_signed_in() and scene.balance(scene.alice) == {"payable": 2000}
     assert "do not match" in Tab(scene.app).try_to_sign_in("alice@example.com").text

@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from portal import program, terms
 from portal.accounts.users import User
 from portal.core.database import session
-from portal.payouts import methods, payouts
-from portal.payouts.payouts import Batch, Payout, Why
+from portal.payouts import drawing, methods, payouts
+from portal.payouts.drawing import Why
+from portal.payouts.payouts import Batch, Payout
 from portal.program import Refunded, Reported
 from portal.rewards import goals, ledger
 from portal.rewards.conversions import Customer, OrderReport, RefundReport
@@ -127,7 +128,7 @@ class Scene(Cast):
 
     def left_out(self, *, by: User | None = None) -> dict[str, Why | None]:
         """Everybody with money ready, by name, with the reason why a batch would leave them out."""
-        standings = payouts.standings(terms.in_force(), at=self.at, by=by.id if by else None)
+        standings = drawing.standings(terms.in_force(), at=self.at, by=by.id if by else None)
         return {standing.user.name: standing.why for standing in standings}
 
     def batch(self, *, by: User | None = None) -> Batch:

@@ -9,7 +9,7 @@ from portal import terms as terms_
 from portal.accounts import audit, users
 from portal.core.database import session
 from portal.core.text import Refusal, marked
-from portal.payouts import payouts
+from portal.payouts import moving, payouts
 from portal.program.orders import both_in_good_standing
 from portal.referrals.referrals import Referral
 from portal.reports import queue
@@ -161,7 +161,7 @@ def _undo_many(reward_ids: Collection[int], *, by: int, note: str, at: datetime)
     going = _of(chosen, decided)
     for reward in going:
         if reward.id in in_payouts:
-            payouts.withdraw(reward, at=at)
+            moving.withdraw(reward, at=at)
     taken_back = decisions.last_of(decided.done)
     decisions.undo(going, by=by, note=note, at=at)
     notices.decisions_taken_back((reward, taken_back[reward.id]) for reward in going)

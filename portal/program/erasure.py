@@ -16,7 +16,7 @@ from portal.core.text import Refusal, marked
 from portal.delivery import outbox
 from portal.delivery.outbox import Message
 from portal.notices import writing
-from portal.payouts import methods, payouts
+from portal.payouts import methods, moving, payouts
 from portal.program.accounts import former_hashes, wanted_hashes
 from portal.program.people import owners
 from portal.program.sharing import retired_name
@@ -94,7 +94,7 @@ def erase(user: User, *, gives_up_minor: int | None, by: int | None, at: datetim
 
 def _give_up_money(user: User, *, at: datetime) -> None:
     """Takes what is not out back to the program: lines leave their batches, what waits is rejected."""
-    payouts.freeze(user.id, at=at)
+    moving.freeze(user.id, at=at)
     theirs = rewards.locked(rewards.waiting_of(user.id))
     decisions.undo([one for one in theirs if one.state == State.APPROVED], by=None, note=GONE, at=at)
     decisions.reject(theirs, by=None, reason=Reason.OTHER, told=GONE, note="", at=at)

@@ -8,7 +8,7 @@ from portal import terms as terms_
 from portal.accounts import audit, users
 from portal.accounts.users import User
 from portal.core.database import session
-from portal.payouts import payouts
+from portal.payouts import moving, payouts
 from portal.referrals import referrals
 from portal.referrals.referrals import Referral
 from portal.rewards import conversions, earning, looks, rewards
@@ -164,6 +164,6 @@ def take_back(conversion: Conversion, given_back: Refund, *, at: datetime) -> No
     for reward in made:
         clawback = rewards.take_back(reward, given_back, part, whole, at=at)
         if clawback is not None:
-            payouts.join(clawback, at=at)
+            moving.join(clawback, at=at)
             if not payouts.lines_about(reward):
                 rewards.reverse(reward, at=at)

@@ -8,7 +8,7 @@ from portal import terms as terms_
 from portal.accounts import audit, users
 from portal.accounts.users import User
 from portal.core.text import marked
-from portal.payouts import methods, payouts, results, vouchers
+from portal.payouts import drawing, methods, moving, payouts, results, vouchers
 from portal.payouts.payouts import Batch, Payout
 from portal.payouts.results import Checked, Result
 from portal.rewards import corrections, decisions, looks, rewards
@@ -73,7 +73,7 @@ def reminded(users_: Collection[User], *, at: datetime) -> dict[str, datetime]:
 def remind(user: User, *, by: int, at: datetime) -> None:
     """Asks somebody who has money and has not said how to be paid, by mail, once a week. Raises PayoutRefused."""
     users.lock(user.id)
-    found = payouts.standings(terms_.in_force(), at=at, only=[user.public_id])
+    found = drawing.standings(terms_.in_force(), at=at, only=[user.public_id])
     if not found or not found[0].lacks_details:
         raise payouts.PayoutRefused(marked("%(name)s lacks no payout details."), name=user.called)
     if reminded([user], at=at):
@@ -88,22 +88,22 @@ def draw_batch(*, by: int, at: datetime, only: Collection[str] | None = None) ->
     Raises PayoutRefused if nobody is.
     """
     release_due(at=at)
-    return payouts.draw(terms_.in_force(), by=by, at=at, only=only)
+    return drawing.draw(terms_.in_force(), by=by, at=at, only=only)
 
 
 def approve_batch(batch: Batch, *, by: int, at: datetime) -> None:
     """Approves a draft batch. Raises PayoutRefused."""
-    payouts.approve(payouts.lock_batch(batch.id), terms_.in_force(), by=by, at=at)
+    moving.approve(payouts.lock_batch(batch.id), terms_.in_force(), by=by, at=at)
 
 
 def export_batch(batch: Batch, *, by: int, at: datetime) -> None:
     """The batch's file is taken out. Raises PayoutRefused."""
-    payouts.export(payouts.lock_batch(batch.id), by=by, at=at)
+    moving.export(payouts.lock_batch(batch.id), by=by, at=at)
 
 
 def cancel_batch(batch: Batch, *, by: int, at: datetime) -> None:
     """Dissolves a batch that is not exported. Raises PayoutRefused."""
-    payouts.cancel(payouts.lock_batch(batch.id), by=by, at=at)
+    moving.cancel(payouts.lock_batch(batch.id), by=by, at=at)
 
 
 def pay_batch(batch: Batch, *, by: int, bank_reference: str = "", on: date | None = None, at: datetime) -> int:
@@ -113,7 +113,7 @@ def pay_batch(batch: Batch, *, by: int, bank_reference: str = "", on: date | Non
     if not sent and locked.state not in (payouts.BatchState.PAID, payouts.BatchState.PARTLY_PAID):
         raise payouts.PayoutRefused(marked("Export the batch first: its file is what gets paid."))
     if sent:
-        payouts.refer_to_bank(locked, bank_reference)
+        moving.refer_to_bank(locked, bank_reference)
     return len(_pay(locked, sent, by=by, on=on, at=at))
 
 
@@ -132,7 +132,7 @@ def _locked_payout(payout: Payout) -> tuple[Batch, Payout]:
 def _pay(
     batch: Batch, arrived: list[Payout], *, by: int, on: date | None, bank_reference: str = "", at: datetime
 ) -> list[Payout]:
-    new = payouts.pay(batch, arrived, terms_.in_force(), by=by, on=on, bank_reference=bank_reference, at=at)
+    new = moving.pay(batch, arrived, terms_.in_force(), by=by, on=on, bank_reference=bank_reference, at=at)
     for payout in new:
         notices.payout_paid(payout, at=at)
     return new
@@ -144,7 +144,7 @@ def fail(payout: Payout, *, failure: str, by: int, at: datetime) -> bool:
 
 
 def _fail(batch: Batch, payout: Payout, *, failure: str, by: int, at: datetime) -> bool:
-    changed = payouts.fail(batch, payout, failure=failure, by=by, at=at)
+    changed = moving.fail(batch, payout, failure=failure, by=by, at=at)
     if changed:
         notices.payout_failed(payout, at=at)
     return changed

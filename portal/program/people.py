@@ -8,7 +8,7 @@ from portal.accounts.one_time import Purpose
 from portal.accounts.roles import Role
 from portal.accounts.users import User
 from portal.core.text import Refusal, marked, one_line
-from portal.payouts import payouts
+from portal.payouts import moving
 from portal.program.accounts import begin_anew, replace_password, stay
 from portal.program.joining import owns_the_address
 from portal.program.sharing import retired_name
@@ -65,7 +65,7 @@ def suspend(user: User, *, by: int, note: str, at: datetime) -> None:
     if user.suspended_at is not None:
         return
     user.suspended_at = at
-    payouts.freeze(user.id, at=at)
+    moving.freeze(user.id, at=at)
     _why("user_suspended", user, note, by=by, at=at)
 
 
@@ -93,7 +93,7 @@ def shut_out(user: User, *, by: int, note: str, at: datetime) -> None:
     user.shut_out_at = at
     sign_ins.end_all(user.id, at=at)
     stay(user, at=at)
-    payouts.freeze(user.id, at=at)
+    moving.freeze(user.id, at=at)
     _why("user_shut_out", user, note, by=by, at=at)
 
 

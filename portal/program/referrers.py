@@ -8,7 +8,7 @@ from portal.accounts import audit, users
 from portal.accounts.users import User
 from portal.core.database import session
 from portal.core.text import marked
-from portal.payouts import methods, payouts
+from portal.payouts import methods, moving, payouts
 from portal.program.joining import refer
 from portal.program.orders import SUSPENDED, apply, take_back
 from portal.referrals import claims, referrals
@@ -101,7 +101,7 @@ def _earn_for_another(conversion: Conversion, referral: Referral, *, at: datetim
 
 def _turn_away(reward: Reward, *, note: str, by: int, at: datetime) -> None:
     """Takes back what the wrong referrer earned; its line leaves the batch."""
-    payouts.withdraw(reward, at=at)
+    moving.withdraw(reward, at=at)
     if reward.state == rewards.State.APPROVED:
         decisions.undo([reward], by=by, note=note, at=at)
     told = decisions.TOLD_OF_OTHER_REFERRER

@@ -13,8 +13,9 @@ from sqlalchemy.orm import aliased, joinedload, selectinload
 
 from portal.core.database import session
 from portal.delivery.outbox import Message
+from portal.payouts.drawing import Standing, Why
 from portal.payouts.methods import Kind, Method
-from portal.payouts.payouts import Batch, Line, Payout, Standing, State, Why
+from portal.payouts.payouts import Batch, Line, Payout, State
 from portal.referrals.referrals import Referral
 from portal.rewards import ledger
 from portal.rewards.ledger import Bucket

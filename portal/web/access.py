@@ -36,7 +36,7 @@ class NoEndlessPassword:
     """A password longer than any that can be set is wrong; to hash it would fail."""
 
     def validate_password(self, field: Field) -> None:
-        if len(field.data or "") > inputs.LONGEST_PASSWORD:
+        if len(field.data or "") > inputs.fields.LONGEST_PASSWORD:
             raise ValidationError(gettext("This password is not right."))
 
 
@@ -82,7 +82,7 @@ def _mark(user: User) -> str:
 
 def is_password(user: User, typed: str) -> bool:
     """Whether this is somebody's password. Slow on purpose: ask before a write begins."""
-    if user.password is None or len(typed) > inputs.LONGEST_PASSWORD:
+    if user.password is None or len(typed) > inputs.fields.LONGEST_PASSWORD:
         return False
     right: bool = verify_password(unicodedata.normalize(users.PASSWORD_FORM, typed), user.password)
     return right

@@ -27,7 +27,7 @@ def account() -> ResponseReturnValue:
 @blueprint.post("/account/name")
 @access.signed_in
 def name() -> ResponseReturnValue:
-    form = inputs.Profile()
+    form = inputs.account.Profile()
     if not form.validate():
         return _page(profile=form), 422
     return act(
@@ -43,7 +43,7 @@ def name_shown() -> ResponseReturnValue:
     """What others would read of the name that is being typed: a part of the page."""
     if "HX-Request" not in request.headers:
         return redirect(url_for(".account"))
-    form = inputs.Profile(request.args)
+    form = inputs.account.Profile(request.args)
     return render_template("account/_shown.html", **_shown(form.name.data or "", bool(form.shows_name.data)))
 
 
@@ -60,7 +60,7 @@ def _shown(name: str, shows_name: bool) -> dict[str, str]:
 @access.signed_in
 def language() -> ResponseReturnValue:
     """The language of one's pages and mails, or again what the browser asks for."""
-    form = inputs.Language()
+    form = inputs.account.Language()
     if not form.validate():
         flash(gettext("Choose one of the languages."), "bad")
         return redirect(url_for(".account"))
@@ -76,7 +76,7 @@ def language() -> ResponseReturnValue:
 @limits.own_forms
 def code() -> ResponseReturnValue:
     """One's own code; the old one goes on working."""
-    form = inputs.OwnCode()
+    form = inputs.sharing.OwnCode()
     if not form.validate():
         return _page(own_code=form), 422
     try:
@@ -94,7 +94,7 @@ def code() -> ResponseReturnValue:
 @access.signed_in
 def mails() -> ResponseReturnValue:
     """Which of the mails that one can do without one wants."""
-    form, asked = inputs.MailChoices(), _topics()
+    form, asked = inputs.account.MailChoices(), _topics()
     wanted = {topic for topic in Topic if form[topic].data or topic not in asked}
     return act(
         lambda: program.choose_mails(access.me(), wanted, at=clock.now()),
@@ -107,7 +107,7 @@ def mails() -> ResponseReturnValue:
 @access.signed_in
 def time_zone() -> ResponseReturnValue:
     """By whose clocks one's pages tell the time; empty: the program's."""
-    form = inputs.TimeZone()
+    form = inputs.account.TimeZone()
     if not form.validate():
         return _page(zone=form), 422
     return act(
@@ -127,11 +127,11 @@ def _page(**wrong: Any) -> str:
     user = access.me()
     link, unwanted = links.main_link(user.id), mail_choices.off(user.id)
     given: dict[str, Any] = {
-        "profile": inputs.Profile(formdata=None, obj=user), "own_code": inputs.OwnCode(formdata=None),
-        "language_form": inputs.Language(formdata=None, language=user.language),
-        "zone": inputs.TimeZone(formdata=None, time_zone=user.time_zone),
-        "mails": inputs.MailChoices(formdata=None, data={topic: topic not in unwanted for topic in Topic}),
+        "profile": inputs.account.Profile(formdata=None, obj=user), "own_code": inputs.sharing.OwnCode(formdata=None),
+        "language_form": inputs.account.Language(formdata=None, language=user.language),
+        "zone": inputs.account.TimeZone(formdata=None, time_zone=user.time_zone),
+        "mails": inputs.account.MailChoices(formdata=None, data={topic: topic not in unwanted for topic in Topic}),
     }  # fmt: skip
-    typed: inputs.Profile = wrong.get("profile", given["profile"])
+    typed: inputs.account.Profile = wrong.get("profile", given["profile"])
     given |= _shown(typed.name.data or "", bool(typed.shows_name.data))
     return render_template("account/account.html", **given | wrong, topics=_topics(), code=links.current_code(link.id))

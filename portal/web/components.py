@@ -21,7 +21,8 @@ from wtforms import (
 from wtforms.validators import InputRequired
 
 from portal.core import clock
-from portal.payouts.payouts import BatchState, Why
+from portal.payouts.drawing import Why
+from portal.payouts.payouts import BatchState
 from portal.payouts.payouts import State as PayoutState
 from portal.referrals.attribution import How
 from portal.reports.referrer import Event
@@ -34,7 +35,7 @@ blueprint = Blueprint("components", __name__)
 CURRENCY = "EUR"
 
 
-class Sample(inputs.Form):
+class Sample(inputs.fields.Form):
     """A field of each kind."""
 
     kept = HiddenField()

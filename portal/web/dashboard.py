@@ -31,10 +31,10 @@ blueprint = Blueprint("dashboard", __name__)
 @access.signed_in
 def home() -> ResponseReturnValue:
     """A1: the link, its QR code, the invite form and the credits first; then one next step, and what came of it."""
-    return home_page(inputs.Invites(formdata=None), inputs.Claim(formdata=None))
+    return home_page(inputs.sharing.Invites(formdata=None), inputs.sharing.Claim(formdata=None))
 
 
-def home_page(inviting: inputs.Invites, claiming: inputs.Claim) -> str:
+def home_page(inviting: inputs.sharing.Invites, claiming: inputs.sharing.Claim) -> str:
     user, at, current = access.me(), clock.now(), words.in_force()
     period = one_of(sharing.Period, request.args.get("range"), sharing.Period.DAYS)
     friends, _ = referrer.friends(user.id, at=at, most=5)
@@ -63,7 +63,7 @@ def home_page(inviting: inputs.Invites, claiming: inputs.Claim) -> str:
         claim_until=claims.ends_at(user, current),
         my_claims=claims.of_referee(user.id)[:1],
         asked=claims.asked_of(user.id),
-        only=inputs.Only(),
+        only=inputs.fields.Only(),
         now=at,
     )
 
@@ -81,15 +81,15 @@ def one_of(kind: type[Choice], word: str | None, usual: Choice) -> Choice:
 @limits.own_forms
 def claim() -> ResponseReturnValue:
     """*Who invited you?* by somebody who came without a code."""
-    form = inputs.Claim()
+    form = inputs.sharing.Claim()
     if not form.validate():
-        return home_page(inputs.Invites(formdata=None), form), 422
+        return home_page(inputs.sharing.Invites(formdata=None), form), 422
     try:
         with database.writing():
             program.claim(access.me(), form.named.data or "", at=clock.now())
     except Refusal as refusal:
         form.named.errors = [words.say(refusal)]
-        return home_page(inputs.Invites(formdata=None), form), 422
+        return home_page(inputs.sharing.Invites(formdata=None), form), 422
     flash(gettext("Thank you. We ask them, and the answer shows here."), "ok")
     return redirect(url_for(".home"))
 
@@ -116,7 +116,7 @@ def claim_answer(wanted: str) -> ResponseReturnValue:
 @access.signed_in
 def appeal(wanted: str) -> ResponseReturnValue:
     """*Ask us to look again*, once, about a reward of one's own that was turned down."""
-    user, form = access.me(), inputs.Appeal()
+    user, form = access.me(), inputs.sharing.Appeal()
     reward = rewards_.find(wanted)
     if reward is None or reward.person_id != user.id:
         abort(404)
@@ -201,10 +201,10 @@ def friend(wanted: str) -> ResponseReturnValue:
     referral = referrals.find_of_referrer(wanted, referrer_id=user.id)
     if referral is None:
         abort(404)
-    return friend_page(referral, inputs.Appeal(formdata=None))
+    return friend_page(referral, inputs.sharing.Appeal(formdata=None))
 
 
-def friend_page(referral: Referral, appealing: inputs.Appeal) -> str:
+def friend_page(referral: Referral, appealing: inputs.sharing.Appeal) -> str:
     """A3: the receipt: everything that happened, how each reward was computed, and what is ahead."""
     user = access.me()
     story = referrer.story(referral, of=user.id)
@@ -225,10 +225,10 @@ def friend_page(referral: Referral, appealing: inputs.Appeal) -> str:
 @access.signed_in
 def rewards() -> ResponseReturnValue:
     """A4: every reward with its computation, why it waits and until when."""
-    return rewards_page(inputs.Appeal(formdata=None))
+    return rewards_page(inputs.sharing.Appeal(formdata=None))
 
 
-def rewards_page(appealing: inputs.Appeal) -> str:
+def rewards_page(appealing: inputs.sharing.Appeal) -> str:
     user, at = access.me(), clock.now()
     listed, older = referrer.rewards_of(user.id, before=page_key("before"))
     return render_template(
@@ -249,11 +249,11 @@ def rewards_page(appealing: inputs.Appeal) -> str:
 def payout_list() -> ResponseReturnValue:
     user = access.me()
     method = methods.in_force(user.id)
-    form = inputs.PayoutMethod(formdata=None, kind=method.kind if method else None)
+    form = inputs.sharing.PayoutMethod(formdata=None, kind=method.kind if method else None)
     return _payouts_page(form)
 
 
-def _payouts_page(form: inputs.PayoutMethod) -> str:
+def _payouts_page(form: inputs.sharing.PayoutMethod) -> str:
     user = access.me()
     return render_template(
         "dashboard/payouts.html",
@@ -270,7 +270,7 @@ def _payouts_page(form: inputs.PayoutMethod) -> str:
 @access.signed_in
 def method() -> ResponseReturnValue:
     """How one is paid. New details hold the next payout, and the owner of the account is told by mail."""
-    form = inputs.PayoutMethod()
+    form = inputs.sharing.PayoutMethod()
     if not form.validate():
         return _payouts_page(form), 422
     given = {"email": form.email.data or "", "holder": form.holder.data or "", "iban": form.iban.data or ""}

@@ -17,10 +17,10 @@ blueprint = Blueprint("joining", __name__)
 @blueprint.get("/join/<secret>")
 def join(secret: str) -> ResponseReturnValue:
     state = key_state(Purpose.JOIN, secret)
-    return _page(secret, inputs.NewPassword(), state), 404 if state == "unknown" else 200
+    return _page(secret, inputs.account.NewPassword(), state), 404 if state == "unknown" else 200
 
 
-def _page(secret: str, form: inputs.NewPassword, state: str) -> str:
+def _page(secret: str, form: inputs.account.NewPassword, state: str) -> str:
     return render_template("public/join.html", form=form, secret=secret, state=state)
 
 
@@ -28,7 +28,7 @@ def _page(secret: str, form: inputs.NewPassword, state: str) -> str:
 @limits.guesses
 def joined(secret: str) -> ResponseReturnValue:
     """Sets the password, once; the address is theirs, and the role."""
-    form, state = inputs.NewPassword(), key_state(Purpose.JOIN, secret)
+    form, state = inputs.account.NewPassword(), key_state(Purpose.JOIN, secret)
     if state != "open":
         return _page(secret, form, state), 410
     if not form.validate():

@@ -23,14 +23,14 @@ def page() -> ResponseReturnValue:
     return _page()
 
 
-def _page(form: inputs.Deletion | None = None) -> str:
+def _page(form: inputs.account.Deletion | None = None) -> str:
     gives: GivenUp | None = None
     why_not = ""
     try:
         gives = program.given_up(access.me())
     except ErasureRefused as refusal:
         why_not = words.say(refusal)
-    form = form or inputs.Deletion(formdata=None)
+    form = form or inputs.account.Deletion(formdata=None)
     form.gives_up.data = str(gives.total_minor) if gives else ""
     return render_template("account/data.html", gives=gives, why_not=why_not, form=form)
 
@@ -52,7 +52,7 @@ def download() -> ResponseReturnValue:
 @limits.own_password
 def deletion() -> ResponseReturnValue:
     """Deletes the account, for good, if what it gives up is still what the page said."""
-    form = inputs.Deletion()
+    form = inputs.account.Deletion()
     if not form.validate():
         return _page(form), 422
     if not access.once_more(form.current.data):

@@ -126,7 +126,7 @@ def sign_up() -> ResponseReturnValue:
     terms = words.current_terms()
     if terms is None:
         return render_template("public/not_set_up.html", ended=False), 503
-    form = inputs.SignUp()
+    form = inputs.account.SignUp()
     if request.method != "POST":  # HEAD too, which is answered as GET and counts nothing
         form.ref.data, form.refused.data = request.args.get("ref", "")[:100], request.args.get("refused", "")[:100]
         _count_direct_visit(form.ref.data)
@@ -151,7 +151,7 @@ def sign_up() -> ResponseReturnValue:
     return _sign_up_page(form)
 
 
-def _sign_up_page(form: inputs.SignUp) -> ResponseReturnValue:
+def _sign_up_page(form: inputs.account.SignUp) -> ResponseReturnValue:
     outcome = program.foresee(access.seen().visitor, carried=form.ref.data or "", at=clock.now())
     owner = User.by_id(outcome.referrer_id) if outcome else None
     facts = {
@@ -220,7 +220,7 @@ def _count_direct_visit(code: str) -> None:
         access.keep_visitor()
 
 
-def _sign_up_is_fine(form: inputs.SignUp) -> bool:
+def _sign_up_is_fine(form: inputs.account.SignUp) -> bool:
     fine = form.validate()
     typed = (form.code.data or "").strip()
     if typed and not form.code.errors and candidates.by_code(typed, at=clock.now()) is None:
@@ -266,7 +266,7 @@ def confirm(secret: str) -> ResponseReturnValue:
     """The mailed page: one button. Nothing happens on GET, so mail scanners confirm nothing."""
     state = key_state(Purpose.CONFIRM, secret)
     return render_template(
-        "public/confirm.html", secret=secret, state=state, form=inputs.Only()
+        "public/confirm.html", secret=secret, state=state, form=inputs.fields.Only()
     ), 404 if state == "unknown" else 200
 
 
@@ -279,7 +279,7 @@ def confirmation(secret: str) -> ResponseReturnValue:
         number = user.id if user else None
     if number is None:
         return render_template(
-            "public/confirm.html", secret=secret, state=key_state(Purpose.CONFIRM, secret), form=inputs.Only()
+            "public/confirm.html", secret=secret, state=key_state(Purpose.CONFIRM, secret), form=inputs.fields.Only()
         ), 410
     user = User.by_id(number)
     without_password = user.password is None
@@ -304,7 +304,7 @@ def key_state(purpose: Purpose, secret: str) -> str:
 
 @blueprint.get("/confirm")
 def ask_again() -> ResponseReturnValue:
-    return render_template("public/ask_again.html", form=inputs.Reset())
+    return render_template("public/ask_again.html", form=inputs.account.Reset())
 
 
 @blueprint.post("/confirm")
@@ -312,7 +312,7 @@ def ask_again() -> ResponseReturnValue:
 @limits.mail_to
 def asked_again() -> ResponseReturnValue:
     """Sends the confirmation again; says the same whether there is such an account or not."""
-    form = inputs.Reset()
+    form = inputs.account.Reset()
     if not form.validate():
         return render_template("public/ask_again.html", form=form), 422
     with database.writing():
@@ -326,7 +326,7 @@ def asked_again() -> ResponseReturnValue:
 
 @blueprint.get("/reset")
 def reset() -> ResponseReturnValue:
-    return render_template("public/reset.html", form=inputs.Reset())
+    return render_template("public/reset.html", form=inputs.account.Reset())
 
 
 @blueprint.post("/reset")
@@ -334,7 +334,7 @@ def reset() -> ResponseReturnValue:
 @limits.mail_to
 def reset_asked() -> ResponseReturnValue:
     """Sends the link; says the same whether there is such an account or not."""
-    form = inputs.Reset()
+    form = inputs.account.Reset()
     if not form.validate():
         return render_template("public/reset.html", form=form), 422
     at = clock.now()
@@ -346,7 +346,7 @@ def reset_asked() -> ResponseReturnValue:
 @blueprint.get("/reset/<secret>")
 def new_password(secret: str) -> ResponseReturnValue:
     state = key_state(Purpose.RESET, secret)
-    page = render_template("public/new_password.html", form=inputs.NewPassword(), secret=secret, state=state)
+    page = render_template("public/new_password.html", form=inputs.account.NewPassword(), secret=secret, state=state)
     return page, 404 if state == "unknown" else 200
 
 
@@ -354,7 +354,7 @@ def new_password(secret: str) -> ResponseReturnValue:
 @limits.guesses
 def new_password_set(secret: str) -> ResponseReturnValue:
     """Sets the password, once, and signs everybody else out of the account."""
-    form = inputs.NewPassword()
+    form = inputs.account.NewPassword()
     state = key_state(Purpose.RESET, secret)
     if state != "open":
         return render_template("public/new_password.html", form=form, secret=secret, state=state), 410
@@ -378,7 +378,7 @@ def set_up(secret: str) -> ResponseReturnValue:
     """C9: the first owner, by the one-time link that the server printed."""
     if key_state(Purpose.SET_UP, secret) != "open":
         return render_template("public/not_set_up.html", ended=True), 404
-    return render_template("public/set_up.html", form=inputs.SetUp(), secret=secret)
+    return render_template("public/set_up.html", form=inputs.program.SetUp(), secret=secret)
 
 
 @blueprint.post("/setup/<secret>")
@@ -386,8 +386,8 @@ def set_up(secret: str) -> ResponseReturnValue:
 def set_up_done(secret: str) -> ResponseReturnValue:
     if key_state(Purpose.SET_UP, secret) != "open":
         return render_template("public/not_set_up.html", ended=True), 404
-    form = inputs.SetUp()
-    if not form.validate() or not inputs.read_amounts(form, form.currency.data):
+    form = inputs.program.SetUp()
+    if not form.validate() or not inputs.fields.read_amounts(form, form.currency.data):
         return render_template("public/set_up.html", form=form, secret=secret), 422
     hashed, at = users.hashed(form.password.data), clock.now()
     try:

@@ -21,7 +21,7 @@ from portal.web.acting import act
 
 blueprint = Blueprint("safety", __name__)
 
-Checked = TypeVar("Checked", bound=inputs.OnceMore)
+Checked = TypeVar("Checked", bound=inputs.account.OnceMore)
 
 
 @blueprint.get("/account/security")
@@ -34,12 +34,12 @@ def _page(**wrong: Any) -> str:
     """The page, with the forms that could not be taken as they were sent."""
     user, at = access.me(), clock.now()
     forms: dict[str, Any] = {
-        "address": inputs.Address(formdata=None, prefix="address-"),
-        "password": inputs.ChangePassword(formdata=None, prefix="password-"),
-        "passkey": inputs.NewPasskey(formdata=None, prefix="passkey-"),
-        "two_step": inputs.OnceMore(formdata=None, prefix="two-step-"),
-        "codes": inputs.OnceMore(formdata=None, prefix="codes-"),
-        "off": inputs.OnceMore(formdata=None, prefix="off-"),
+        "address": inputs.account.Address(formdata=None, prefix="address-"),
+        "password": inputs.account.ChangePassword(formdata=None, prefix="password-"),
+        "passkey": inputs.account.NewPasskey(formdata=None, prefix="passkey-"),
+        "two_step": inputs.account.OnceMore(formdata=None, prefix="two-step-"),
+        "codes": inputs.account.OnceMore(formdata=None, prefix="codes-"),
+        "off": inputs.account.OnceMore(formdata=None, prefix="off-"),
     }
     removals = {key.public_id: _removal(key.public_id, formdata=None) for key in passkeys.of_person(user.id)}
     forms["removals"] = removals | wrong.pop("removals", {})
@@ -58,9 +58,9 @@ def _page(**wrong: Any) -> str:
     )
 
 
-def _removal(passkey: str, **given: Any) -> inputs.OnceMore:
+def _removal(passkey: str, **given: Any) -> inputs.account.OnceMore:
     """The form that removes a passkey, of several on one page."""
-    form = inputs.OnceMore(prefix="removal-", **given)
+    form = inputs.account.OnceMore(prefix="removal-", **given)
     form.current.id = f"removal-{passkey}"
     return form
 
@@ -83,7 +83,7 @@ def _proved(form: Checked) -> bool:
 @limits.own_password
 @limits.mail_from
 def address() -> ResponseReturnValue:
-    form = inputs.Address(prefix="address-")
+    form = inputs.account.Address(prefix="address-")
     if not _proved(form):
         return _page(address=form), 422
     try:
@@ -154,7 +154,7 @@ def _moving(purpose: Purpose, secret: str, status: int = 200) -> ResponseReturnV
     key = one_time.find(purpose, secret)
     shown = render_template(
         "account/address.html", secret=secret, state=state, back=purpose is Purpose.MOVE_BACK,
-        to=program.address_of(key) if key and state == "open" and status == 200 else "", form=inputs.Only(),
+        to=program.address_of(key) if key and state == "open" and status == 200 else "", form=inputs.fields.Only(),
         taken=status != 200,
     )  # fmt: skip
     return shown, 404 if state == "unknown" else status
@@ -167,7 +167,7 @@ def _moving(purpose: Purpose, secret: str, status: int = 200) -> ResponseReturnV
 @access.signed_in
 @limits.own_password
 def password() -> ResponseReturnValue:
-    form = inputs.ChangePassword(prefix="password-")
+    form = inputs.account.ChangePassword(prefix="password-")
     if not _proved(form):
         return _page(password=form), 422
     hashed, here = users.hashed(form.password.data), session[access.TOKEN]
@@ -186,7 +186,7 @@ def password() -> ResponseReturnValue:
 @limits.own_password
 def two_step_begun() -> ResponseReturnValue:
     """Makes a secret for an app and leads to the page on which it is shown."""
-    form = inputs.OnceMore(prefix="two-step-")
+    form = inputs.account.OnceMore(prefix="two-step-")
     if not _proved(form):
         return _page(two_step=form), 422
     issuer = signing_in.place().called
@@ -203,10 +203,10 @@ def two_step_begun() -> ResponseReturnValue:
 @access.signed_in
 def two_step_page() -> ResponseReturnValue:
     """The secret as a picture and as letters, and the field for the first code."""
-    return _two_step(inputs.SecondStep())
+    return _two_step(inputs.account.SecondStep())
 
 
-def _two_step(form: inputs.SecondStep) -> ResponseReturnValue:
+def _two_step(form: inputs.account.SecondStep) -> ResponseReturnValue:
     user = access.me()
     offered = two_step.offered(user.id, called=user.email, issuer=signing_in.place().called, keep=signing_in.keep())
     if offered is None:
@@ -229,7 +229,7 @@ def two_step_picture() -> ResponseReturnValue:
 @limits.codes
 def two_step_on() -> ResponseReturnValue:
     """The first code turns it on; the recovery codes are shown, once."""
-    form = inputs.SecondStep()
+    form = inputs.account.SecondStep()
     if not form.validate():
         return _two_step(form)
     try:
@@ -245,7 +245,7 @@ def two_step_on() -> ResponseReturnValue:
 @access.signed_in
 @limits.own_password
 def new_codes() -> ResponseReturnValue:
-    form = inputs.OnceMore(prefix="codes-")
+    form = inputs.account.OnceMore(prefix="codes-")
     if not _proved(form):
         return _page(codes=form), 422
     try:
@@ -261,7 +261,7 @@ def new_codes() -> ResponseReturnValue:
 @access.signed_in
 @limits.own_password
 def two_step_off() -> ResponseReturnValue:
-    form = inputs.OnceMore(prefix="off-")
+    form = inputs.account.OnceMore(prefix="off-")
     if not _proved(form):
         return _page(off=form), 422
     return act(
@@ -279,7 +279,7 @@ def two_step_off() -> ResponseReturnValue:
 @limits.own_password
 def passkey_question() -> ResponseReturnValue:
     """For the page's script: what to ask the browser for, or what is wrong, by field."""
-    form = inputs.NewPasskey(prefix="passkey-")
+    form = inputs.account.NewPasskey(prefix="passkey-")
     if not _proved(form):
         return {"errors": {field: told[0] for field, told in form.errors.items()}}, 422
     try:
@@ -293,7 +293,7 @@ def passkey_question() -> ResponseReturnValue:
 @limits.own_forms
 def passkey() -> ResponseReturnValue:
     """The browser's answer: a new passkey."""
-    waiting, form = signing_in.asked(), inputs.Passkey(prefix="passkey-")
+    waiting, form = signing_in.asked(), inputs.account.Passkey(prefix="passkey-")
     if waiting is None or not form.validate():
         flash(gettext("This took too long, or your browser could not make a passkey. Try again."), "bad")
         return redirect(url_for(".page"))

@@ -32,7 +32,7 @@ blueprint = Blueprint("sharing", __name__)
 @access.signed_in
 def invite_list() -> ResponseReturnValue:
     """A2: the form, and every invite with where it stands."""
-    return _invites_page(inputs.Invites(formdata=None), [])
+    return _invites_page(inputs.sharing.Invites(formdata=None), [])
 
 
 @blueprint.post("/invites")
@@ -40,10 +40,10 @@ def invite_list() -> ResponseReturnValue:
 @limits.own_forms
 def invite() -> ResponseReturnValue:
     """Makes an invite with its own code for each address; what became of each is told above the list."""
-    form = inputs.Invites()
+    form = inputs.sharing.Invites()
     if not form.validate():
         return _invites_page(form, []) if request.form.get("from") != "home" else home_page(
-            form, inputs.Claim(formdata=None)
+            form, inputs.sharing.Claim(formdata=None)
         ), 422
     typed = list(invites.addresses(form.addresses.data or ""))
     if not typed or len(typed) > invites.AT_ONCE:
@@ -72,11 +72,13 @@ def invite() -> ResponseReturnValue:
             "ok",
         )
         return redirect(url_for(".invite_list", _anchor="invites"))
-    again = inputs.Invites(formdata=None, addresses="\n".join(wrong), note=form.note.data, remind=form.remind.data)
+    again = inputs.sharing.Invites(
+        formdata=None, addresses="\n".join(wrong), note=form.note.data, remind=form.remind.data
+    )
     return _invites_page(again, told), 200 if made else 422
 
 
-def _invites_page(form: inputs.Invites, told: list[Told]) -> str:
+def _invites_page(form: inputs.sharing.Invites, told: list[Told]) -> str:
     user, at = access.me(), clock.now()
     listed, older = report.invites_of(user.id, at=at, before=page_key("before"))
     left, again_at = invites.room_left(user.id, words.in_force().invites_a_day, at=at)
@@ -93,7 +95,7 @@ def _invites_page(form: inputs.Invites, told: list[Told]) -> str:
         most=words.in_force().invites_a_day,
         offer=offer(),
         url_of=url_of,
-        only=inputs.Only(),
+        only=inputs.fields.Only(),
         preview=_preview(form.note.data or "") if words.in_force().mails_invites else None,
     )
 
@@ -108,7 +110,7 @@ def _preview(note: str) -> tuple[str, list[letters.Block]]:
 @access.signed_in
 def preview() -> ResponseReturnValue:
     """Shows the mail with the note that was typed, and sends nothing."""
-    form = inputs.Invites()
+    form = inputs.sharing.Invites()
     form.validate()
     form.addresses.errors = []
     return _invites_page(form, [])
@@ -147,7 +149,7 @@ def withdraw(wanted: str) -> ResponseReturnValue:
 @access.signed_in
 def link_list() -> ResponseReturnValue:
     """Every link of one's own: its name, where it leads, its codes, and what came by it."""
-    return _links_page(inputs.NewLink(formdata=None))
+    return _links_page(inputs.sharing.NewLink(formdata=None))
 
 
 @blueprint.post("/links")
@@ -155,7 +157,7 @@ def link_list() -> ResponseReturnValue:
 @limits.own_forms
 def make() -> ResponseReturnValue:
     """A further link. What cannot be had is said at its field, and nothing is made."""
-    form = inputs.NewLink()
+    form = inputs.sharing.NewLink()
     if not form.validate():
         return _links_page(form), 422
     try:
@@ -186,14 +188,14 @@ def own_host() -> str:
     return urlsplit(current_app.extensions["settings"].base_url).netloc
 
 
-def _links_page(form: inputs.NewLink) -> str:
+def _links_page(form: inputs.sharing.NewLink) -> str:
     return render_template(
         "dashboard/links.html",
         links=report.links_of(access.me().id),
         form=form,
         url_of=url_of,
         hosts=sorted(program.destinations(own_host())),
-        only=inputs.Only(),
+        only=inputs.fields.Only(),
     )
 
 
@@ -202,10 +204,12 @@ def _links_page(form: inputs.NewLink) -> str:
 def edit(wanted: str) -> ResponseReturnValue:
     """One link's name, code, and whether it is in use."""
     link = _own_link(wanted)
-    return _edit_page(link, inputs.LinkName(formdata=None, label=link.label), inputs.OwnCode(formdata=None))
+    return _edit_page(
+        link, inputs.sharing.LinkName(formdata=None, label=link.label), inputs.sharing.OwnCode(formdata=None)
+    )
 
 
-def _edit_page(link: Link, naming: inputs.LinkName, own_code: inputs.OwnCode) -> str:
+def _edit_page(link: Link, naming: inputs.sharing.LinkName, own_code: inputs.sharing.OwnCode) -> str:
     (row,) = [one for one in report.links_of(link.owner_id) if one.link.id == link.id]
     return render_template(
         "dashboard/link.html",
@@ -222,9 +226,9 @@ def _edit_page(link: Link, naming: inputs.LinkName, own_code: inputs.OwnCode) ->
 @blueprint.post("/links/<wanted>/name")
 @access.signed_in
 def name(wanted: str) -> ResponseReturnValue:
-    link, form = _own_link(wanted), inputs.LinkName()
+    link, form = _own_link(wanted), inputs.sharing.LinkName()
     if not form.validate():
-        return _edit_page(link, form, inputs.OwnCode(formdata=None)), 422
+        return _edit_page(link, form, inputs.sharing.OwnCode(formdata=None)), 422
     archived = link.archived_at is not None
     return act(
         lambda: program.change_link(access.me(), link, label=form.label.data or "", archived=archived, at=clock.now()),
@@ -251,15 +255,15 @@ def archive(wanted: str) -> ResponseReturnValue:
 @limits.own_forms
 def code(wanted: str) -> ResponseReturnValue:
     """An own code for a link; the old one goes on working."""
-    link, form = _own_link(wanted), inputs.OwnCode()
+    link, form = _own_link(wanted), inputs.sharing.OwnCode()
     if not form.validate():
-        return _edit_page(link, inputs.LinkName(formdata=None, label=link.label), form), 422
+        return _edit_page(link, inputs.sharing.LinkName(formdata=None, label=link.label), form), 422
     try:
         with database.writing():
             program.choose_code(access.me(), link, form.code.data or "", at=clock.now())
     except Refusal as refusal:
         form.code.errors = [words.say(refusal)]
-        return _edit_page(link, inputs.LinkName(formdata=None, label=link.label), form), 422
+        return _edit_page(link, inputs.sharing.LinkName(formdata=None, label=link.label), form), 422
     flash(gettext("Your code is changed. The old one goes on working."), "ok")
     return redirect(url_for(".edit", wanted=wanted))
 
@@ -286,7 +290,7 @@ def test(code: str) -> ResponseReturnValue:
         abort(404)
     step = request.args.get("step", "page")
     step = step if step in STEPS else "page"
-    form = inputs.SignUp()
+    form = inputs.account.SignUp()
     if request.method == "POST":
         if form.validate():
             return redirect(url_for(".test", code=code, step="mail"))

@@ -48,7 +48,7 @@ def code() -> ResponseReturnValue:
     """The page after the password, for who has two-step on."""
     if access.half_signed_in() is None:
         return redirect(url_for("security.login"))
-    return render_template("security/code.html", form=inputs.SecondStep())
+    return render_template("security/code.html", form=inputs.account.SecondStep())
 
 
 @blueprint.post("/login/code")
@@ -59,7 +59,7 @@ def code_given() -> ResponseReturnValue:
     user = access.half_signed_in()
     if user is None:
         return redirect(url_for("security.login"))
-    form, box, at = inputs.SecondStep(), keep(), clock.now()
+    form, box, at = inputs.account.SecondStep(), keep(), clock.now()
     if form.validate():
         with database.writing():
             left = two_step.codes_left(user.id)
@@ -105,7 +105,7 @@ def passkey_question() -> ResponseReturnValue:
 @limits.guesses
 def passkey() -> ResponseReturnValue:
     """Signs in whoever a passkey is of; who is signed in already has shown it from now on."""
-    waiting, form, at = asked(), inputs.Passkey(), clock.now()
+    waiting, form, at = asked(), inputs.account.Passkey(), clock.now()
     user: User | None = None
     if waiting and form.validate():
         challenge, since = waiting

@@ -7,8 +7,9 @@ import sqlalchemy as sa
 
 from portal.core.database import session
 from portal.payouts import payouts
+from portal.payouts.drawing import Why
 from portal.payouts.methods import Kind
-from portal.payouts.payouts import Line, Why
+from portal.payouts.payouts import Line
 from portal.reports import books
 from portal.rewards.corrections import Correction, CorrectionRefused
 from tests.factories import Scene

@@ -14,9 +14,10 @@ from portal import create_app, demo, terms
 from portal.accounts import users
 from portal.accounts.users import User
 from portal.core.database import session
-from portal.payouts import payouts
+from portal.payouts import drawing
+from portal.payouts.drawing import Why
 from portal.payouts.methods import Details
-from portal.payouts.payouts import Batch, Payout, Why
+from portal.payouts.payouts import Batch, Payout
 from portal.reports import desk, queue, referrer
 from portal.reports import sharing as shared
 from portal.reports.queue import Filters
@@ -119,7 +120,7 @@ def test_batches_stand_in_several_states_and_somebody_is_ready_or_left_out_for_e
     assert kinds == {"credit", "voucher", "paypal", "bank"}
     finn = users.find_by_email("finn@demo.example.com")
     assert finn is not None
-    why = Counter(one.why for one in payouts.standings(terms.in_force(), at=MOMENT, by=finn.id))
+    why = Counter(one.why for one in drawing.standings(terms.in_force(), at=MOMENT, by=finn.id))
     assert why[None] >= 3
     assert set(why) - {None} == set(Why) - {Why.UNCONFIRMED}
 

@@ -14,9 +14,10 @@ from portal import terms
 from portal.accounts.users import User
 from portal.core.database import session
 from portal.core.sealed import Box, NotOurs
-from portal.payouts import files, methods, payouts, vouchers
+from portal.payouts import drawing, files, methods, vouchers
+from portal.payouts.drawing import Why
 from portal.payouts.methods import Kind, MethodRefused
-from portal.payouts.payouts import BatchState, Why
+from portal.payouts.payouts import BatchState
 from portal.payouts.vouchers import Voucher
 from tests.domain.many import many_ready
 from tests.factories import IBAN, Scene
@@ -122,7 +123,7 @@ def test_vouchers_go_to_one_person_once(scene: Scene) -> None:
     (payout,) = batch.payouts
     assert [voucher.code for voucher in vouchers.of_payout(payout.id)] == ["V-1", "V-2", "V-3"]
     assert vouchers.pool("EUR") == {1000: 1}
-    left_out = payouts.standings(terms.in_force(), at=scene.at)
+    left_out = drawing.standings(terms.in_force(), at=scene.at)
     assert [standing.why for standing in left_out] == [Why.NO_VOUCHERS], "the pool is too small for the other one"
     scene.pay_batch(batch)
     given = session.scalars(sa.select(Voucher).where(Voucher.given_at.is_not(None)))

@@ -9,9 +9,10 @@ from portal import terms
 from portal.accounts.roles import Role
 from portal.accounts.users import User
 from portal.core.database import session
-from portal.payouts import payouts
+from portal.payouts import drawing, moving, payouts
+from portal.payouts.drawing import Why
 from portal.payouts.methods import Kind
-from portal.payouts.payouts import BatchState, PayoutRefused, State, Why
+from portal.payouts.payouts import BatchState, PayoutRefused, State
 from portal.rewards.rewards import State as RewardState
 from tests.factories import Scene, fixed
 
@@ -28,7 +29,7 @@ def test_a_balance_is_in_at_the_minimum_and_a_cent_below_is_told_what_is_missing
 ) -> None:
     scene.method(scene.alice, Kind.CREDIT)
     scene.earns(scene.alice, amount_minor, "Bob")
-    (standing,) = payouts.standings(terms.in_force(), at=scene.at)
+    (standing,) = drawing.standings(terms.in_force(), at=scene.at)
     assert (standing.why, standing.missing_minor) == (Why.BELOW_MINIMUM if missing else None, missing)
     if missing:
         with pytest.raises(PayoutRefused, match="Nobody is ready"):
@@ -67,7 +68,7 @@ def test_a_customer_who_never_confirmed_an_address_is_not_paid_yet(scene: Scene)
     zoe, _ = scene.customer("C-1", "zoe@example.com")
     scene.earns(zoe, 2000, "Bob")
     scene.method(zoe, Kind.CREDIT)
-    assert [standing.why for standing in payouts.standings(terms.in_force(), at=scene.at)] == [Why.UNCONFIRMED]
+    assert [standing.why for standing in drawing.standings(terms.in_force(), at=scene.at)] == [Why.UNCONFIRMED]
 
 
 def test_new_payout_details_hold_the_next_payout_for_three_days_and_shop_credit_does_not(scene: Scene) -> None:
@@ -222,7 +223,7 @@ def test_above_the_limit_a_second_person_approves_where_there_is_one(scene: Scen
     scene.publish(second_person_above_minor=1999)
     scene.payable_reward()
     batch = scene.batch()
-    assert not payouts.needs_second_person(batch, terms.in_force()), "Finn is alone"
+    assert not moving.needs_second_person(batch, terms.in_force()), "Finn is alone"
     paul = scene.colleague("Paul", Role.FINANCE)
     with pytest.raises(PayoutRefused, match="second person"):
         scene.approve_batch(batch)

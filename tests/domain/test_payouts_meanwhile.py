@@ -6,8 +6,9 @@ import pytest
 import sqlalchemy as sa
 
 from portal.core.database import session
+from portal.payouts.drawing import Why
 from portal.payouts.methods import Kind
-from portal.payouts.payouts import BatchState, Line, State, Why
+from portal.payouts.payouts import BatchState, Line, State
 from portal.rewards.rewards import State as RewardState
 from tests.factories import EVERY, Scene, fixed
 

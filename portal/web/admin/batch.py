@@ -8,7 +8,7 @@ from portal import program as story
 from portal import terms
 from portal.core import clock, database
 from portal.core.text import Refusal
-from portal.payouts import files, payouts, results
+from portal.payouts import drawing, files, moving, payouts, results
 from portal.payouts.methods import Details
 from portal.payouts.payouts import Batch, Payout
 from portal.payouts.results import Checked, Fault, ResultsRefused
@@ -34,7 +34,11 @@ def batch(wanted: str) -> ResponseReturnValue:
 
 
 def _page(
-    found: Batch, *, payment: inputs.Payment | None = None, line: str = "", wrong: inputs.Form | None = None
+    found: Batch,
+    *,
+    payment: inputs.money.Payment | None = None,
+    line: str = "",
+    wrong: inputs.fields.Form | None = None,
 ) -> str:
     """The page of a batch. `payment` was sent for all of it, `wrong` for the payout `line`, and cannot be taken."""
     current, at = terms.in_force(), clock.now()
@@ -48,25 +52,25 @@ def _page(
         states=batches.states_of(found),
         sums=batches.sums_of(found),
         mine=batches.holds(found, access.me().id),
-        second=payouts.needs_second_person(found, current) and found.made_by_id == access.me().id,
+        second=moving.needs_second_person(found, current) and found.made_by_id == access.me().id,
         reasons=batches.by_reason(_left_out(found)),
         lines_of=payouts.shown_lines,
         mails=batches.mails_about(shown),
         history=desk.history(subjects=subjects)[0],
         name_of=name_of,
-        payment=payment or inputs.Payment(formdata=None, paid_on=current.day(at)),
+        payment=payment or inputs.money.Payment(formdata=None, paid_on=current.day(at)),
         today=current.day(at),
         line=line,
         wrong=wrong,
-        results=inputs.Results(formdata=None),
+        results=inputs.money.Results(formdata=None),
     )
 
 
-def _left_out(found: Batch) -> list[payouts.Standing]:
+def _left_out(found: Batch) -> list[drawing.Standing]:
     """Who has money and is not in a draft; once it is approved, that is another batch's matter."""
     if found.approved_at is not None or found.settled_at is not None:
         return []
-    return payouts.standings(terms.in_force(), at=clock.now())
+    return drawing.standings(terms.in_force(), at=clock.now())
 
 
 @blueprint.post("/payouts/<wanted>/approval")
@@ -123,7 +127,7 @@ def batch_cancellation(wanted: str) -> ResponseReturnValue:
 @access.second_step
 def batch_payment(wanted: str) -> ResponseReturnValue:
     """Everything in the batch that is on its way has arrived."""
-    found, form = _batch(wanted), inputs.Payment()
+    found, form = _batch(wanted), inputs.money.Payment()
     if not form.validate():
         return _page(found, payment=form), 422
     try:
@@ -132,7 +136,7 @@ def batch_payment(wanted: str) -> ResponseReturnValue:
                 found, by=access.me().id, bank_reference=form.bank_reference.data or "", on=form.paid_on.data,
                 at=clock.now(),
             )  # fmt: skip
-    except payouts.DayRefused as refusal:
+    except moving.DayRefused as refusal:
         form.paid_on.errors = [words.say(refusal)]
         return _page(_batch(wanted), payment=form), 422
     except Refusal as refusal:
@@ -152,7 +156,7 @@ def _paid(many: int) -> str:
 @access.needs("pay")
 @access.second_step
 def payout_payment(wanted: str) -> ResponseReturnValue:
-    found, form = _payout(wanted), inputs.Payment()
+    found, form = _payout(wanted), inputs.money.Payment()
     batch_id = found.batch.public_id
     if not form.validate():
         return _page(found.batch, line=wanted, wrong=form), 422
@@ -162,7 +166,7 @@ def payout_payment(wanted: str) -> ResponseReturnValue:
                 found, by=access.me().id, bank_reference=form.bank_reference.data or "", on=form.paid_on.data,
                 at=clock.now(),
             )  # fmt: skip
-    except payouts.DayRefused as refusal:
+    except moving.DayRefused as refusal:
         form.paid_on.errors = [words.say(refusal)]
         return _page(_batch(batch_id), line=wanted, wrong=form), 422
     except Refusal as refusal:
@@ -175,7 +179,7 @@ def payout_payment(wanted: str) -> ResponseReturnValue:
 @blueprint.post("/payouts/lines/<wanted>/failure")
 @access.needs("pay")
 def payout_failure(wanted: str) -> ResponseReturnValue:
-    found, form = _payout(wanted), inputs.Failure()
+    found, form = _payout(wanted), inputs.money.Failure()
     if not form.validate():
         return _page(found.batch, line=wanted, wrong=form), 422
     return act(
@@ -190,7 +194,7 @@ def payout_failure(wanted: str) -> ResponseReturnValue:
 @access.second_step
 def batch_results(wanted: str) -> ResponseReturnValue:
     """The bank's answer: first shown with what it would do, then taken."""
-    found, form = _batch(wanted), inputs.Results()
+    found, form = _batch(wanted), inputs.money.Results()
     if not form.validate():
         return _results(found, form, Checked()), 422
     try:
@@ -214,7 +218,7 @@ def batch_results(wanted: str) -> ResponseReturnValue:
     return redirect(url_for(".batch", wanted=wanted))
 
 
-def _results(found: Batch, form: inputs.Results, checked: Checked) -> str:
+def _results(found: Batch, form: inputs.money.Results, checked: Checked) -> str:
     faults = sorted(checked.faults, key=lambda fault: fault.line)
     return render_template(
         "admin/results.html",

@@ -17,10 +17,10 @@ from portal.web.admin.room import blueprint
 @blueprint.get("/people/<wanted>/correction")
 @access.needs("pay")
 def correction(wanted: str) -> ResponseReturnValue:
-    return _page(user_of(wanted), inputs.Correction(formdata=None, data={"form_key": text.token()}))
+    return _page(user_of(wanted), inputs.money.Correction(formdata=None, data={"form_key": text.token()}))
 
 
-def _page(person: User, form: inputs.Correction) -> str:
+def _page(person: User, form: inputs.money.Correction) -> str:
     return render_template(
         "admin/correction.html",
         person=person,
@@ -34,12 +34,12 @@ def _page(person: User, form: inputs.Correction) -> str:
 @access.needs("pay")
 def correct(wanted: str) -> ResponseReturnValue:
     """Corrects a balance, once for each time that the page was opened."""
-    found, form = user_of(wanted), inputs.Correction()
+    found, form = user_of(wanted), inputs.money.Correction()
     if not 20 <= len(form.form_key.data or "") <= 43 or not (form.form_key.data or "").isascii():
         form.form_key.data = text.token()
         form.form_errors = [gettext("This page was open too long. Look at it again and send it once more.")]
         return _page(found, form), 422
-    if not form.validate() or not inputs.read_amounts(form, words.in_force().currency):
+    if not form.validate() or not inputs.fields.read_amounts(form, words.in_force().currency):
         return _page(found, form), 422
     minor = form.amount.minor or 0
     try:

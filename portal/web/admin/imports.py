@@ -22,10 +22,10 @@ ENDINGS = (".csv", ".txt")
 @blueprint.get("/imports")
 @access.needs("own")
 def imports() -> ResponseReturnValue:
-    return _page(inputs.ImportedFile(formdata=None))
+    return _page(inputs.money.ImportedFile(formdata=None))
 
 
-def _page(form: inputs.ImportedFile) -> str:
+def _page(form: inputs.money.ImportedFile) -> str:
     return render_template("admin/imports.html", form=form, forms_of_files=FORMS, currency=words.in_force().currency)
 
 
@@ -34,7 +34,7 @@ def _page(form: inputs.ImportedFile) -> str:
 @limits.own_forms
 def check_import() -> ResponseReturnValue:
     """Says what would become of each row, and keeps the file until it is confirmed."""
-    form = inputs.ImportedFile()
+    form = inputs.money.ImportedFile()
     if not form.validate():
         return _page(form), 422
     sent = request.files.get("file")

@@ -24,7 +24,7 @@ def outbox_list() -> ResponseReturnValue:
     states = [outbox.State(state)] if state in list(outbox.State) else list(outbox.State)
     listed, older = outbox.listed(states, before=page_key("before"))
     return render_template(
-        "admin/outbox.html", mails=listed, older=older, state=state, counts=outbox.counts(), only=inputs.Only(),
+        "admin/outbox.html", mails=listed, older=older, state=state, counts=outbox.counts(), only=inputs.fields.Only(),
         again={message.public_id for message in listed if message.waits_for_a_hand},
     )  # fmt: skip
 
@@ -59,7 +59,7 @@ def mail_wording(kind: str, spoken: str) -> ResponseReturnValue:
     data = {"subject": found.subject, "body": found.body} if found else {"subject": "{subject}", "body": "{text}"}
     if "standard" in request.args:
         data = dict(zip(("subject", "body"), examples.in_places(kind, spoken), strict=True))
-    return _page(kind, spoken, inputs.Wording(formdata=None, data=data))
+    return _page(kind, spoken, inputs.program.Wording(formdata=None, data=data))
 
 
 @blueprint.post("/mails/<kind>/<spoken>")
@@ -67,7 +67,7 @@ def mail_wording(kind: str, spoken: str) -> ResponseReturnValue:
 def word_mail(kind: str, spoken: str) -> ResponseReturnValue:
     """Keeps the text, or shows it as it would look."""
     _must_be_known(kind, spoken)
-    form = inputs.Wording()
+    form = inputs.program.Wording()
     fine = form.validate()
     if fine:
         try:
@@ -116,12 +116,12 @@ def _must_be_known(kind: str, spoken: str) -> None:
         abort(404)
 
 
-def _page(kind: str, spoken: str, form: inputs.Wording, *, tried: tuple[str, str] | None = None) -> str:
+def _page(kind: str, spoken: str, form: inputs.program.Wording, *, tried: tuple[str, str] | None = None) -> str:
     with database.session.no_autoflush:
         letter = examples.example(kind, access.me(), spoken, tried=tried, at=clock.now())
     settings: Settings = current_app.extensions["settings"]
     return render_template(
         "admin/mail.html", kind=kind, spoken=spoken, form=form, languages=language.NAMES, letter=letter,
         blocks=letters.blocks(letter.text, f"{settings.base_url}/"), places=examples.places(kind), tried=tried,
-        own=wordings.find(kind, spoken), only=inputs.Only(),
+        own=wordings.find(kind, spoken), only=inputs.fields.Only(),
     )  # fmt: skip

@@ -37,7 +37,7 @@ def change_rule(rule_key: str) -> ResponseReturnValue:
     """Publishes the rule as the form has it, under its key: ordinals and first ones go on. One that a colleague has
     removed meanwhile is refused like every change of an older version, and could be added anew."""
     known = _find(rule_key)
-    if known is None and inputs.OfferedRule().of == terms.in_force().version:
+    if known is None and inputs.program.OfferedRule().of == terms.in_force().version:
         abort(404)
     return _put(known)
 
@@ -51,14 +51,14 @@ def _offered(rule_key: str) -> Rule:
     return _find(rule_key) or abort(404)
 
 
-def _page(known: Rule, form: inputs.OfferedRule) -> str:
+def _page(known: Rule, form: inputs.program.OfferedRule) -> str:
     shown = looks(draft({}), rules.of_terms(terms.in_force().id)) | {"wrong": wrong_of(form)}
     return render_template("admin/rule.html", known=known, rule=form, **shown)
 
 
 def _put(known: Rule | None) -> ResponseReturnValue:
     """Puts a rule into the offer as the form has it: in the place of one that is known, or at the end."""
-    form = program.with_goals(inputs.OfferedRule())
+    form = program.with_goals(inputs.program.OfferedRule())
     current = terms.in_force()
     action = url_for(".change_rule", rule_key=known.rule_key) if known else url_for(".add_rule")
 
@@ -67,7 +67,7 @@ def _put(known: Rule | None) -> ResponseReturnValue:
             return old_picture(form)
         return (_page(known, form) if known else program.page(rule=form)), status
 
-    if not form.validate() or not inputs.read_amounts(form, current.currency):
+    if not form.validate() or not inputs.fields.read_amounts(form, current.currency):
         return again(422)
     try:
         if only_looks():
@@ -77,7 +77,7 @@ def _put(known: Rule | None) -> ResponseReturnValue:
         with database.writing():
             put = _typed(form, current.currency, known)
             story.change_program(form.of, put=put, by=access.me().id, at=clock.now())
-    except inputs.NotAMeasure as wrong:
+    except inputs.program.NotAMeasure as wrong:
         form[wrong.field].errors = [str(wrong)]
         return again(422)
     except Refusal as refusal:
@@ -87,7 +87,7 @@ def _put(known: Rule | None) -> ResponseReturnValue:
     return redirect(url_for(".program"))
 
 
-def _typed(form: inputs.OfferedRule, currency: str, known: Rule | None) -> Rule:
+def _typed(form: inputs.program.OfferedRule, currency: str, known: Rule | None) -> Rule:
     """The rule that a form describes. Raises NotAMeasure for a share or tier that cannot be read."""
     fixed = form.kind.data == Kind.FIXED
     return Rule(
@@ -96,20 +96,20 @@ def _typed(form: inputs.OfferedRule, currency: str, known: Rule | None) -> Rule:
         beneficiary=form.beneficiary.data,
         kind=form.kind.data,
         amount_minor=form.amount.minor if fixed else None,
-        share_bp=None if fixed else inputs.basis_points(form.share.data or "", "share"),
+        share_bp=None if fixed else inputs.program.basis_points(form.share.data or "", "share"),
         most_minor=None if fixed else form.most.minor,
         minimum_order_minor=form.minimum_order.minor or None,
         often=form.often.data,
         months=form.months.data,
         hold_days=form.hold_days.data,
         threshold=form.threshold.data,
-        tiers=inputs.tiers(form.tiers.data or "", currency if fixed else None),
+        tiers=inputs.program.tiers(form.tiers.data or "", currency if fixed else None),
         starts_on=form.starts_on.data,
         ends_on=form.ends_on.data,
     )
 
 
-def _as_typed(known: Rule, current: terms.Terms) -> inputs.OfferedRule:
+def _as_typed(known: Rule, current: terms.Terms) -> inputs.program.OfferedRule:
     """A rule as somebody would type it."""
 
     def amount(minor: int | None) -> str:
@@ -131,7 +131,7 @@ def _as_typed(known: Rule, current: terms.Terms) -> inputs.OfferedRule:
         "tiers": "\n".join(tiers),
         "version": current.version,
     }
-    return inputs.OfferedRule(formdata=None, data=typed)
+    return inputs.program.OfferedRule(formdata=None, data=typed)
 
 
 @blueprint.get("/program/rules/<rule_key>/removal")
@@ -145,7 +145,7 @@ def rule_removal(rule_key: str) -> ResponseReturnValue:
 @access.needs("own")
 def remove_rule(rule_key: str) -> ResponseReturnValue:
     """Takes a rule out of the offer, in a new version."""
-    known, form = _offered(rule_key), inputs.Change()
+    known, form = _offered(rule_key), inputs.program.Change()
     try:
         with database.writing():
             story.change_program(form.of, drop=known.rule_key, by=access.me().id, at=clock.now())

@@ -33,14 +33,14 @@ def order() -> ResponseReturnValue:
     """The form, filled with the person from whose page one comes."""
     named = users.find_by_public_id(request.args.get("person", "")[:16])
     given = {"customer_email": named.email, "customer_external_id": named.external_id} if named else {}
-    return _order(inputs.Order(formdata=None, data=given))
+    return _order(inputs.money.Order(formdata=None, data=given))
 
 
-def _order(form: inputs.Order) -> str:
+def _order(form: inputs.money.Order) -> str:
     return render_template("admin/order.html", form=_filled(form), zone=words.zone())
 
 
-def _filled(form: inputs.Order) -> inputs.Order:
+def _filled(form: inputs.money.Order) -> inputs.money.Order:
     form.goal.choices = {
         goal.name: words.ready(goal.label) for goal in reversed(goals.listed()) if goal.source == goals.SHOP
     }
@@ -51,8 +51,8 @@ def _filled(form: inputs.Order) -> inputs.Order:
 @access.needs("own")
 def record_order() -> ResponseReturnValue:
     """Takes the order; the same number again says what is there."""
-    form, at = _filled(inputs.Order()), clock.now()
-    if not form.validate() or not inputs.read_amounts(form, words.in_force().currency):
+    form, at = _filled(inputs.money.Order()), clock.now()
+    if not form.validate() or not inputs.fields.read_amounts(form, words.in_force().currency):
         return _order(form), 422
     try:
         report = _report(form, at=at)
@@ -69,7 +69,7 @@ def record_order() -> ResponseReturnValue:
     return redirect(back)
 
 
-def _report(form: inputs.Order, *, at: datetime) -> OrderReport:
+def _report(form: inputs.money.Order, *, at: datetime) -> OrderReport:
     email, minor = (form.customer_email.data or "").strip(), form.amount.minor
     when = form.occurred_at.data
     return OrderReport(
@@ -91,7 +91,7 @@ def _moment(field: Field, typed: datetime) -> datetime:
     return clock.parse(typed.replace(tzinfo=ZoneInfo(words.zone())).isoformat())
 
 
-def _at_its_field(form: inputs.Form, refusal: Refusal, otherwise: str) -> None:
+def _at_its_field(form: inputs.fields.Form, refusal: Refusal, otherwise: str) -> None:
     """Says a refusal at the field that it is about."""
     name = getattr(refusal, "field", otherwise)
     field = FIELDS.get(name, name)
@@ -139,15 +139,15 @@ def _back(told: Conversion) -> str:
 @access.needs("own")
 def refund() -> ResponseReturnValue:
     given = {"conversion_external_id": request.args.get("order", "")[:128].replace("\x00", "")}
-    return render_template("admin/refund.html", form=inputs.Refund(formdata=None, data=given))
+    return render_template("admin/refund.html", form=inputs.money.Refund(formdata=None, data=given))
 
 
 @blueprint.post("/refunds")
 @access.needs("own")
 def record_refund() -> ResponseReturnValue:
     """Takes the refund, which may come before its order; the same number again says what is there."""
-    form = inputs.Refund()
-    if not form.validate() or not inputs.read_amounts(form, words.in_force().currency):
+    form = inputs.money.Refund()
+    if not form.validate() or not inputs.fields.read_amounts(form, words.in_force().currency):
         return render_template("admin/refund.html", form=form), 422
     report = RefundReport(
         (form.external_id.data or "").strip(), (form.conversion_external_id.data or "").strip(), form.amount.minor

@@ -7,7 +7,7 @@ from portal import terms
 from portal.accounts import api_keys, passkeys, two_step
 from portal.config import Settings
 from portal.core import clock
-from portal.payouts import payouts
+from portal.payouts import drawing
 from portal.reports import desk, figures, rankings
 from portal.reports.facts import By, Measure
 from portal.sharing import links
@@ -23,7 +23,7 @@ def overview() -> ResponseReturnValue:
     seen = figures.view(current, at=clock.now())
     asked = reports.asked_range(seen.today)
     top, _ = rankings.ranked(seen, asked.within, By.REFERRER, Measure.CUSTOMERS, most=10)
-    standings = payouts.standings(current, at=clock.now(), by=access.me().id)
+    standings = drawing.standings(current, at=clock.now(), by=access.me().id)
     settings: Settings = current_app.extensions["settings"]
     return render_template(
         "admin/overview.html",

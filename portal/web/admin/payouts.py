@@ -11,8 +11,8 @@ from portal import program as story
 from portal import terms
 from portal.core import clock, database
 from portal.core.text import Refusal
-from portal.payouts import payouts, vouchers
-from portal.payouts.payouts import Standing
+from portal.payouts import drawing, vouchers
+from portal.payouts.drawing import Standing
 from portal.reports import batches
 from portal.reports.batches import Stage
 from portal.web import access, inputs, words
@@ -35,11 +35,11 @@ class Tab(StrEnum):
 @access.needs("read")
 def payout_list() -> ResponseReturnValue:
     wanted = request.args.get("tab", "")
-    return _page(Tab(wanted) if wanted in list(Tab) else Tab.READY, inputs.Vouchers(formdata=None))
+    return _page(Tab(wanted) if wanted in list(Tab) else Tab.READY, inputs.money.Vouchers(formdata=None))
 
 
-def _page(tab: Tab, form: inputs.Vouchers) -> str:
-    standings = payouts.standings(terms.in_force(), at=clock.now(), by=access.me().id)
+def _page(tab: Tab, form: inputs.money.Vouchers) -> str:
+    standings = drawing.standings(terms.in_force(), at=clock.now(), by=access.me().id)
     ready = [standing for standing in standings if standing.why is None]
     return render_template(
         "admin/payouts.html",
@@ -68,7 +68,7 @@ def _shown(tab: Tab, standings: list[Standing], ready: list[Standing]) -> dict[s
     shown = [standing.user.id for standing in [*people, *left]]
     return {
         "people": people, "later": later, "left": left, "more_left": more_left, "reasons": batches.by_reason(left_out),
-        "rewards": payouts.ready_rewards(shown, currency), "sums": batches.sums_of_ready(ready),
+        "rewards": drawing.ready_rewards(shown, currency), "sums": batches.sums_of_ready(ready),
         "clearing": batches.clearing(currency), "pool": vouchers.pool(currency),
         "reminded": story.reminded([standing.user for standing in left], at=clock.now()),
     }  # fmt: skip
@@ -119,8 +119,8 @@ def reminder(wanted: str) -> ResponseReturnValue:
 @blueprint.post("/vouchers")
 @access.needs("pay")
 def add_vouchers() -> ResponseReturnValue:
-    form, currency = inputs.Vouchers(), terms.in_force().currency
-    if not form.validate() or not inputs.read_amounts(form, currency):
+    form, currency = inputs.money.Vouchers(), terms.in_force().currency
+    if not form.validate() or not inputs.fields.read_amounts(form, currency):
         return _page(Tab.READY, form), 422
     if not form.value.minor:
         form.value.errors = [gettext("Write an amount above zero.")]

@@ -51,10 +51,10 @@ def person(wanted: str) -> ResponseReturnValue:
     """C5: one person: what they brought, earned and did, and what was done about them."""
     found, currency = user_of(wanted), words.in_force().currency
     gives, why_not = _given_up(found) if access.me().may("own") else (None, "")
-    erasing, stepping = inputs.Erasure(formdata=None), inputs.Because(formdata=None)
+    erasing, stepping = inputs.people.Erasure(formdata=None), inputs.people.Because(formdata=None)
     erasing.gives_up.data = str(gives.total_minor) if gives else ""
     stepping.note.id, stepping.current.id = "why-second-step", "current-second-step"
-    role, withdrawing = inputs.Role(formdata=None), inputs.OnceMore(formdata=None)
+    role, withdrawing = inputs.people.Role(formdata=None), inputs.account.OnceMore(formdata=None)
     role.current.id, withdrawing.current.id = "current-role", "current-withdrawal"
     return render_template(
         "admin/person.html",
@@ -85,9 +85,9 @@ def _given_up(found: User) -> tuple[story.GivenUp | None, str]:
         return None, words.say(refusal)
 
 
-def _why(what: str) -> inputs.Note:
+def _why(what: str) -> inputs.decisions.Note:
     """A form for a reason, of several on one page."""
-    form = inputs.Note(formdata=None)
+    form = inputs.decisions.Note(formdata=None)
     form.note.id = f"why-{what}"
     return form
 
@@ -96,7 +96,7 @@ def _why(what: str) -> inputs.Note:
 @access.needs("own")
 @limits.own_password
 def grant(wanted: str) -> ResponseReturnValue:
-    found, form = user_of(wanted), inputs.Role()
+    found, form = user_of(wanted), inputs.people.Role()
     if not form.validate():
         abort(400)
     if not _may_make_owners(form.role.data, form.current.data):
@@ -112,7 +112,7 @@ def grant(wanted: str) -> ResponseReturnValue:
 @access.needs("own")
 @limits.own_password
 def withdraw(wanted: str, role: str) -> ResponseReturnValue:
-    found, form = user_of(wanted), inputs.OnceMore()
+    found, form = user_of(wanted), inputs.account.OnceMore()
     if role not in set(Role):
         abort(404)
     if not _may_make_owners(role, form.current.data):
@@ -159,7 +159,7 @@ def let_in(wanted: str) -> ResponseReturnValue:
 
 
 def _with_reason(wanted: str, verb: Callable[..., None], done: str) -> ResponseReturnValue:
-    found, form = user_of(wanted), inputs.Note()
+    found, form = user_of(wanted), inputs.decisions.Note()
     if not form.validate():
         flash(gettext("Write why."), "bad")
         return redirect(url_for(".person", wanted=wanted))
@@ -188,7 +188,7 @@ def mail_reset(wanted: str) -> ResponseReturnValue:
 @limits.own_password
 def second_step_end(wanted: str) -> ResponseReturnValue:
     """Takes the second step away from somebody who has lost it."""
-    found, form = user_of(wanted), inputs.Because()
+    found, form = user_of(wanted), inputs.people.Because()
     if not form.validate() or not access.once_more(form.current.data):
         flash(gettext("Nothing was changed: write why, and enter your own password."), "bad")
         return redirect(url_for(".person", wanted=wanted))
@@ -204,7 +204,7 @@ def second_step_end(wanted: str) -> ResponseReturnValue:
 @limits.own_password
 def erasure(wanted: str) -> ResponseReturnValue:
     """Deletes somebody's account for good, because they asked for it."""
-    found, form = user_of(wanted), inputs.Erasure()
+    found, form = user_of(wanted), inputs.people.Erasure()
     if not form.validate() or not access.once_more(form.current.data):
         flash(gettext("Nothing was deleted: tick the box, and enter your own password."), "bad")
         return redirect(url_for(".person", wanted=wanted))
@@ -234,10 +234,10 @@ def own_data(wanted: str) -> ResponseReturnValue:
 @access.needs("own")
 def colleagues() -> ResponseReturnValue:
     """Who works on the program, and the form that invites somebody more."""
-    return _colleagues(inputs.Colleague(formdata=None))
+    return _colleagues(inputs.people.Colleague(formdata=None))
 
 
-def _colleagues(form: inputs.Colleague) -> str:
+def _colleagues(form: inputs.people.Colleague) -> str:
     found = people_.colleagues()
     safe = two_step.among([one.id for one in found])
     return render_template("admin/colleagues.html", colleagues=found, safe=safe, form=form)
@@ -248,7 +248,7 @@ def _colleagues(form: inputs.Colleague) -> str:
 @limits.own_forms
 @limits.own_password
 def invite_colleague() -> ResponseReturnValue:
-    form = inputs.Colleague()
+    form = inputs.people.Colleague()
     if not form.validate():
         return _colleagues(form), 422
     if not _may_make_owners(form.role.data, form.current.data):

@@ -42,8 +42,8 @@ def program() -> ResponseReturnValue:
 
 
 def page(
-    form: inputs.Program | None = None, rule: inputs.OfferedRule | None = None, goal: inputs.Goal | None = None,
-    look: inputs.Look | None = None, planned: Terms | None = None,
+    form: inputs.program.Program | None = None, rule: inputs.program.OfferedRule | None = None,
+    goal: inputs.program.Goal | None = None, look: inputs.program.Look | None = None, planned: Terms | None = None,
 ) -> str:  # fmt: skip
     """The page, with what was typed in one of its forms, and how it will look."""
     current, typed = terms.in_force(), form or rule or look
@@ -52,15 +52,15 @@ def page(
     return render_template(
         "admin/program.html",
         **looks(planned or draft({}), offered) | {"wrong": wrong_of(typed) if typed else []},
-        form=form or with_goals(inputs.Program(formdata=None, data=_as_typed(current) | of)),
-        rule=rule or with_goals(inputs.OfferedRule(formdata=None, goal=current.goal, **of)),
-        goal=goal or inputs.Goal(formdata=None),
-        look=look or inputs.Look(formdata=None, accent=current.accent, **of),
+        form=form or with_goals(inputs.program.Program(formdata=None, data=_as_typed(current) | of)),
+        rule=rule or with_goals(inputs.program.OfferedRule(formdata=None, goal=current.goal, **of)),
+        goal=goal or inputs.program.Goal(formdata=None),
+        look=look or inputs.program.Look(formdata=None, accent=current.accent, **of),
         goals=goals.listed(),
         version=current.version,
         rules=offered,
         published_by=name_of(current.published_by_id) if current.published_by_id else "",
-        only=inputs.Only(),
+        only=inputs.fields.Only(),
         currency_is_fixed=story.currency_is_fixed(),
     )
 
@@ -84,8 +84,8 @@ def _as_typed(current: terms.Terms) -> dict[str, object]:
 @access.needs("own")
 def publish() -> ResponseReturnValue:
     """Publishes a new version; referrals that are there keep the rules they came with."""
-    form, current = with_goals(inputs.Program()), terms.in_force()
-    if not form.validate() or not inputs.read_amounts(form, form.currency.data or current.currency):
+    form, current = with_goals(inputs.program.Program()), terms.in_force()
+    if not form.validate() or not inputs.fields.read_amounts(form, form.currency.data or current.currency):
         return old_picture(form) if by_script() else (page(form), 422)
     changed = _changed(form)
     try:
@@ -102,7 +102,7 @@ def publish() -> ResponseReturnValue:
     return redirect(url_for(".program"))
 
 
-def look_at_the_newest(form: inputs.Change) -> None:
+def look_at_the_newest(form: inputs.program.Change) -> None:
     """Raises Moved where a form was opened with an older version; a script's picture is of the newest anyway."""
     if not by_script():
         terms.must_be_newest(form.of)
@@ -119,7 +119,7 @@ def saved() -> str:
     return gettext("Saved. New sign-ups use this from now on.") + " " + keeps
 
 
-def refused(form: inputs.Change, refusal: Refusal) -> None:
+def refused(form: inputs.program.Change, refusal: Refusal) -> None:
     """Says in a form why nothing was published. If somebody else has published meanwhile, what was not touched in the
     form is as it is in force now, and the next press is meant."""
     form.form_errors = [words.say(refusal)]
@@ -129,7 +129,7 @@ def refused(form: inputs.Change, refusal: Refusal) -> None:
     form.version.data = str(current.version)
     if opened is None:
         return
-    if not isinstance(form, inputs.OfferedRule):
+    if not isinstance(form, inputs.program.OfferedRule):
         was, now = _as_typed(opened), _as_typed(current)
         for name in was:
             if name in form and form[name].data == was[name]:
@@ -139,7 +139,7 @@ def refused(form: inputs.Change, refusal: Refusal) -> None:
     )
 
 
-def _changed(form: inputs.Program) -> dict[str, Any]:
+def _changed(form: inputs.program.Program) -> dict[str, Any]:
     """The settings that a form asks for."""
     changed: dict[str, Any] = {name: "" if form[name].data is None else form[name].data for name in PLAIN}
     changed |= {column: form[name].minor for name, column in AMOUNTS.items()}
@@ -152,7 +152,7 @@ def _changed(form: inputs.Program) -> dict[str, Any]:
 @access.needs("own")
 def choose_look() -> ResponseReturnValue:
     """The program's colour and logo, in a new version; a colour too pale for words is used as dark as it has to be."""
-    form = inputs.Look()
+    form = inputs.program.Look()
     if not form.validate():
         return old_picture(form) if by_script() else (page(look=form), 422)
     accent, sent = form.accent.data or "", request.files.get("logo")
@@ -212,7 +212,7 @@ def _said_of_colour(accent: str) -> str:
 @access.needs("own")
 def add_goal() -> ResponseReturnValue:
     """Adds something a friend can do that may be worth a reward."""
-    form = inputs.Goal()
+    form = inputs.program.Goal()
     if not form.validate():
         return page(goal=form), 422
     try:

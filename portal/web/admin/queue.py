@@ -59,7 +59,11 @@ def rewards() -> ResponseReturnValue:
 
 
 def _forms() -> dict[str, Any]:
-    return {"told": words.TOLD, "rejection": inputs.Rejection(formdata=None), "holding": inputs.Hold(formdata=None)}
+    return {
+        "told": words.TOLD,
+        "rejection": inputs.decisions.Rejection(formdata=None),
+        "holding": inputs.decisions.Hold(formdata=None),
+    }
 
 
 def _named(wanted: str) -> Reward | None:
@@ -68,7 +72,9 @@ def _named(wanted: str) -> Reward | None:
 
 def _asked() -> dict[str, str]:
     """What the address asks for, without the place in the list."""
-    return {name: value for name, value in request.args.items() if name in inputs.QueueFilters.names() and value}
+    return {
+        name: value for name, value in request.args.items() if name in inputs.decisions.QueueFilters.names() and value
+    }
 
 
 def _queue(**more: str) -> str:
@@ -76,11 +82,11 @@ def _queue(**more: str) -> str:
     return url_for(".rewards", _external=False, **_asked(), **more)
 
 
-def _filters() -> tuple[inputs.QueueFilters, Filters]:
+def _filters() -> tuple[inputs.decisions.QueueFilters, Filters]:
     """The filters in the address; what cannot be read is told at its field and filters nothing."""
-    form, currency = inputs.QueueFilters(request.args), terms.in_force().currency
+    form, currency = inputs.decisions.QueueFilters(request.args), terms.in_force().currency
     fine = form.validate()
-    fine = inputs.read_amounts(form, currency) and fine
+    fine = inputs.fields.read_amounts(form, currency) and fine
     referrer = _somebody((form.referrer.data or "").strip())
     if form.referrer.data and referrer is None and not form.referrer.errors:
         form.referrer.errors = [gettext("Nobody has this address or code.")]
@@ -132,7 +138,7 @@ def clear() -> ResponseReturnValue:
     """What *Approve all Clear* would do: how many, and how much."""
     tally = queue.tally(_clear(), for_id=access.me().id, at=clock.now())
     return render_template(
-        "admin/clear.html", tally=tally, asked=_asked(), currency=terms.in_force().currency, only=inputs.Only()
+        "admin/clear.html", tally=tally, asked=_asked(), currency=terms.in_force().currency, only=inputs.fields.Only()
     )
 
 
@@ -148,7 +154,7 @@ def _reward(wanted: str) -> Reward:
     return rewards_.find(wanted) or abort(404)
 
 
-def _told(form: inputs.Rejection) -> str:
+def _told(form: inputs.decisions.Rejection) -> str:
     """What the referrer reads. A ready text that was left as it stood follows the reason that was chosen."""
     text = " ".join((form.told.data or "").split())
     left = text in words.TOLD.values() or text in map(words.ready, words.TOLD.values())
@@ -200,9 +206,9 @@ def approval(wanted: str) -> ResponseReturnValue:
 @blueprint.post("/rewards/<wanted>/rejection")
 @access.needs("decide")
 def rejection(wanted: str) -> ResponseReturnValue:
-    reward, form, me = _reward(wanted), inputs.Rejection(), access.me().id
+    reward, form, me = _reward(wanted), inputs.decisions.Rejection(), access.me().id
     if not form.validate():
-        return _answer(reward.id, inputs.first_error(form), "bad")
+        return _answer(reward.id, inputs.fields.first_error(form), "bad")
     given: dict[str, Any] = {"reason": Reason(form.reason.data), "told": _told(form), "note": form.note.data or ""}
     done = gettext("Rejected the reward for %(name)s.", name=_friend(reward))
     return _decide(reward, lambda number, at: story.reject(number, by=me, at=at, **given), done)
@@ -212,9 +218,9 @@ def rejection(wanted: str) -> ResponseReturnValue:
 @access.needs("decide")
 def hold(wanted: str) -> ResponseReturnValue:
     """Holds a reward until the end of a day."""
-    reward, form, me = _reward(wanted), inputs.Hold(), access.me().id
+    reward, form, me = _reward(wanted), inputs.decisions.Hold(), access.me().id
     if not form.validate():
-        return _answer(reward.id, inputs.first_error(form), "bad")
+        return _answer(reward.id, inputs.fields.first_error(form), "bad")
     until = _end_of(form)
     done = gettext("The reward for %(name)s is held until %(day)s.", name=_friend(reward), day=words.day(until))
     return _decide(
@@ -225,14 +231,14 @@ def hold(wanted: str) -> ResponseReturnValue:
     )
 
 
-def _end_of(form: inputs.Hold) -> datetime:
+def _end_of(form: inputs.decisions.Hold) -> datetime:
     return clock.end_of_day(form.until.data, words.zone())
 
 
 @blueprint.post("/rewards/<wanted>/undo")
 @access.needs("decide")
 def undo(wanted: str) -> ResponseReturnValue:
-    reward, form, me = _reward(wanted), inputs.Note(), access.me().id
+    reward, form, me = _reward(wanted), inputs.decisions.Note(), access.me().id
     if not form.validate():
         return _answer(reward.id, gettext("Write why the decision is taken back."), "bad")
     done = gettext("Taken back: the reward is pending again.")
@@ -279,9 +285,9 @@ def approvals() -> ResponseReturnValue:
 @blueprint.post("/rewards/rejections")
 @access.needs("decide")
 def rejections() -> ResponseReturnValue:
-    chosen, form, me = _chosen(), inputs.Rejection(), access.me().id
+    chosen, form, me = _chosen(), inputs.decisions.Rejection(), access.me().id
     if not form.validate():
-        flash(inputs.first_error(form), "bad")
+        flash(inputs.fields.first_error(form), "bad")
         return redirect(_queue())
     given: dict[str, Any] = {"reason": Reason(form.reason.data), "told": _told(form), "note": form.note.data or ""}
     return _decide_many(
@@ -293,9 +299,9 @@ def rejections() -> ResponseReturnValue:
 @blueprint.post("/rewards/holds")
 @access.needs("decide")
 def holds() -> ResponseReturnValue:
-    chosen, form, me = _chosen(), inputs.Hold(), access.me().id
+    chosen, form, me = _chosen(), inputs.decisions.Hold(), access.me().id
     if not form.validate():
-        flash(inputs.first_error(form), "bad")
+        flash(inputs.fields.first_error(form), "bad")
         return redirect(_queue())
     until, note = _end_of(form), form.note.data or ""
     return _decide_many(

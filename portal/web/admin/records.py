@@ -20,8 +20,8 @@ from portal.web.dashboard import page_key
 def developers() -> ResponseReturnValue:
     settings: Settings = current_app.extensions["settings"]
     return render_template(
-        "admin/developers.html", keys=api_keys.listed(), form=inputs.ApiKey(formdata=None), base_url=settings.base_url,
-        secret=None, only=inputs.Only(),
+        "admin/developers.html", keys=api_keys.listed(), form=inputs.people.ApiKey(formdata=None),
+        base_url=settings.base_url, secret=None, only=inputs.fields.Only(),
     )  # fmt: skip
 
 
@@ -29,7 +29,7 @@ def developers() -> ResponseReturnValue:
 @access.needs("own")
 def make_key() -> ResponseReturnValue:
     """Makes an API key and shows it, this once."""
-    form = inputs.ApiKey()
+    form = inputs.people.ApiKey()
     secret = None
     if form.validate():
         with database.writing():
@@ -37,7 +37,7 @@ def make_key() -> ResponseReturnValue:
     settings: Settings = current_app.extensions["settings"]
     page = render_template(
         "admin/developers.html", keys=api_keys.listed(), form=form, base_url=settings.base_url, secret=secret,
-        only=inputs.Only(),
+        only=inputs.fields.Only(),
     )  # fmt: skip
     return page, 200 if secret else 422
 

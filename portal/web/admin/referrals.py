@@ -58,10 +58,10 @@ def referral(wanted: str) -> ResponseReturnValue:
         statuses={one.case.reward.id: status.of_reward(one.case.reward) for one in found.judged},
         name_of=name_of,
         told=words.TOLD,
-        rejection=inputs.Rejection(formdata=None),
-        holding=inputs.Hold(formdata=None),
-        note=inputs.Note(formdata=None),
-        answering=inputs.Answer(formdata=None),
+        rejection=inputs.decisions.Rejection(formdata=None),
+        holding=inputs.decisions.Hold(formdata=None),
+        note=inputs.decisions.Note(formdata=None),
+        answering=inputs.decisions.Answer(formdata=None),
     )
 
 
@@ -69,10 +69,10 @@ def referral(wanted: str) -> ResponseReturnValue:
 @access.needs("decide")
 def make_note(wanted: str) -> ResponseReturnValue:
     """Notes something for colleagues."""
-    found, form = _referral(wanted), inputs.ForColleagues()
+    found, form = _referral(wanted), inputs.decisions.ForColleagues()
     back = url_for(".referral", wanted=wanted, _anchor="notes")
     if not form.validate():
-        flash(inputs.first_error(form), "bad")
+        flash(inputs.fields.first_error(form), "bad")
         return redirect(back)
     return act(
         lambda: story.note(found, form.text.data or "", by=access.me().id, at=clock.now()),
@@ -85,11 +85,11 @@ def make_note(wanted: str) -> ResponseReturnValue:
 @access.needs("decide")
 def dismissal(wanted: str, kind: str) -> ResponseReturnValue:
     """A reviewer has looked: there is nothing behind this signal."""
-    found, form = _referral(wanted), inputs.Dismissal()
+    found, form = _referral(wanted), inputs.decisions.Dismissal()
     signal = signals.find(wanted, kind) or abort(404)
     back = url_for(".referral", wanted=wanted, _anchor="signals")
     if not form.validate():
-        flash(inputs.first_error(form), "bad")
+        flash(inputs.fields.first_error(form), "bad")
         return redirect(back)
     return act(
         lambda: story.dismiss(found, signal, reason=form.reason.data or "", by=access.me().id, at=clock.now()),
@@ -128,7 +128,7 @@ def claim_answer(wanted: str) -> ResponseReturnValue:
 @access.needs("decide")
 def appeal_answer(wanted: str) -> ResponseReturnValue:
     """Answers an appeal. A decision that was wrong is taken back as any other, with *Undo*."""
-    found, form = appeals_.find(wanted) or abort(404), inputs.Answer()
+    found, form = appeals_.find(wanted) or abort(404), inputs.decisions.Answer()
     back = url_for(".referral", wanted=found.reward.referral.public_id)
     if not form.validate():
         flash(

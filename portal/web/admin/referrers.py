@@ -29,10 +29,10 @@ def _referral(wanted: str) -> Referral:
 @blueprint.get("/referrals/<wanted>/referrer")
 @access.needs("own")
 def referrer(wanted: str) -> ResponseReturnValue:
-    return _page(_referral(wanted), inputs.Referrer(formdata=None))
+    return _page(_referral(wanted), inputs.decisions.Referrer(formdata=None))
 
 
-def _page(referral: Referral, form: inputs.Referrer) -> str:
+def _page(referral: Referral, form: inputs.decisions.Referrer) -> str:
     made = rewards.of_referral(referral.id)
     return render_template(
         "admin/referrer.html",
@@ -48,7 +48,7 @@ def _page(referral: Referral, form: inputs.Referrer) -> str:
 @access.needs("own")
 def correct_referrer(wanted: str) -> ResponseReturnValue:
     """Gives a friend to the right referrer."""
-    found, form = _referral(wanted), inputs.Referrer()
+    found, form = _referral(wanted), inputs.decisions.Referrer()
 
     def correct(named: User) -> None:
         story.correct_referrer(found, named, note=form.note.data or "", by=access.me().id, at=clock.now())
@@ -67,10 +67,10 @@ def first_referrer(wanted: str) -> ResponseReturnValue:
     referral = referrals.of_referee(found.id)
     if referral is not None:
         return redirect(url_for(".referrer", wanted=referral.public_id))
-    return _first(found, inputs.Referrer(formdata=None))
+    return _first(found, inputs.decisions.Referrer(formdata=None))
 
 
-def _first(friend: User, form: inputs.Referrer) -> str:
+def _first(friend: User, form: inputs.decisions.Referrer) -> str:
     return render_template("admin/referrer.html", friend=friend, referral=None, rewards=[], fixed=False, form=form)
 
 
@@ -78,7 +78,7 @@ def _first(friend: User, form: inputs.Referrer) -> str:
 @access.needs("own")
 def give_referrer(wanted: str) -> ResponseReturnValue:
     """Gives a friend who came without a code to whoever brought them."""
-    found, form = user_of(wanted), inputs.Referrer()
+    found, form = user_of(wanted), inputs.decisions.Referrer()
 
     def give(named: User) -> None:
         story.give_referrer(found, named, note=form.note.data or "", by=access.me().id, at=clock.now())
@@ -89,7 +89,7 @@ def give_referrer(wanted: str) -> ResponseReturnValue:
     return redirect(url_for(".person", wanted=wanted))
 
 
-def _done(form: inputs.Referrer, verb: Callable[[User], None]) -> bool:
+def _done(form: inputs.decisions.Referrer, verb: Callable[[User], None]) -> bool:
     """Does it for whoever the form names; if not, what is wrong stands at its field."""
     if not form.validate():
         return False

@@ -20,10 +20,10 @@ def signals() -> ResponseReturnValue:
     return _page()
 
 
-def _page(wrong: dict[Kind, inputs.SignalWeight] | None = None) -> str:
+def _page(wrong: dict[Kind, inputs.program.SignalWeight] | None = None) -> str:
     """The page; `wrong`: the form that was sent and could not be read, by its kind."""
     forms = {
-        kind: inputs.SignalWeight.of(kind, formdata=None, weight=today.weight, is_on=today.is_on)
+        kind: inputs.program.SignalWeight.of(kind, formdata=None, weight=today.weight, is_on=today.is_on)
         for kind, today in kinds.standings().items()
     } | (wrong or {})
     records = signal_record.records(at=clock.now())
@@ -36,7 +36,7 @@ def weigh(kind: str) -> ResponseReturnValue:
     """Gives a kind of signal another weight, or switches it off."""
     if kind not in set(Kind):
         abort(404)
-    wanted, form = Kind(kind), inputs.SignalWeight.of(kind)
+    wanted, form = Kind(kind), inputs.program.SignalWeight.of(kind)
     if not form.validate():
         return _page({wanted: form}), 422
     return act(

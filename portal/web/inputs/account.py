@@ -1,0 +1,109 @@
+"""Forms of signing up and of one's own account."""
+
+from flask_babel import lazy_gettext as _l
+from wtforms import (
+    BooleanField,
+    EmailField,
+    HiddenField,
+    PasswordField,
+    SelectField,
+    StringField,
+)
+from wtforms.validators import DataRequired, InputRequired, Length, Optional
+
+from portal.core.language import NAMES
+from portal.web.inputs.fields import LONGEST_PASSWORD, Form, a_time_zone, an_address, new_password, of, without_nul
+
+
+class SignUp(Form):
+    """B2: the friend's form. `ref` is the code that travels where there is no cookie, `code` one that was typed."""
+
+    ref = HiddenField(filters=[lambda text: (text or "")[:100]])
+    refused = HiddenField(filters=[lambda text: (text or "")[:100]])
+    email = EmailField(
+        _l("E-mail"),
+        validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), Length(max=254), an_address],
+    )
+    password = new_password(_l("Password"))
+    name = StringField(_l("First name"), validators=[Optional(), Length(max=80), without_nul])
+    shows_name = BooleanField(_l("Show my first name to the friend who invited me"), default=True)
+    code = StringField(_l("Have a code?"), validators=[Optional(), Length(max=100), without_nul])
+    terms = BooleanField(_l("I accept the terms"), validators=[DataRequired(_l("Accept the terms to go on."))])
+
+
+class Reset(Form):
+    email = EmailField(
+        _l("E-mail"),
+        validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), Length(max=254), an_address],
+    )
+
+
+class NewPassword(Form):
+    password = new_password(_l("New password"))
+
+
+class Profile(Form):
+    name = StringField(_l("Name"), validators=[Optional(), Length(max=80), without_nul])
+    shows_name = BooleanField(_l("Show my first name to the friend who invited me"))
+
+
+class Language(Form):
+    language = SelectField(_l("Language"), choices=of({"": _l("What my browser asks for"), **NAMES}))
+
+
+class TimeZone(Form):
+    time_zone = StringField(_l("Time zone"), validators=[Optional(), Length(max=64), a_time_zone])
+
+
+class OnceMore(Form):
+    """A form of one's own account that asks for the password once more."""
+
+    current = PasswordField(
+        _l("Your password"), validators=[InputRequired(_l("Enter your password.")), Length(max=LONGEST_PASSWORD)]
+    )
+
+
+class Address(OnceMore):
+    email = EmailField(
+        _l("New e-mail"),
+        validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), Length(max=254), an_address],
+    )
+
+
+class ChangePassword(OnceMore):
+    password = new_password(_l("New password"))
+
+
+class NewPasskey(OnceMore):
+    """Before the browser is asked: what to call the key."""
+
+    name = StringField(_l("What to call it"), validators=[Optional(), Length(max=60), without_nul])
+
+
+class Passkey(Form):
+    """What the browser says for a passkey, in JSON, and how a new one is called."""
+
+    answer = HiddenField(validators=[InputRequired(), Length(max=20_000), without_nul])
+    name = HiddenField(validators=[Length(max=60), without_nul])
+
+
+class SecondStep(Form):
+    code = StringField(_l("Code"), validators=[InputRequired(_l("Enter the code.")), Length(max=40), without_nul])
+
+
+class Deletion(OnceMore):
+    """`gives_up`: the sum in minor units that the page told; `sure`: the box beside it."""
+
+    gives_up = HiddenField(filters=[lambda text: (text or "")[:18]])
+    sure = BooleanField(
+        _l("Delete my account for good"), validators=[DataRequired(_l("Tick the box if you want this."))]
+    )
+
+
+class MailChoices(Form):
+    """A5: which of the mails that one can do without somebody wants."""
+
+    friends = BooleanField(_l("When a friend joins"))
+    rewards = BooleanField(_l("When a reward is approved or becomes ready"))
+    payouts = BooleanField(_l("When a payout went out, or what is missing for one"))
+    digest = BooleanField(_l("Once a day, what waits for a decision"))

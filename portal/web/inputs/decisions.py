@@ -1,0 +1,115 @@
+"""Forms of the queue and of a referral: filters, rejection, hold, notes."""
+
+from flask_babel import lazy_gettext as _l
+from wtforms import (
+    DateField,
+    IntegerField,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
+from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional
+
+from portal.rewards import appeals
+from portal.rewards.decisions import Reason
+from portal.web import words
+from portal.web.inputs.fields import AmountField, Form, of, without_nul
+
+
+class Rejection(Form):
+    reason = SelectField(_l("Reason"), choices=of({reason: _l(words.REASONS[reason]) for reason in Reason}))
+    told = TextAreaField(
+        _l("What the referrer reads"),
+        validators=[InputRequired(_l("Write what the referrer should read.")), Length(max=500), without_nul],
+    )
+    note = TextAreaField(_l("Note for colleagues"), validators=[Optional(), Length(max=500), without_nul])
+
+
+class Hold(Form):
+    """Until the end of which day a reward is held, and why."""
+
+    until = DateField(_l("Hold until"), validators=[InputRequired(_l("Choose a day."))])
+    note = TextAreaField(
+        _l("Reason, for colleagues"),
+        validators=[InputRequired(_l("Write why it is held; colleagues read it.")), Length(max=500), without_nul],
+    )
+
+
+class ForColleagues(Form):
+    text = TextAreaField(
+        _l("Note for colleagues"),
+        validators=[
+            DataRequired(_l("Write something.")),
+            Length(max=1000, message=_l("Use at most %(most)s characters.", most=1000)),
+            without_nul,
+        ],
+    )
+
+
+class QueueFilters(Form):
+    """What of the queue is shown, and in which order; read from the address, so that it can be kept and sent on."""
+
+    class Meta(Form.Meta):
+        csrf = False
+
+    assessment = SelectField(
+        _l("Assessment"),
+        default="",
+        choices=of({"": _l("All"), "clear": _l("Clear"), "check": _l("Check"), "risky": _l("Risky")}),
+    )
+    order = SelectField(
+        _l("Order"),
+        default="",
+        choices=of(
+            {
+                "": _l("Oldest first"),
+                "newest": _l("Newest first"),
+                "largest": _l("Largest first"),
+                "smallest": _l("Smallest first"),
+            }
+        ),
+    )
+    least = AmountField(_l("At least"), validators=[Optional(), Length(max=20)])
+    most = AmountField(_l("At most"), validators=[Optional(), Length(max=20)])
+    rule = StringField(_l("Rule"), validators=[Optional(), Length(max=16), without_nul])
+    older = IntegerField(
+        _l("Waiting for at least"),
+        validators=[Optional(), NumberRange(0, 3650, message=_l("Write a number of days from 0 to 3650."))],
+    )
+    referrer = StringField(_l("Referrer"), validators=[Optional(), Length(max=254), without_nul])
+
+    @classmethod
+    def names(cls) -> set[str]:
+        """The names of the fields."""
+        return {"assessment", "order", "least", "most", "rule", "older", "referrer"}
+
+
+class Note(Form):
+    """A reason for colleagues; needed."""
+
+    note = TextAreaField(_l("Reason"), validators=[DataRequired(_l("Write why.")), Length(max=500), without_nul])
+
+
+class Dismissal(Form):
+    """Why there is nothing behind a signal; the light ones need no reason."""
+
+    reason = TextAreaField(
+        _l("Reason, for colleagues"),
+        validators=[Optional(), Length(max=500, message=_l("Use at most %(most)s characters.", most=500)), without_nul],
+    )
+
+
+class Referrer(Form):
+    """Who has brought a friend, by an admin's decision."""
+
+    named = StringField(
+        _l("Code or e-mail address of the right referrer"),
+        validators=[DataRequired(_l("Write a code or an address.")), Length(max=254), without_nul],
+    )
+    note = TextAreaField(
+        _l("Reason, for colleagues"), validators=[DataRequired(_l("Write why.")), Length(max=500), without_nul]
+    )
+
+
+class Answer(Form):
+    answer = TextAreaField(_l("Answer"), validators=[InputRequired(), Length(max=appeals.LONGEST), without_nul])

@@ -1,0 +1,142 @@
+"""What forms are made of: fields, checks and their words. Each says what is wrong in words; nothing typed is lost."""
+
+import re
+from typing import Any
+
+from flask import request
+from flask_babel import gettext
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import (
+    Field,
+    IntegerField,
+    PasswordField,
+    StringField,
+)
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import InputRequired, Length, ValidationError
+
+from portal.accounts import common_passwords, users
+from portal.core import clock, money
+from portal.core.text import one_line
+from portal.web import words
+
+SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 128
+
+
+MOMENTS = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"]
+"""How browsers send a moment, and how somebody without the picker types it."""
+
+
+class Form(FlaskForm):
+    """A form whose fields hold text, as pages send it: no files and no JSON, which Flask-WTF would take as well."""
+
+    class Meta(FlaskForm.Meta):
+        def wrap_formdata(self, form: FlaskForm, formdata: Any) -> Any:
+            found = super().wrap_formdata(form, formdata)
+            return request.form if found is not None and found is not formdata else found
+
+
+def of(words: dict[str, Any]) -> list[SelectChoice]:
+    """What can be chosen, as WTForms wants it: value -> words."""
+    return [SelectChoice(value=str(value), label=label) for value, label in words.items()]
+
+
+def without_nul(_form: Form, field: Field) -> None:
+    """No NUL reaches the database: PostgreSQL refuses it."""
+    if isinstance(field.data, str) and "\x00" in field.data:
+        raise ValidationError(_l("This contains a character that cannot be kept."))
+
+
+def an_address(_form: Form, field: Field) -> None:
+    """An e-mail address, cleaned in place."""
+    try:
+        field.data = users.clean_email(field.data or "")
+    except users.BadAddress as refusal:
+        raise ValidationError(words.say(refusal)) from refusal
+
+
+def folded(text: str | None) -> str:
+    """A name as one line: no line breaks, controls or letters that nobody sees."""
+    return one_line(text or "", 1000) if "\x00" not in (text or "") else str(text)
+
+
+def a_currency(_form: Form, field: Field) -> None:
+    field.data = (field.data or "").strip().upper()
+    if not money.is_currency(field.data):
+        raise ValidationError(_l("Write a currency's three letters, such as EUR."))
+
+
+def a_web_address(_form: Form, field: Field) -> None:
+    """An address of a site, by https or http."""
+    if field.data and not re.fullmatch(r"https?://[^\s\\<>\"'@]+", field.data):
+        raise ValidationError(_l("Write an address such as https://shop.example.com."))
+
+
+def a_time_zone(_form: Form, field: Field) -> None:
+    if not clock.is_zone(field.data or ""):
+        raise ValidationError(_l("Write a time zone such as Europe/Berlin."))
+
+
+class WholeField(IntegerField):
+    """A whole number in plain digits; `int` alone would take `1_000` and numbers that no check can compare."""
+
+    data: Any
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        if valuelist and not re.fullmatch(r"\s*-?[0-9]{1,18}\s*", valuelist[0], re.ASCII):
+            self.data = None
+            raise ValueError(gettext("Write a whole number."))
+        super().process_formdata(valuelist)
+
+
+class AmountField(StringField):
+    """An amount as people type it; `minor` holds minor units once `read` was called with the currency."""
+
+    minor: int | None = None
+
+    def read(self, currency: str) -> bool:
+        """Reads the amount; whether it was fine. Empty is fine where it is optional."""
+        text = (self.data or "").strip()
+        if not text:
+            self.minor = None
+            return True
+        try:
+            self.minor = money.parse_major(words.untyped(text), currency)
+        except money.BadAmount as bad:
+            self.errors = [words.say(bad)]
+            return False
+        return True
+
+
+def not_common(_form: Form, field: Field) -> None:
+    """No password that is tried first, whoever's it is."""
+    if common_passwords.knows(field.data or ""):
+        raise ValidationError(gettext("This password is one that is tried first. Take another."))
+
+
+def new_password(label: Any) -> PasswordField:
+    return PasswordField(
+        label,
+        validators=[
+            InputRequired(_l("Use at least %(least)s characters.", least=SHORTEST_PASSWORD)),
+            Length(min=SHORTEST_PASSWORD, message=_l("Use at least %(least)s characters.", least=SHORTEST_PASSWORD)),
+            Length(max=LONGEST_PASSWORD, message=_l("Use at most %(most)s characters.", most=LONGEST_PASSWORD)),
+            without_nul,
+            not_common,
+        ],
+    )
+
+
+def first_error(form: FlaskForm) -> str:
+    """What is wrong first, for a form that is not shown again."""
+    return next(str(error) for errors in form.errors.values() for error in errors)
+
+
+class Only(Form):
+    """A button: nothing but the token."""
+
+
+def read_amounts(form: Form, currency: str) -> bool:
+    """Reads every amount of a form in a currency; whether all were fine."""
+    return all([field.read(currency) for field in form if isinstance(field, AmountField)])

@@ -1,0 +1,64 @@
+"""Forms about other people: roles, colleagues, suspension, erasure, keys."""
+
+from flask_babel import lazy_gettext as _l
+from wtforms import (
+    BooleanField,
+    EmailField,
+    HiddenField,
+    PasswordField,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
+from wtforms.validators import DataRequired, InputRequired, Length, Optional
+
+from portal.web.inputs.account import OnceMore
+from portal.web.inputs.fields import LONGEST_PASSWORD, Form, an_address, of, without_nul
+
+
+class ApiKey(Form):
+    name = StringField(
+        _l("What is it for?"), validators=[InputRequired(_l("Name the key.")), Length(max=60), without_nul]
+    )
+
+
+class Role(Form):
+    """A role to give; that of an owner is given by one's own password."""
+
+    current = PasswordField(_l("Your own password"), validators=[Optional(), Length(max=LONGEST_PASSWORD)])
+    role = SelectField(
+        _l("Role"),
+        choices=of(
+            {
+                "viewer": _l("Viewer"),
+                "reviewer": _l("Reviewer"),
+                "finance": _l("Finance"),
+                "owner": _l("Owner"),
+            }
+        ),
+    )
+
+
+class Colleague(Form):
+    """C5: who is to work on the program, and as what."""
+
+    email = EmailField(
+        _l("E-mail"),
+        validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), Length(max=254), an_address],
+    )
+    name = StringField(_l("Name"), validators=[Optional(), Length(max=80), without_nul])
+    role = SelectField(_l("Role"), choices=Role.role.kwargs["choices"])
+    current = PasswordField(_l("Your own password"), validators=[Optional(), Length(max=LONGEST_PASSWORD)])
+
+
+class Because(OnceMore):
+    """Something about somebody that an owner does with a reason and their own password."""
+
+    note = TextAreaField(_l("Reason"), validators=[DataRequired(_l("Write why.")), Length(max=500), without_nul])
+
+
+class Erasure(OnceMore):
+    """An owner deletes somebody's account, by their own password; `gives_up`: the sum that the page told."""
+
+    gives_up = HiddenField(filters=[lambda text: (text or "")[:18]])
+    sure = BooleanField(_l("Delete this account for good"), validators=[DataRequired()])

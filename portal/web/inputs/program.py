@@ -1,0 +1,257 @@
+"""Forms of the owner: set-up, terms, look, rules, goals, signals, wordings."""
+
+import re
+from typing import Any
+
+from flask_babel import gettext
+from flask_babel import lazy_gettext as _l
+from wtforms import (
+    BooleanField,
+    DateField,
+    EmailField,
+    Field,
+    FileField,
+    HiddenField,
+    RadioField,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
+from wtforms.validators import InputRequired, Length, NumberRange, Optional, ValidationError
+
+from portal.core import colour, money
+from portal.delivery import wordings
+from portal.rewards import kinds
+from portal.web import words
+from portal.web.inputs.fields import (
+    AmountField,
+    Form,
+    WholeField,
+    a_currency,
+    a_time_zone,
+    a_web_address,
+    an_address,
+    folded,
+    new_password,
+    of,
+    without_nul,
+)
+
+
+def something_left(_form: Form, field: Field) -> None:
+    """A name of spaces or of letters that nobody sees is none."""
+    if not field.data:
+        raise ValidationError(_l("Name the program; friends read it."))
+
+
+def hosts(_form: Form, field: Field) -> None:
+    """Names of hosts, one a line, such as `shop.example.com` or `localhost:3000`."""
+    for host in (field.data or "").split():
+        if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?", host, re.ASCII):
+            raise ValidationError(_l("Write one site a line, such as blog.example.com."))
+
+
+class SetUp(Form):
+    """C9: the first owner and the program's offer."""
+
+    email = EmailField(
+        _l("Your e-mail"),
+        validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), Length(max=254), an_address],
+    )
+    name = StringField(_l("Your name"), validators=[Optional(), Length(max=80), without_nul])
+    password = new_password(_l("Password"))
+    program_name = StringField(
+        _l("Program name"),
+        filters=[folded],
+        validators=[
+            InputRequired(_l("Name the program; friends read it.")),
+            something_left,
+            Length(max=80),
+            without_nul,
+        ],
+    )
+    currency = StringField(_l("Currency"), default="EUR", validators=[InputRequired(), a_currency])
+    time_zone = StringField(
+        _l("Time zone"), default="Europe/Berlin", validators=[InputRequired(), Length(max=64), a_time_zone]
+    )
+    referee_amount = AmountField(_l("A friend gets"), default="10", validators=[Optional(), Length(max=20)])
+    referrer_amount = AmountField(_l("The referrer gets"), default="10", validators=[Optional(), Length(max=20)])
+    minimum_order = AmountField(_l("For a first order of at least"), validators=[Optional(), Length(max=20)])
+    hold_days = WholeField(
+        _l("Days on hold after the order"), default=30, validators=[InputRequired(), NumberRange(0, 365)]
+    )
+
+
+class Change(Form):
+    """A form that publishes a version: it says which one it was opened with."""
+
+    version = HiddenField(render_kw={"id": False})
+
+    @property
+    def of(self) -> int:
+        """The number of the version that it changes; 0 where it does not say."""
+        number = str(self.version.data or "")
+        return int(number) if re.fullmatch(r"[0-9]{1,9}", number, re.ASCII) else 0
+
+
+class Program(Change):
+    """The terms as the owner edits them; a version is published when it is saved."""
+
+    program_name = StringField(
+        _l("Program name"),
+        filters=[folded],
+        validators=[InputRequired(), something_left, Length(max=80), without_nul],
+    )
+    currency = StringField(_l("Currency"), validators=[Optional(), a_currency])
+    state = SelectField(_l("State"), choices=of({"live": _l("Live"), "paused": _l("Paused"), "ended": _l("Ended")}))
+    goal = SelectField(_l("What a friend must do to count"))
+    touch = RadioField(
+        _l("Which click earns the friend"), choices=of({"last": _l("The last one"), "first": _l("The first one")})
+    )
+    window_days = WholeField(_l("Days that a click counts"), validators=[InputRequired(), NumberRange(1, 365)])
+    claim_days = WholeField(_l("Days to say who invited one"), validators=[InputRequired(), NumberRange(0, 365)])
+    goal_days = WholeField(
+        _l("Days a friend has to reach the goal"), validators=[InputRequired(), NumberRange(1, 3650)]
+    )
+    minimum_payout = AmountField(_l("Smallest payout"), validators=[InputRequired(), Length(max=20)])
+    auto_approve_below = AmountField(_l("Approve Clear rewards below"), validators=[Optional(), Length(max=20)])
+    second_person_above = AmountField(
+        _l("A second person approves batches above"), validators=[Optional(), Length(max=20)]
+    )
+    referrer_month_cap = AmountField(_l("Most that a referrer gets a month"), validators=[Optional(), Length(max=20)])
+    referrer_year_cap = AmountField(_l("Most that a referrer gets a year"), validators=[Optional(), Length(max=20)])
+    budget_month = AmountField(_l("Budget a month"), validators=[Optional(), Length(max=20)])
+    time_zone = StringField(_l("Time zone"), validators=[InputRequired(), Length(max=64), a_time_zone])
+    shop_url = StringField(
+        _l("Address of the shop"), validators=[Optional(), Length(max=500), without_nul, a_web_address]
+    )
+    allowed_hosts = TextAreaField(
+        _l("Other sites to which links may lead"), validators=[Optional(), Length(max=2000), without_nul, hosts]
+    )
+    help_contact = StringField(_l("Who helps"), validators=[Optional(), Length(max=200), without_nul])
+    legal_text = TextAreaField(
+        _l("Legal text"),
+        filters=[lambda text: (text or "").replace("\r\n", "\n")],
+        validators=[Optional(), Length(max=20000), without_nul],
+    )
+    mails_invites = BooleanField(_l("The portal writes to invited friends"))
+    invites_a_day = WholeField(
+        _l("Invites a referrer may make a day"), validators=[InputRequired(), NumberRange(1, 500)]
+    )
+    invites_an_address = WholeField(
+        _l("Invites that one address gets in 30 days"), validators=[InputRequired(), NumberRange(1, 50)]
+    )
+
+
+def a_colour(_form: Form, field: Field) -> None:
+    """A colour such as #4538cf, cleaned in place."""
+    field.data = (field.data or "").strip().lower()
+    if field.data and not field.data.startswith("#"):
+        field.data = f"#{field.data}"
+    if field.data and not colour.is_colour(field.data):
+        raise ValidationError(_l("Write a colour such as #4538cf."))
+
+
+class Look(Change):
+    """The program's own colour and logo."""
+
+    accent = StringField(_l("Colour"), validators=[Optional(), Length(max=20), a_colour])
+    logo = FileField(_l("Logo"), validators=[Optional()])
+    without_logo = BooleanField(_l("Take the logo away"))
+
+
+class OfferedRule(Change):
+    """A rule of the offer, to be added or to be changed."""
+
+    goal = SelectField(_l("For"), id="rule-goal")
+    beneficiary = SelectField(
+        _l("Who gets it"), choices=of({"referrer": _l("The referrer"), "referee": _l("The friend")})
+    )
+    kind = SelectField(_l("How much"), choices=of({"fixed": _l("A fixed amount"), "share": _l("A share of the order")}))
+    amount = AmountField(_l("Fixed amount"), validators=[Optional(), Length(max=20)])
+    share = StringField(_l("Share in per cent"), validators=[Optional(), Length(max=10), without_nul])
+    most = AmountField(_l("A share gives at most"), validators=[Optional(), Length(max=20)])
+    minimum_order = AmountField(_l("For an order of at least"), validators=[Optional(), Length(max=20)])
+    often = SelectField(_l("How often"), choices=of({"first": _l("For the first one"), "every": _l("For every one")}))
+    months = WholeField(_l("Every one, for so many months"), validators=[Optional(), NumberRange(1, 120)])
+    hold_days = WholeField(_l("Days on hold"), default=30, validators=[InputRequired(), NumberRange(0, 365)])
+    tiers = TextAreaField(_l("Steps"), validators=[Optional(), Length(max=500), without_nul])
+    threshold = WholeField(_l("Only once, when so many friends count"), validators=[Optional(), NumberRange(1, 100000)])
+    starts_on = DateField(_l("From"), validators=[Optional()])
+    ends_on = DateField(_l("Until, with this day"), validators=[Optional()])
+
+
+class Goal(Form):
+    name = StringField(
+        _l("Name for machines"), validators=[InputRequired(_l("Name the goal.")), Length(max=32), without_nul]
+    )
+    label = StringField(
+        _l("Name for people"), validators=[InputRequired(_l("Name the goal.")), Length(max=80), without_nul]
+    )
+    has_amount = BooleanField(_l("It is an order with an amount"))
+
+
+class NotAMeasure(ValueError):
+    """A share or a step that cannot be read; `field` names where it stood."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def basis_points(text: str, field: str) -> int:
+    """A share as people type it (`10`, `2.5`) in basis points. Raises NotAMeasure."""
+    text = words.untyped(text.strip().removesuffix("%").strip())
+    found = re.fullmatch(r"([0-9]{1,3})(?:\.([0-9]{1,2}))?", text, re.ASCII)
+    points = int(found[1]) * 100 + int((found[2] or "").ljust(2, "0")) if found else 0
+    if not 0 < points <= 10_000:
+        raise NotAMeasure(field, gettext("Write a share such as 10 or 2.5, at most 100."))
+    return points
+
+
+def tiers(text: str, currency: str | None) -> list[dict[str, int]]:
+    """Steps as people type them, one a line: `5: 15.00` is 15.00 from the 5th reward on; without a currency shares.
+
+    Raises NotAMeasure.
+    """
+    steps: list[dict[str, int]] = []
+    for line in filter(None, (line.strip() for line in text.splitlines())):
+        start, _, worth = line.partition(":")
+        if not re.fullmatch(r"[0-9]{1,6}", start.strip(), re.ASCII):
+            raise NotAMeasure("tiers", gettext("Write a step a line, such as 5: 15.00."))
+        if currency is None:
+            steps.append({"from": int(start), "share_bp": basis_points(worth, "tiers")})
+            continue
+        try:
+            steps.append({"from": int(start), "amount_minor": money.parse_major(words.untyped(worth), currency)})
+        except money.BadAmount as bad:
+            raise NotAMeasure("tiers", words.say(bad)) from bad
+    return steps
+
+
+class SignalWeight(Form):
+    """What the owner makes of a kind of signal; many stand on one page, so each has ids of its own."""
+
+    weight = WholeField(
+        _l("Weight"),
+        validators=[
+            InputRequired(_l("Write a whole number from 0 to %(most)s.", most=kinds.MOST)),
+            NumberRange(0, kinds.MOST, message=_l("Write a whole number from 0 to %(most)s.", most=kinds.MOST)),
+        ],
+    )
+    is_on = BooleanField(_l("Look for this"))
+
+    @classmethod
+    def of(cls, kind: str, **given: Any) -> "SignalWeight":
+        """The form of a kind."""
+        made = cls(**given)
+        for field in (made.weight, made.is_on):
+            field.id = f"{field.name}-{kind}"
+        return made
+
+
+class Wording(Form):
+    """The text of one mail, in one's own words."""
+
+    subject = StringField(_l("Subject"), validators=[InputRequired(), Length(max=200), without_nul])
+    body = TextAreaField(_l("Text"), validators=[InputRequired(), Length(max=wordings.LONGEST), without_nul])

@@ -1,5 +1,6 @@
 """Every page in every state, looked at in a browser: by axe in both themes and widths, by keyboard, large, narrow."""
 
+import random
 import time
 from collections.abc import Iterator
 
@@ -8,6 +9,7 @@ import time_machine
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from portal.core.text import CODE_ALPHABET
 from tests.browser import worlds as worlds_
 from tests.browser.shown import WIDTHS, Shown, Window, everything
 from tests.browser.worlds import World, Worlds
@@ -243,6 +245,39 @@ def test_nothing_moves_when_the_font_arrives(path: str, width: int, browser: Bro
     shifted = page.evaluate("() => window.shifted")
     window.close()
     assert shifted < 0.01
+
+
+HEIGHTS = """([code, others]) => {
+  const texts = [...document.querySelectorAll('main *')].flatMap((one) => [...one.childNodes])
+    .filter((one) => one.nodeType === Node.TEXT_NODE && one.nodeValue.includes(code));
+  const said = texts.map((one) => one.nodeValue);
+  return [texts.length, others.map((other) => {
+    texts.forEach((one, place) => { one.nodeValue = said[place].replaceAll(code, other); });
+    return document.documentElement.scrollHeight;
+  })];
+}"""
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_whatever_code_is_drawn_the_page_is_as_high_before_the_font_arrives(width: int, browser: Browser, full) -> None:
+    """A line that fits by a hair's breadth in one font and not in the other moves all that is below it."""
+    drawn = random.Random(5)
+    codes = ["".join(drawn.choice(CODE_ALPHABET) for _ in range(9)) for _ in range(200)]
+    code, found = full.things.fill("{code}"), []
+    for stop in (False, True):
+        window = Window(browser, {"full": full})  # type: ignore[arg-type]
+        context = window.context("referrer", "full")
+        if stop:
+            context.route("**/*.woff2", lambda route: route.abort())
+        page = context.new_page()
+        page.set_viewport_size({"width": width, "height": 800})
+        page.goto("/dashboard", wait_until="networkidle")
+        page.evaluate("() => document.fonts.ready")
+        found.append(page.evaluate(HEIGHTS, [code, codes]))
+        window.close()
+    (many, arrived), (_, before) = found
+    assert many, "the code stands on the page"
+    assert [one for one, late, early in zip(codes, arrived, before, strict=True) if late != early] == []
 
 
 def test_signing_in_and_going_through_by_keyboard_alone(browser: Browser, worlds: Worlds) -> None:

@@ -9,7 +9,7 @@ from portal.accounts import users
 from portal.accounts.one_time import Purpose
 from portal.core import clock, database
 from portal.web import inputs, limits
-from portal.web.public import key_state
+from portal.web.public import key_state, named_by
 
 blueprint = Blueprint("joining", __name__)
 
@@ -29,6 +29,7 @@ def _page(secret: str, form: inputs.account.NewPassword, state: str) -> str:
 def joined(secret: str) -> ResponseReturnValue:
     """Sets the password, once; the address is theirs, and the role."""
     form, state = inputs.account.NewPassword(), key_state(Purpose.JOIN, secret)
+    form.near = named_by(Purpose.JOIN, secret)
     if state != "open":
         return _page(secret, form, state), 410
     if not form.validate():

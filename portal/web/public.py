@@ -292,6 +292,13 @@ def confirmation(secret: str) -> ResponseReturnValue:
     return redirect(url_for("dashboard.welcome"))
 
 
+def named_by(purpose: Purpose, secret: str) -> tuple[str, ...]:
+    """Address and name of whom a mailed link was sent to."""
+    key = one_time.find(purpose, secret)
+    user = User.by_id(key.user_id) if key is not None and key.user_id is not None else None
+    return (user.email, user.name or "") if user is not None else ()
+
+
 def key_state(purpose: Purpose, secret: str) -> str:
     """How a mailed link stands: unknown, used, open or old."""
     key = one_time.find(purpose, secret)
@@ -355,6 +362,7 @@ def new_password(secret: str) -> ResponseReturnValue:
 def new_password_set(secret: str) -> ResponseReturnValue:
     """Sets the password, once, and signs everybody else out of the account."""
     form = inputs.account.NewPassword()
+    form.near = named_by(Purpose.RESET, secret)
     state = key_state(Purpose.RESET, secret)
     if state != "open":
         return render_template("public/new_password.html", form=form, secret=secret, state=state), 410

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from portal.accounts import common_passwords
+from portal.accounts import common_passwords, near_words
 from portal.config import ROOT
 from tests.factories import PASSWORD
 from tests.web.client import Tab
@@ -149,6 +149,29 @@ def test_a_password_that_is_tried_first_is_refused_wherever_one_is_chosen(word, 
         ):  # fmt: skip
             page = reader.submit_with(reader.get(path).form(action), fields)
             assert page.status == 422 and "tried first" in page.text, path
+
+
+@pytest.mark.parametrize("word", ["{name}-{NAME}-26!", "Friends & Portal 26", "Ｒeferral-{name}-1"])
+def test_a_password_made_of_names_that_others_know_is_refused_wherever_one_is_chosen(word, app, things, tab_of):
+    """ASVS 6.2.11, with the words of 6.1.2: what is typed beside it, whom a link was sent to, who is signed in."""
+    alice, nobody = tab_of(things.person("referrer")), Tab(app)
+    with Unchanged(*SEEN, "sign_ins.token_hash"):
+        for reader, path, action, name, fields in (
+            (nobody, "/signup", "/signup$", "newton", {"email": "isaac.newton@example.com", "terms": True}),
+            (nobody, "/signup", "/signup$", "Isaac", {"email": "new@example.com", "name": "Isaac", "terms": True}),
+            (nobody, f"/reset/{things.words['reset']}", "", "alice", {}),
+            (nobody, f"/join/{things.words['join']}", "", "friends", {}),
+            (alice, "/account/security", "/account/password", "alice", {"password-current": PASSWORD}),
+        ):  # fmt: skip
+            typed = word.format(name=name, NAME=name.upper())
+            field = "password-password" if reader is alice else "password"
+            page = reader.submit_with(reader.get(path).form(action), fields | {field: typed})
+            assert page.status == 422 and "a name that others know" in page.text, path
+
+
+@pytest.mark.parametrize("word", ["alice likes tomatoes", "friends of the sea", "example 48392837"])
+def test_a_password_that_holds_a_name_and_enough_beside_it_does(word):
+    assert not near_words.are_all_of(word, "alice@example.com", "Alice", "Friends")
 
 
 @pytest.mark.parametrize(

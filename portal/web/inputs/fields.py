@@ -2,10 +2,12 @@
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
-from flask import request
+from flask import current_app, request
 from flask_babel import gettext
 from flask_babel import lazy_gettext as _l
+from flask_security import current_user
 from flask_wtf import FlaskForm
 from wtforms import (
     Field,
@@ -16,7 +18,7 @@ from wtforms import (
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, ValidationError
 
-from portal.accounts import common_passwords, users
+from portal.accounts import common_passwords, near_words, users
 from portal.core import clock, money
 from portal.core.text import one_line
 from portal.web import words
@@ -30,6 +32,9 @@ MOMENTS = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"]
 
 class Form(FlaskForm):
     """A form whose fields hold text, as pages send it: no files and no JSON, which Flask-WTF would take as well."""
+
+    near: tuple[str, ...] = ()
+    """What a new password is not made of, beside what is typed in the form: names of whoever it is for."""
 
     class Meta(FlaskForm.Meta):
         def wrap_formdata(self, form: FlaskForm, formdata: Any) -> Any:
@@ -115,6 +120,19 @@ def not_common(_form: Form, field: Field) -> None:
         raise ValidationError(gettext("This password is one that is tried first. Take another."))
 
 
+def not_of_near_words(form: Form, field: Field) -> None:
+    """No password made of the names of the program and of its person, whether they are known or typed beside it."""
+    typed = [form[name].data or "" for name in ("email", "name", "program_name") if name in form]
+    known = [current_user.email, current_user.name or ""] if current_user.is_authenticated else []
+    terms, settings = words.current_terms(), current_app.extensions["settings"]
+    of_program = [terms.program_name, urlsplit(terms.shop_url).hostname or ""] if terms else []
+    portals = urlsplit(settings.base_url).hostname or ""
+    if near_words.are_all_of(field.data or "", *typed, *known, *of_program, portals, *form.near):
+        raise ValidationError(
+            gettext("This password is little more than a name that others know. Take another.")
+        )
+
+
 def new_password(label: Any) -> PasswordField:
     return PasswordField(
         label,
@@ -124,6 +142,7 @@ def new_password(label: Any) -> PasswordField:
             Length(max=LONGEST_PASSWORD, message=_l("Use at most %(most)s characters.", most=LONGEST_PASSWORD)),
             without_nul,
             not_common,
+            not_of_near_words,
         ],
     )
 

@@ -128,9 +128,7 @@ def not_of_near_words(form: Form, field: Field) -> None:
     of_program = [terms.program_name, urlsplit(terms.shop_url).hostname or ""] if terms else []
     portals = urlsplit(settings.base_url).hostname or ""
     if near_words.are_all_of(field.data or "", *typed, *known, *of_program, portals, *form.near):
-        raise ValidationError(
-            gettext("This password is little more than a name that others know. Take another.")
-        )
+        raise ValidationError(gettext("This password is little more than a name that others know. Take another."))
 
 
 def new_password(label: Any) -> PasswordField:

@@ -114,7 +114,8 @@ def _one_wrong() -> Sample:
 
 def _in_review(at: datetime) -> list[Status]:
     """In review, within the demo's deadline and past it."""
-    made = [SimpleNamespace(made_at=at - timedelta(days=ago), amount_minor=1000, waits=True) for ago in (1, 90)]
+    waits = {"amount_minor": 1000, "waits": True, "person": SimpleNamespace(in_good_standing=True)}
+    made = [SimpleNamespace(made_at=at - timedelta(days=ago), **waits) for ago in (1, 90)]
     return [Status(Word.IN_REVIEW, at + timedelta(days=9), reward) for reward in made]  # type: ignore[arg-type]
 
 

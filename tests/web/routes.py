@@ -470,7 +470,10 @@ def _asked(scene: Scene) -> dict[str, str]:
     link = scene.do(
         lambda: program.make_link(alice, label="Blog", destination=None, wanted="", own_host="", at=scene.at)
     )
-    scene.publish(claim_days=365)
+    scene.publish(
+        claim_days=365, product_text="Kaffee aus sechs Gärten.\nKein Abo.", privacy_text="Fernhill Coffee, Mühlgasse 4.",
+        pay_day=1, review_days=5,
+    )  # fmt: skip
     nina = scene.person("Nina")
     claim = scene.do(lambda: program.claim(nina, scene.code(alice), at=scene.at))
     turned_down = [scene.reject(_pending_reward(scene, scene.friend(name, of=alice))) for name in ("Rex", "Roy")]

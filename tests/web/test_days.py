@@ -99,6 +99,17 @@ def test_where_the_terms_may_approve_nobody_is_promised_a_look_before_the_hold_h
     assert "Rewards below €50.00 may be checked only when their hold has passed." in told
 
 
+def test_what_waits_since_its_person_is_suspended_is_neither_promised_nor_overdue(scene, tab_of):
+    scene.publish(review_days=5)
+    scene.pending_reward()
+    scene.suspend(scene.alice)
+    assert "We check it before it is paid." in tab_of(scene.alice).get("/rewards").text
+    scene.later(days=6)
+    queue = tab_of(scene.rita).get("/admin/rewards?overdue=y").main
+    assert "No reward in the queue matches." in queue and "due since" not in queue
+    assert "past the review deadline" not in tab_of(scene.olivia).get("/admin").text
+
+
 def test_the_queue_marks_what_is_due_and_the_overview_counts_what_is_overdue(scene, tab_of):
     scene.publish(review_days=5)
     scene.pending_reward()

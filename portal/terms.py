@@ -4,7 +4,7 @@ Invariants: a version never changes; the numbers count up by one, of two who pub
 keeps the version accepted, a referral the version it came under. The program's currency is that of its terms.
 """
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -49,11 +49,13 @@ class Terms(Model):
         database.rule("goal_days BETWEEN 1 AND 3650", "goal_span"),
         database.rule("claim_days BETWEEN 0 AND 365", "claim_span"),
         database.rule("minimum_payout_minor >= 0", "minimum_payout_not_negative"),
+        database.rule("pay_day BETWEEN 1 AND 28", "pay_day_span"),
+        database.rule("review_days BETWEEN 1 AND 60", "review_span"),
         database.whole("version", "window_days", "claim_days", "goal_days", "minimum_payout_minor",
                        "auto_approve_below_minor", "second_person_above_minor", "referrer_year_cap_minor",
                        "referrer_month_cap_minor", "budget_month_minor"),
         *(database.whole(column, name=f"{column}_whole")
-          for column in ("mails_invites", "invites_a_day", "invites_an_address")),
+          for column in ("mails_invites", "invites_a_day", "invites_an_address", "pay_day", "review_days")),
     )  # fmt: skip
 
     id: Mapped[int] = database.key()
@@ -91,6 +93,14 @@ class Terms(Model):
     """The program's own colour, such as `#4538cf`; empty: the portal's."""
     logo: Mapped[str] = mapped_column(sa.String(64), default="", server_default="")
     """The digest of its logo (see `portal.logos`); empty: the portal's mark."""
+    product_text: Mapped[str] = mapped_column(sa.String(400), default="", server_default="")
+    """What the product is, in a few lines, for a friend who may not know it."""
+    privacy_text: Mapped[str] = mapped_column(sa.Text, default="", server_default="")
+    """What the program says about privacy, beside what the portal says of itself."""
+    pay_day: Mapped[int | None]
+    """The day of each month about which payouts go out; pages name it, and nobody is paid by it."""
+    review_days: Mapped[int | None]
+    """Within how many days a reward is decided, as it is promised to whom it concerns."""
 
     @property
     def open_to_new(self) -> bool:
@@ -107,6 +117,14 @@ class Terms(Model):
     def day(self, at: datetime) -> date:
         """The calendar day of a moment by the program's time zone."""
         return clock.local_date(at, self.time_zone)
+
+    def next_pay_day(self, *, at: datetime) -> date | None:
+        """The first pay day from a moment on, its own day included; None where there is no fixed day."""
+        if self.pay_day is None:
+            return None
+        today = self.day(at)
+        following = today.replace(day=1) + timedelta(days=32)
+        return (today if today.day <= self.pay_day else following).replace(day=self.pay_day)
 
     def period_start(self, period: Literal["month", "year"], *, at: datetime) -> datetime:
         """When the month or year of a moment began, by the program's time zone."""

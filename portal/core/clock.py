@@ -33,6 +33,11 @@ def local_date(at: datetime, time_zone: str) -> date:
     return in_zone(at, time_zone).date()
 
 
+def start_of_day(day: date, time_zone: str) -> datetime:
+    """The first moment of a calendar day in a time zone (an IANA name), as aware UTC."""
+    return datetime.combine(day, time(), ZoneInfo(time_zone)).astimezone(UTC)
+
+
 def end_of_day(day: date, time_zone: str) -> datetime:
     """The last second of a calendar day in a time zone (an IANA name), as aware UTC."""
     return datetime.combine(day, time(23, 59, 59), ZoneInfo(time_zone)).astimezone(UTC)

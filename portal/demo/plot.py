@@ -34,8 +34,14 @@ def _open(story: Storyteller, at: datetime) -> None:
         time_zone="Europe/Berlin",
         goal_days=45,
         minimum_payout_minor=1000,
+        pay_day=1,
+        review_days=5,
         second_person_above_minor=1500,
         shop_url="https://shop.demo.example.com",
+        product_text="Coffee from six growers we know by name, roasted on Tuesdays and at your door on Thursdays.\n"
+        "No subscription: order when the tin is empty.",
+        privacy_text="Fernhill Coffee, Mill Lane 4, is responsible for what this portal keeps. We use it to run the "
+        "program and to pay what was earned, and for nothing else.",
         legal_text="New customers only. One gift per household. Orders that are given back earn nothing.",
         help_contact="help@demo.example.com",
     )

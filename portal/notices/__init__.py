@@ -12,6 +12,7 @@ from datetime import date, datetime
 from typing import Any
 from urllib.parse import quote
 
+from portal import terms
 from portal.accounts import users
 from portal.accounts.roles import Role
 from portal.accounts.users import User
@@ -128,15 +129,21 @@ def rewards_approved(reward_ids: Collection[int], *, at: datetime) -> None:
     tell_all("reward_approved", "approval", _of_approvals(decisions.approvals(at, people), people, at), at=at)
 
 
+def _pays_on(at: datetime) -> date | str:
+    """The next pay day; empty where there is no fixed day."""
+    return terms.in_force().next_pay_day(at=at) or ""
+
+
 def _of_approvals(
     given: Iterable[Approval], people: Mapping[int, User], at: datetime
 ) -> Iterator[tuple[User, str, dict[str, Any]]]:
+    pays_on = _pays_on(at)
     for one in given:
         person = people[one.person_id]
         yield (
             person,
             decisions.name_of_act(person, at, one.currency),
-            {"many": one.many, "until": one.until}
+            {"many": one.many, "until": one.until, "pays_on": pays_on}
             | {
                 name: amount_for(person, minor, one.currency) if minor else ""
                 for name, minor in (
@@ -150,11 +157,11 @@ def _of_approvals(
 
 def rewards_ready(reward_ids: Collection[int], *, at: datetime) -> None:
     """To everybody whose rewards have passed their hold: one mail for all that became ready at once."""
-    people = rewards.people_of(reward_ids)
+    people, pays_on = rewards.people_of(reward_ids), _pays_on(at)
     letters = [
         (people[person_id], f"{people[person_id].public_id} {at.isoformat()} {currency}",
          {"many": many, "amount": amount_for(people[person_id], minor, currency),
-          "has_details": methods.in_force(person_id) is not None})
+          "has_details": methods.in_force(person_id) is not None, "pays_on": pays_on})
         for person_id, currency, many, minor in rewards.sums_of(reward_ids)
     ]  # fmt: skip
     tell_all("reward_ready", "release", letters, at=at)

@@ -6,7 +6,7 @@ Invariant: what is written is a row of the outbox in the caller's transaction, o
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from typing import Any, Protocol
 
@@ -186,7 +186,7 @@ def _foot(kind: str, spoken: str, program: str, sender: str, *, stops: bool) -> 
 
 def _rendered(kind: str, spoken: str, zone: str, own: tuple[str, str] | None, /, **facts: Any) -> tuple[str, str]:
     """The subject and the text of a mail in a language: the owner's wording, or that which came with the portal."""
-    told = {name: _day(fact, zone, spoken) if isinstance(fact, datetime) else fact for name, fact in facts.items()}
+    told = {name: _day(fact, zone, spoken) if isinstance(fact, date) else fact for name, fact in facts.items()}
     subject, body = standard(kind, spoken, told)
     if own is None:
         return subject, body
@@ -201,8 +201,8 @@ def standard(kind: str, spoken: str, facts: Mapping[str, Any]) -> tuple[str, str
     return subject.removeprefix("Subject: "), body.lstrip("\n")
 
 
-def _day(at: datetime, zone: str, spoken: str) -> str:
-    return language.long_day(clock.local_date(at, zone), spoken)
+def _day(at: date, zone: str, spoken: str) -> str:
+    return language.long_day(clock.local_date(at, zone) if isinstance(at, datetime) else at, spoken)
 
 
 def amount_for(to: User, minor: int, currency: str) -> str:

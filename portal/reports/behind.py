@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased, joinedload
 
 from portal.accounts.users import User
+from portal.core import clock
 from portal.core.database import session
 from portal.referrals.referrals import Referral
 from portal.reports import facts
@@ -74,7 +75,7 @@ def lines(
     seen: View, within: Range, what: What, of: Filter, *, before: Key | None = None, most: int = PAGE
 ) -> tuple[list[Line], Key | None]:
     """A page of what a number counts, the newest first, and the key of the next page if there is one."""
-    since, until = facts.start_of(within.first, seen.zone), facts.start_of(within.until, seen.zone)
+    since, until = clock.start_of_day(within.first, seen.zone), clock.start_of_day(within.until, seen.zone)
     query, model, at, as_line = _ASKED[what](of, since)
     query = query.where(at >= since, at < until)
     if before is not None:

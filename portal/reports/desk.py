@@ -17,12 +17,13 @@ from portal.payouts.payouts import Payout
 from portal.referrals.claims import Claim
 from portal.referrals.referrals import Referral
 from portal.reports import batches
-from portal.rewards import appeals, signals
+from portal.rewards import appeals, rewards, signals
 from portal.rewards.appeals import Appeal
 from portal.rewards.conversions import Conversion, Disagreement, Refund
 from portal.rewards.rewards import Reward, State
 from portal.rewards.signals import Assessment
 from portal.sharing.links import Link
+from portal.terms import Terms
 
 PAGE = 50
 
@@ -109,6 +110,8 @@ class Attention:
     oldest_pending_at: datetime | None
     risky: int
     """How many of those that are pending are assessed as risky."""
+    overdue: int
+    """How many of those that are pending are past the deadline for reviews."""
     open_batches: int
     failed_payouts: int
     """Payouts that came back and whose person stands in no later one that was not cancelled."""
@@ -122,7 +125,7 @@ class Attention:
     appeals: list[Appeal]
 
 
-def attention() -> Attention:
+def attention(current: Terms, *, at: datetime) -> Attention:
     """What the overview lists first."""
     pending = sa.select(sa.func.count(), sa.func.min(Reward.made_at)).where(Reward.state == State.PENDING)
     count, oldest = session.execute(pending).one()
@@ -136,6 +139,7 @@ def attention() -> Attention:
         pending=count,
         oldest_pending_at=oldest,
         risky=many(Reward, Reward.state == State.PENDING, risky),
+        overdue=many(Reward, Reward.state == State.PENDING, rewards.overdue(current, at=at)),
         open_batches=batches.under_way(),
         failed_payouts=batches.problems(),
         mail_given_up=many(Message, Message.state == MailState.GIVEN_UP),

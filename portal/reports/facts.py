@@ -6,14 +6,13 @@ minor units. What changes later (a state, a refund) changes the figure of the da
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from portal.core import database
+from portal.core import clock, database
 from portal.core.database import Moment
 from portal.referrals.referrals import Referral
 from portal.rewards.conversions import Conversion
@@ -69,11 +68,6 @@ LISTED = (*RANKED, Measure.INVITES, Measure.REACHED)
 
 IN_BUCKET = "bucket "
 """Measures of the ledger: this and a bucket's name. What came into the bucket less what left it, by when it moved."""
-
-
-def start_of(day: date, zone: str) -> datetime:
-    """The moment at which a day begins in a time zone, in UTC."""
-    return datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)
 
 
 def days_between(first: date, until: date) -> list[date]:
@@ -140,8 +134,8 @@ def of_cells(wanted: Iterable[tuple[date, int]], zone: str) -> Params:
 
 
 def _bounds(day: date, zone: str) -> tuple[date, datetime, datetime, datetime]:
-    since = start_of(day, zone)
-    return day, since, start_of(day + timedelta(days=1), zone), since + HOUR
+    since = clock.start_of_day(day, zone)
+    return day, since, clock.start_of_day(day + timedelta(days=1), zone), since + HOUR
 
 
 # --- what is counted ------------------------------------------------------------------------------------------

@@ -247,7 +247,7 @@ def visitors(seen: View, within: Range) -> int:
     found = session.scalar(rolled) or 0
     days = stale + seen.fresh(within)
     if days:
-        since = {"range_since": facts.start_of(within.first, seen.zone)}
+        since = {"range_since": clock.start_of_day(within.first, seen.zone)}
         found += session.scalar(_fresh_visitors(), facts.of_days(days, seen.zone) | since) or 0
     return int(found)
 

@@ -18,11 +18,12 @@ from portal.accounts.users import User
 from portal.core import clock
 from portal.core.database import session
 from portal.referrals.referrals import Referral
-from portal.rewards import decisions, signals
+from portal.rewards import decisions, rewards, signals
 from portal.rewards.conversions import Conversion
 from portal.rewards.rewards import Clawback, Reward, State
 from portal.rewards.rules import Beneficiary
 from portal.rewards.signals import Assessment, Signal
+from portal.terms import Terms
 
 PAGE = 50
 
@@ -36,13 +37,15 @@ class Order(StrEnum):
 
 @dataclass(frozen=True)
 class Filters:
-    """Which pending rewards, in which order. Amounts in minor units; `older_days`: waiting for at least so long."""
+    """Which pending rewards, in which order. Amounts in minor units; `older_days`: waiting for at least so long;
+    `overdue_by`: past the deadline for reviews of these terms."""
 
     assessment: Assessment | None = None
     least_minor: int | None = None
     most_minor: int | None = None
     rule_key: str = ""
     older_days: int | None = None
+    overdue_by: Terms | None = None
     referrer: User | None = None
     order: Order = Order.OLDEST
 
@@ -102,6 +105,8 @@ def _pending(filters: Filters, *, at: datetime) -> sa.Select[Reward]:
         query = query.where(Reward.rule_key == filters.rule_key)
     if filters.older_days is not None:
         query = query.where(Reward.made_at <= at - clock.days(filters.older_days))
+    if filters.overdue_by is not None:
+        query = query.where(rewards.overdue(filters.overdue_by, at=at))
     if filters.referrer is not None:
         mine = sa.select(Referral.id).where(Referral.referrer_id == filters.referrer.id)
         query = query.where(Reward.referral_id.in_(mine))

@@ -227,7 +227,7 @@ _ROLLED_UNTIL = sa.bindparam("rolled_until", type_=database.Moment())
 
 def _seen(kept: Rollup, number: int) -> dict[str, Any]:
     """For queries of what came late: up to which number it was seen, and the moment before which all is rolled up."""
-    return {"seen": number, "rolled_until": facts.start_of(kept.until, kept.time_zone)}
+    return {"seen": number, "rolled_until": clock.start_of_day(kept.until, kept.time_zone)}
 
 
 def _moment(value: Any) -> datetime:
@@ -374,7 +374,7 @@ def _have_seen(kept: Rollup, *, at: datetime) -> None:
 
     Of rows of the last minutes a lower number may still be on its way; they are looked at again.
     """
-    before = max(at - SETTLED, facts.start_of(kept.until, kept.time_zone))
+    before = max(at - SETTLED, clock.start_of_day(kept.until, kept.time_zone))
     for model, name in ((Click, "clicks_seen"), (Transfer, "transfers_seen")):
         settled = sa.select(model.id).where(database.unindexed(model.at) < before).order_by(model.id.desc()).limit(1)
         setattr(kept, name, max(getattr(kept, name), session.scalar(settled) or 0))

@@ -40,10 +40,12 @@ class Word(StrEnum):
 
 @dataclass(frozen=True)
 class Status:
-    """A word and the day that goes with it: a deadline for what is ahead, else when it happened."""
+    """A word and the day that goes with it: a deadline for what is ahead, else when it happened. `waiting`: the reward
+    that somebody has to decide, if one waits."""
 
     word: Word
     day: datetime | None = None
+    waiting: Reward | None = None
 
 
 def of_rewards(listed: list[Reward]) -> dict[int, Status]:
@@ -63,7 +65,7 @@ def of_reward(reward: Reward) -> Status:
 
 def _of_reward(reward: Reward, *, drawn: bool) -> Status:
     if reward.state == State.PENDING:
-        return Status(Word.IN_REVIEW, reward.hold_until)
+        return Status(Word.IN_REVIEW, reward.hold_until, reward)
     if reward.state == State.APPROVED:
         if reward.released_at is None:
             return Status(Word.ON_HOLD, reward.hold_until)

@@ -14,10 +14,10 @@ from portal.rewards import rules
 from portal.rewards.rules import Rule
 from portal.terms import Terms
 
-TEXTS = {"legal_text"}
+TEXTS = {"legal_text", "privacy_text", "product_text"}
 """Settings that are told by the lines that came and went."""
 
-LOOKS = {"accent", "logo"}
+ASIDE = {"accent", "logo", "privacy_text", "product_text"}
 """Settings that say nothing about who gets what."""
 
 
@@ -94,10 +94,11 @@ def differing(was: list[Rule], now: list[Rule]) -> Rules:
 
 
 def as_read(current: Terms) -> Terms:
-    """The version since which people read the terms as they are now: a colour or a logo is none to read anew."""
+    """The version since which people read the terms as they are now: a colour, a logo or a text that stands on another
+    page is none to read anew."""
     offer = rules.of_terms(current.id)
     while (older := terms.of_version(current.version - 1)) is not None:
-        if {change.name for change in changes(older, current)} - LOOKS or differing(rules.of_terms(older.id), offer):
+        if {change.name for change in changes(older, current)} - ASIDE or differing(rules.of_terms(older.id), offer):
             break
         current = older
     return current

@@ -10,11 +10,11 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, joinedload, load_only, mapped_column, relationship
+from sqlalchemy.orm import Mapped, aliased, joinedload, load_only, mapped_column, relationship
 
 from portal.accounts import audit, users
 from portal.accounts.users import User
-from portal.core import database, money
+from portal.core import clock, database, money
 from portal.core.database import Json, Model, session
 from portal.core.text import public_id
 from portal.referrals.referrals import Referral
@@ -343,6 +343,29 @@ def reverse(reward: Reward, *, at: datetime) -> None:
 
 
 # --- due ------------------------------------------------------------------------------------------------------
+
+
+def review_due(reward: Reward, terms: Terms) -> datetime | None:
+    """By the end of which day a reward that waits is to be decided; None where nothing is promised, or its person is
+    suspended, whose rewards wait. What the terms may approve by themselves need not be looked at before its hold has
+    passed."""
+    if terms.review_days is None or not reward.waits or not reward.person.in_good_standing:
+        return None
+    due, limit = reward.made_at + clock.days(terms.review_days), terms.auto_approve_below_minor
+    if limit is not None and reward.amount_minor < limit:
+        due = max(due, reward.hold_until)
+    return clock.end_of_day(terms.day(due), terms.time_zone)
+
+
+def overdue(terms: Terms, *, at: datetime) -> sa.ColumnElement[bool]:
+    """For queries over rewards that wait: whether that day has passed."""
+    if terms.review_days is None:
+        return sa.false()
+    today, limit = clock.start_of_day(terms.day(at), terms.time_zone), terms.auto_approve_below_minor
+    person = aliased(User)
+    taking_part = sa.select(person.id).where(person.id == Reward.person_id, users.in_good_standing(person)).exists()
+    late = sa.and_(Reward.made_at < today - clock.days(terms.review_days), taking_part)
+    return late if limit is None else sa.and_(late, sa.or_(Reward.amount_minor >= limit, Reward.hold_until < today))
 
 
 def due_for_release(*, at: datetime, most: int = 500) -> list[int]:

@@ -1,6 +1,6 @@
 """The demo's page of components: every macro of the pages in every state. Not there outside the demo."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 
 from flask import Blueprint, flash, redirect, render_template, url_for
@@ -73,7 +73,7 @@ def components() -> ResponseReturnValue:
         form=Sample(formdata=None),
         wrong=wrong,
         one_wrong=_one_wrong(),
-        statuses=[Status(word, day) for word in Word],
+        statuses=[*(Status(word, day) for word in Word), *_in_review(at)],
         payout_states=list(PayoutState),
         batch_states=list(BatchState),
         whys=list(Why),
@@ -110,6 +110,13 @@ def _one_wrong() -> Sample:
     form = Sample(formdata=None, prefix="one-")
     form.email.errors = ["Write an address such as name@example.com."]
     return form
+
+
+def _in_review(at: datetime) -> list[Status]:
+    """In review, within the demo's deadline and past it."""
+    waits = {"amount_minor": 1000, "waits": True, "person": SimpleNamespace(in_good_standing=True)}
+    made = [SimpleNamespace(made_at=at - timedelta(days=ago), **waits) for ago in (1, 90)]
+    return [Status(Word.IN_REVIEW, at + timedelta(days=9), reward) for reward in made]  # type: ignore[arg-type]
 
 
 def _events() -> list[Event]:

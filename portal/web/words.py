@@ -12,8 +12,9 @@ from markupsafe import Markup
 from portal import program, terms
 from portal.core import clock, language, money
 from portal.core.text import Refusal, marked
-from portal.rewards import decisions, goals, kinds
+from portal.rewards import decisions, goals, kinds, rewards
 from portal.rewards.decisions import Reason
+from portal.rewards.rewards import Reward
 
 REASONS = {
     Reason.SELF_REFERRAL: marked("Self-referral"),
@@ -74,6 +75,23 @@ def zone() -> str:
     """The time zone in which pages tell the time."""
     found = current_terms()
     return found.time_zone if found else "UTC"
+
+
+def next_payout(*, after: datetime | None = None) -> date | None:
+    """About when the next payout goes out (from a moment on that may be ahead); None where there is no fixed day."""
+    found, now = current_terms(), clock.now()
+    return found.next_pay_day(at=max(now, after or now)) if found else None
+
+
+def review_due(reward: Reward | None) -> datetime | None:
+    """By when a reward that waits is to be decided; None where nothing is promised."""
+    found = current_terms()
+    return rewards.review_due(reward, found) if found and reward is not None else None
+
+
+def is_ahead(at: datetime) -> bool:
+    """Whether a moment is still to come."""
+    return at >= clock.now()
 
 
 def say(refusal: Refusal) -> str:
@@ -229,5 +247,9 @@ def install(app: Flask) -> None:
         share=share,
         plain=money.plain,
         ready=ready,
+        review_due=review_due,
     )
-    app.jinja_env.globals.update(mail_link=mail_link, reason_words=REASONS, signal_kinds=kinds.ABOUT)
+    app.jinja_env.tests.update(ahead=is_ahead)
+    app.jinja_env.globals.update(
+        mail_link=mail_link, next_payout=next_payout, reason_words=REASONS, signal_kinds=kinds.ABOUT
+    )

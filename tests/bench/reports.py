@@ -205,7 +205,7 @@ def compare() -> list[str]:
                     faults.append(f"{by} by {measure} in {count} days")
                 if [(line.number, line.rank) for line in first] != wanted[:50]:
                     faults.append(f"the first page of {by} by {measure} in {count} days")
-        at = facts.start_of(within.first, seen.zone)
+        at = clock.start_of_day(within.first, seen.zone)
         sql = "SELECT count(*), count(DISTINCT visitor) FROM clicks WHERE at >= :at"
         bound = sa.text(sql).bindparams(sa.bindparam("at", at, database.Moment()))
         if tuple(session.execute(bound).one()) != (one.total.clicks, one.visitors):

@@ -124,15 +124,19 @@ def test_how_it_will_look_follows_what_is_typed_and_leaving_with_it_unsent_asks_
 
     # One wrong field of the long form: its summary has the focus and is in sight.
     olivia.get_by_label("Time zone").fill("Mars")
-    olivia.get_by_role("button", name="Publish version 2").click()
+    olivia.get_by_role("button", name="Publish version 2").last.click()
     summary = olivia.locator(".error-summary")
     expect(summary.get_by_role("link")).to_contain_text("Time zone: Write a time zone such as Europe/Berlin.")
     if people.script:
         expect(summary).to_be_focused()
         expect(summary).to_be_in_viewport()
     olivia.get_by_label("Time zone").fill("Europe/Paris")
-    olivia.get_by_role("button", name="Publish version 2").click()
+    olivia.get_by_role("link", name="Payouts", exact=True).last.click()
+    olivia.get_by_label("Pay day").fill("1")
+    olivia.get_by_role("region", name="Payouts").get_by_role("button", name="Publish version 2").click()
     expect(main(olivia)).to_contain_text("Saved. New sign-ups use this from now on.")
+    expect(olivia.get_by_label("Time zone")).to_have_value("Europe/Paris")  # any of its buttons saves the whole form
+    expect(olivia.get_by_label("Pay day")).to_have_value("1")
 
     # A rule is looked at and changed; another is removed once its page has been read.
     main(olivia).get_by_role("link", name="Change £25.00").click()

@@ -45,6 +45,28 @@ def test_approved_after_its_hold_it_is_ready_at_once(scene: Scene) -> None:
     assert "ready to pay" in scene.mails("reward_approved")[0].subject
 
 
+def test_mails_about_what_is_ready_name_the_pay_day_if_there_is_one(scene: Scene) -> None:
+    scene.publish(fixed(1000, hold_days=0))
+    scene.method(scene.alice)
+    for pay_day, said in ((None, False), (5, True)):
+        scene.later(hours=1)
+        scene.publish(pay_day=pay_day)
+        scene.order(scene.friend(f"Friend {pay_day}", of=scene.alice))
+        scene.approve(scene.rewards(scene.alice)[-1])
+        told = scene.mails("reward_approved", to=scene.alice)[-1].text
+        assert "goes out with the next payout." in told
+        assert ("goes out with the next payout. The next one is about 5 September 2026." in told) is said
+    scene.later(hours=1)
+    scene.publish(fixed(1000, hold_days=9))
+    scene.order(scene.friend("Nina", of=scene.alice))
+    scene.approve(scene.rewards(scene.alice)[-1])
+    assert "The next one" not in scene.mails("reward_approved", to=scene.alice)[-1].text, "it is on hold"
+    scene.later(days=9)
+    scene.release()
+    (ready,) = scene.mails("reward_ready", to=scene.alice)
+    assert "smallest amount. The next one is about 5 October 2026.\n\nSee your rewards:" in ready.text
+
+
 @pytest.mark.case(77)
 def test_the_second_decision_is_told_who_decided_and_when(scene: Scene) -> None:
     reward = scene.approved_reward()

@@ -108,8 +108,8 @@ def test_the_queue_holds_rewards_in_all_three_assessments(shown: Flask) -> None:
     assert {case.assessment for case in cases} == {"clear", "check", "risky"}
     raised = {signal.kind for case in cases for signal in case.signals}
     assert raised >= {"same_browser", "disposable", "many_sign_ups"}
-    assert appeals.waiting() and desk.attention().claims == 1
-    assert desk.attention().waiting_orders == 1
+    assert appeals.waiting() and desk.attention(terms.in_force(), at=MOMENT).claims == 1
+    assert desk.attention(terms.in_force(), at=MOMENT).waiting_orders == 1
 
 
 def test_batches_stand_in_several_states_and_somebody_is_ready_or_left_out_for_each_reason(shown: Flask) -> None:

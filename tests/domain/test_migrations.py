@@ -88,11 +88,10 @@ def _sqlite(connection: sa.Connection) -> Iterator[tuple[str, str]]:
 
 
 def _apart(item: str) -> Iterator[str]:
-    """A column, and the rule that came in with it, if it did."""
-    column, said, rule = item.partition(" CONSTRAINT ")
+    """A column, and the rules that came in with it, if any did."""
+    column, *rules = item.split(" CONSTRAINT ")
     yield column
-    if said:
-        yield f"CONSTRAINT {rule}"
+    yield from (f"CONSTRAINT {rule}" for rule in rules)
 
 
 def _items(create_table: str) -> Iterator[str]:

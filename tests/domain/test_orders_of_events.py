@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from portal import program
+from portal import program, terms
 from portal.core import database
 from portal.core.database import session
 from portal.core.text import Refusal
@@ -298,4 +298,4 @@ def test_a_refund_told_before_its_order_does_not_wait_when_the_order_is_there(ap
         assert scene.refund(number, 100, external_id=f"refund of {number}").answer == Answer.WAITING
         scene.order(customer, 1000, external_id=number)
         assert scene.refund(number, 100, external_id=f"refund of {number}").answer == Answer.KNOWN, number
-    assert desk.attention().waiting_refunds == 0
+    assert desk.attention(terms.in_force(), at=scene.at).waiting_refunds == 0

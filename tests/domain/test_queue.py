@@ -1,6 +1,6 @@
 """The queue: what it shows in which order, and decisions about many at once, held, and taken back at once."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -8,13 +8,14 @@ import sqlalchemy as sa
 from portal import program
 from portal.core.database import session
 from portal.program import AT_ONCE
-from portal.reports import evidence, queue
+from portal.reports import desk, evidence, queue
 from portal.reports.evidence import Kind
 from portal.reports.queue import Filters, Order, Record
 from portal.rewards import rewards
 from portal.rewards.decisions import DecisionRefused, Reason
 from portal.rewards.rewards import Reward, State
 from portal.rewards.signals import Assessment, Signal
+from portal.terms import Terms, in_force
 from tests.domain.many import many_pending
 from tests.factories import Scene, fixed
 
@@ -280,3 +281,43 @@ def test_an_empty_note_is_refused(scene: Scene) -> None:
     assert referral is not None
     with pytest.raises(DecisionRefused):
         scene.do(lambda: program.note(referral, " \n", by=rita, at=scene.at))
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("limit", [None, 1500])
+def test_what_is_overdue_is_found_as_each_reward_says_it(scene: Scene, limit: int | None) -> None:
+    """By the end of the day, in the program's time zone; what the terms may approve, not before its hold has passed."""
+    scene.publish(fixed(1000, hold_days=9), time_zone="America/Los_Angeles")
+    small, large = scene.friend("Bea", of=scene.alice), scene.friend("Ben", of=scene.alice)
+    scene.order(small)
+    scene.publish(fixed(2000, hold_days=9))
+    scene.later(hours=13)  # the next day in UTC, the same in Los Angeles
+    scene.order(scene.friend("Bert", of=scene.alice))
+    current = scene.publish(review_days=3, auto_approve_below_minor=limit)
+    first, second = scene.rewards(scene.alice)
+    assert large and (first.amount_minor, second.amount_minor) == (1000, 2000)
+    turned: dict[int, int] = {}
+    for hour in (0, *range(70, 82), *range(214, 226)):
+        at = scene.at + timedelta(hours=hour)
+        found = {reward.id for reward in pages_at(current, at)}
+        said = {one.id for one in (first, second) if (due := rewards.review_due(one, current)) and due < at}
+        assert found == said and desk.attention(current, at=at).overdue == len(said), at
+        for number in said:
+            turned.setdefault(number, hour)
+    hours = {reward.id: turned[reward.id] for reward in (first, second)}
+    assert hours[second.id] == 24 * 3 + 6, "at Los Angeles' midnight after three days from six in the evening"
+    assert hours[first.id] == (24 * 3 + 6 if limit is None else 24 * 9 + 6)
+
+
+def pages_at(current: Terms, at: datetime) -> list[Reward]:
+    return [case.reward for case in queue.page(Filters(overdue_by=current), at=at)[0]]
+
+
+def test_where_no_deadline_is_promised_nothing_is_overdue(scene: Scene) -> None:
+    reward = scene.pending_reward()
+    scene.later(days=400)
+    assert rewards.review_due(reward, in_force()) is None and not pages_at(in_force(), scene.at)
+    current = scene.publish(review_days=60)
+    assert pages_at(current, scene.at) == [reward]
+    scene.approve(reward)
+    assert rewards.review_due(reward, current) is None and not pages_at(current, scene.at), "it waits no more"

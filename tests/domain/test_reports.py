@@ -2,6 +2,7 @@
 
 import pytest
 
+from portal import terms
 from portal.core.database import session
 from portal.referrals import referrals
 from portal.reports import desk, people, queue, referrer, sharing
@@ -145,14 +146,14 @@ def test_what_needs_attention_is_counted(scene: Scene) -> None:
     scene.order(scene.bob, 9, external_id="order-1")
     scene.refund("never-told")
     scene.order(program_customer(), external_id="waiting")
-    found = desk.attention()
+    found = desk.attention(terms.in_force(), at=scene.at)
     assert (found.pending, found.failed_payouts, found.waiting_orders, found.waiting_refunds, found.disagreements) == (
         1, 1, 1, 1, 1,
     )  # fmt: skip
     assert found.oldest_pending_at == scene.at and found.risky == 0
     risky = scene.rewards(scene.alice)[-1].referral_id
     scene.do(lambda: session.add(Signal(referral_id=risky, kind="disposable", weight=90, raised_at=scene.at)))
-    assert desk.attention().risky == 1
+    assert desk.attention(terms.in_force(), at=scene.at).risky == 1
 
 
 def program_customer():  # type: ignore[no-untyped-def]

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from portal import terms
 from portal.accounts import audit
+from portal.core import clock
 from portal.core.database import session
 from portal.rewards import rules
 from portal.terms import TermsRefused
@@ -41,12 +42,36 @@ def test_before_the_set_up_there_are_no_terms(app: Any) -> None:
         {"minimum_payout_minor": -1},
         {"state": "asleep"},
         {"touch": "middle"},
+        {"pay_day": 0},
+        {"pay_day": 29},
+        {"review_days": 0},
+        {"review_days": 61},
     ],
 )
 def test_the_table_itself_refuses_settings_that_cannot_be(scene: Scene, nonsense: dict[str, Any]) -> None:
     with pytest.raises(sa.exc.IntegrityError):
         scene.publish(**nonsense)
     assert terms.in_force().version == 1
+
+
+@pytest.mark.parametrize(
+    ("pay_day", "at", "named"),
+    [
+        (None, "2026-11-23T12:00:00Z", None),
+        (1, "2026-11-23T12:00:00Z", "2026-12-01"),
+        (23, "2026-11-23T12:00:00Z", "2026-11-23"),
+        (22, "2026-11-23T12:00:00Z", "2026-12-22"),
+        (28, "2026-02-28T12:00:00Z", "2026-02-28"),
+        (27, "2028-01-31T12:00:00Z", "2028-02-27"),
+        (15, "2026-12-16T12:00:00Z", "2027-01-15"),
+        (1, "2026-11-30T22:59:59Z", "2026-12-01"),  # the last second of November in Berlin
+        (28, "2026-11-28T23:00:00Z", "2026-12-28"),  # in Berlin it is the 29th by then
+        (25, "2026-10-24T22:00:00Z", "2026-10-25"),  # the day on which Berlin's clocks go back has begun there
+    ],
+)
+def test_the_next_pay_day_goes_by_the_programs_calendar(scene: Scene, pay_day: Any, at: str, named: str | None) -> None:
+    found = scene.publish(pay_day=pay_day, time_zone="Europe/Berlin").next_pay_day(at=clock.parse(at))
+    assert (found.isoformat() if found else None) == named
 
 
 def test_a_friend_accepts_the_version_in_force(scene: Scene) -> None:

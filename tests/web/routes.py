@@ -273,7 +273,8 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
         "own", "/admin/program",
         {"program_name": "Friends", "state": "paused", "goal": "purchase", "touch": "last", "window_days": "30",
          "currency": "EUR", "claim_days": "7", "goal_days": "90", "minimum_payout": "20.00", "time_zone": "UTC",
-         "mails_invites": "y", "invites_a_day": "20", "invites_an_address": "3", "version": "{version}"},
+         "mails_invites": "y", "invites_a_day": "20", "invites_an_address": "3", "pay_day": "1", "review_days": "5",
+         "product_text": "Coffee.", "privacy_text": "Ours.", "version": "{version}"},
     ),
     "admin.choose_look": ("own", "/admin/program/look", {"accent": "#0a7d5a", "version": "{version}"}),
     "admin.add_rule": (
@@ -469,7 +470,10 @@ def _asked(scene: Scene) -> dict[str, str]:
     link = scene.do(
         lambda: program.make_link(alice, label="Blog", destination=None, wanted="", own_host="", at=scene.at)
     )
-    scene.publish(claim_days=365)
+    scene.publish(
+        claim_days=365, product_text="Kaffee aus sechs Gärten.\nKein Abo.", privacy_text="Fernhill Coffee, Mühlgasse 4.",
+        pay_day=1, review_days=5,
+    )  # fmt: skip
     nina = scene.person("Nina")
     claim = scene.do(lambda: program.claim(nina, scene.code(alice), at=scene.at))
     turned_down = [scene.reject(_pending_reward(scene, scene.friend(name, of=alice))) for name in ("Rex", "Roy")]

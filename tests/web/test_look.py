@@ -96,9 +96,24 @@ def test_a_logo_that_is_too_large_is_told_how_large_it_may_be(scene, tab_of):
     assert page.status == 413 and "at most 4 MB" in page.text
 
 
+AGAIN = "Choose the logo again"
+
+
+def test_a_logo_chosen_with_a_wrong_colour_or_in_an_old_form_is_asked_for_again(scene, tab_of):
+    olivia = tab_of(scene.olivia)
+    page = save(olivia, "red", picture("PNG"))
+    assert page.status == 422 and AGAIN in page.form("/look$").element.text
+    assert AGAIN not in save(olivia, "red").text, "where none was chosen"
+    scene.publish(goal_days=31)
+    page = save(olivia, "", picture("PNG"), version=1)
+    assert page.status == 409 and AGAIN in page.form("/look$").element.text
+    assert AGAIN not in save(olivia, "", picture("PNG")).text
+
+
 def test_looking_first_keeps_nothing_and_says_that_a_logo_has_to_be_chosen_again(scene, tab_of):
     olivia = tab_of(scene.olivia)
     with Unchanged(*SEEN):
         page = save(olivia, "#ffd400", picture("PNG"), only="preview")
         assert page.status == 200 and "Choose it again to save it" in page.text and page.kept("accent") == ["#ffd400"]
+        assert AGAIN in page.form("/look$").element.text, "beside the field"
         assert "White words on it: 1.4:1, hard to read; the nearest that is fine is #8c7500" in page.text

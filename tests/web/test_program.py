@@ -270,3 +270,122 @@ def test_a_currency_can_be_mended_until_something_is_kept_in_it(scene, tab_of):
     assert page.status == 409 and "currency stays what it is" in page.text
     tab.submit(tab.get("/admin/program").form("/admin/program$"), window_days="31")
     assert terms.in_force().currency == "GBP"
+
+
+TEXTS = ("product_text", "legal_text", "privacy_text")
+HOSTILE = '<img src=x onerror=alert(1)>{{ 7*7 }}%(program)s\u202e\r\n\r\n"Zwei" & 3'
+
+
+def test_what_the_product_is_stands_under_the_three_steps_of_the_friends_page_and_nowhere_else(scene, tab, tab_of):
+    olivia, link = tab_of(scene.olivia), f"/signup?ref={scene.code(scene.alice)}"
+    assert "About Friends" not in tab.get(link).text
+    form, text = olivia.get("/admin/program").form("/admin/program$"), "Roasted on Tuesdays.\r\nNo subscription."
+    with Unchanged(*SEEN):
+        looked = olivia.submit(form, only="preview", product_text=text)
+        assert "About Friends Roasted on Tuesdays. No subscription." in looked.text, "in the picture of the page"
+        (told,) = [one.text for one in looked.tree.all("li") if "What the product is" in one.text]
+        assert told.endswith("→ Roasted on Tuesdays. No subscription.")
+    olivia.submit(looked.form("/admin/program$"))
+    assert terms.in_force().product_text == "Roasted on Tuesdays.\nNo subscription."
+    page = tab.get(link)
+    assert "Get your gift" not in page.text and page.text.index("Share your own link") < page.text.index(
+        "About Friends"
+    )
+    assert "Roasted on Tuesdays.<br>No subscription." in page.html
+    scene.publish(fixed(1000, to=REFEREE))
+    assert tab.get(link).text.index("Get your gift") < tab.get(link).text.index("Roasted on Tuesdays.")
+    for path in ("/", "/terms", "/privacy", "/help"):
+        assert "Roasted on Tuesdays" not in tab.get(path).text, path
+
+
+def test_the_programs_own_words_about_privacy_stand_above_what_the_portal_says_it_keeps(scene, tab, tab_of):
+    assert "In the words of" not in tab.get("/privacy").text
+    olivia = tab_of(scene.olivia)
+    olivia.press("/admin/program", "/admin/program$", privacy_text="Acme Ltd is responsible.\r\n\r\nWrite to us.")
+    page = tab.get("/privacy")
+    assert "In the words of Friends Acme Ltd is responsible. Write to us." in page.text
+    assert page.text.index("Acme Ltd") < page.text.index("A random number, set when you open a friend’s link")
+    assert "<p>Acme Ltd is responsible.</p>" in page.html
+    assert "Acme" not in tab.get("/terms").text and "Version 1, in force" in tab.get("/terms").text
+
+
+def test_the_history_tells_of_texts_by_their_lines_and_of_days(scene, tab_of):
+    olivia = tab_of(scene.olivia)
+    olivia.press("/admin/program", "/admin/program$", pay_day="1", review_days="5", privacy_text="One.\nTwo.")
+    page = olivia.press(
+        "/admin/program", "/admin/program$", pay_day="", privacy_text="One.\nThree.", product_text="New."
+    )
+    assert (terms.in_force().pay_day, terms.in_force().review_days) == (None, 5)
+    newest = olivia.get("/admin/program/history").main.partition("Version 2")[0]
+    assert (
+        "About privacy Two. Three." in newest and "What the product is — New." in newest and "Pay day 1 none" in newest
+    )
+    assert "A reward is decided within 5 days" in page.text and "Next pay day no fixed day" in page.text
+
+
+def test_no_number_or_text_that_a_colleague_published_is_undone_by_an_older_form(scene, tab_of):
+    olivia, other = tab_of(scene.olivia), tab_of(scene.colleague("Otto", Role.OWNER))
+    form = olivia.get("/admin/program").form("/admin/program$")
+    texts = {"product_text": "Theirs.", "privacy_text": "A.\r\nB."}
+    other.press("/admin/program", "/admin/program$", review_days="5", window_days="30", mails_invites=None, **texts)
+    page = olivia.submit(form, pay_day="15")
+    assert page.status == 409 and page.kept("pay_day") == ["15"] and page.kept("review_days") == ["5"]
+    assert page.kept("product_text") == ["Theirs."] and page.kept("privacy_text") == ["A.\nB."]
+    olivia.submit(page.form("/admin/program$"))
+    now = terms.in_force()
+    assert (now.pay_day, now.review_days, now.product_text, now.privacy_text) == (15, 5, "Theirs.", "A.\nB.")
+    assert (now.window_days, now.mails_invites) == (30, False)
+
+
+def test_texts_are_shown_as_they_were_typed_and_do_nothing_else(scene, tab, tab_of):
+    olivia = tab_of(scene.olivia)
+    olivia.press("/admin/program", "/admin/program$", **dict.fromkeys(TEXTS, HOSTILE))
+    seen = {
+        "product_text": f"/signup?ref={scene.code(scene.alice)}",
+        "legal_text": "/terms",
+        "privacy_text": "/privacy",
+    }
+    for path in (*seen.values(), "/admin/program"):
+        html = (olivia if "admin" in path else tab).get(path).html
+        assert "<img src=x" not in html and "{{ 7*7 }}%(program)s" in html and "&lt;img src=x onerror" in html
+        assert "&#34;Zwei&#34; &amp; 3" in html or "“Zwei”" in html, path
+    assert "<img src=x" not in olivia.get("/admin/program/history").html
+    looked = olivia.submit(olivia.get("/admin/program").form("/admin/program$"), only="preview", product_text="x")
+    assert "<img src=x" not in looked.html
+    kept = dict(zip(TEXTS, (getattr(terms.in_force(), name) for name in TEXTS), strict=True))
+    assert set(kept.values()) == {HOSTILE.replace("\r\n", "\n")}
+
+
+def test_what_no_text_or_day_can_be_is_said_at_its_field_and_typed_again_by_nobody(scene, tab_of):
+    olivia = tab_of(scene.olivia)
+    wrong = {
+        "product_text": ("x" * 10_000, "a\x00b"), "privacy_text": ("y" * 20_001, "\x00"),
+        "pay_day": ("0", "29", "-1", "1.5", "first", "١"), "review_days": ("0", "61", "NaN", "9" * 30),
+    }  # fmt: skip
+    with Unchanged(*SEEN):
+        for name, texts in wrong.items():
+            for text in texts:
+                page = olivia.press("/admin/program", "/admin/program$", **{name: text}, help_contact="Ask Ann.")
+                assert page.status == 422 and page.error(name), (name, text[:9])
+                assert (page.kept("help_contact") == ["Ask Ann."] and "\x00" in text) or page.kept(name) == [text]
+    olivia.press("/admin/program", "/admin/program$", product_text="z" * 400, privacy_text="y" * 20_000, pay_day=" 28 ")
+    assert (len(terms.in_force().product_text), terms.in_force().pay_day) == (400, 28)
+
+
+def test_each_section_of_the_form_is_led_to_and_has_a_button_that_saves_all_of_it(scene, tab_of):
+    page = tab_of(scene.olivia).get("/admin/program")
+    (sections,) = [one for one in page.tree.all("nav") if one.get("aria-label") == "Sections of this page"]
+    headings = {one.get("id"): one for one in page.tree.all("h2")}
+    assert [link.text for link in sections.all("a")] == [
+        "Offer", "Goals", "Look", "Basics", "Rules", "Review", "Payouts", "Messages", "Texts and legal", "Status",
+    ]  # fmt: skip
+    for link in sections.all("a"):
+        heading = headings[link.get("href")[1:]]
+        assert heading.text == link.text
+        card = heading.within("section")
+        assert card is not None
+        assert any(one.get("type") == "submit" for one in card.all("button")), link.text
+        inside = heading.within("form")
+        if inside is not None:
+            assert {one.get("name") for one in card.all("button")} == {"", "only"}
+    assert "Sections of this page" not in tab_of(scene.rita).get("/admin/program").html

@@ -27,7 +27,7 @@ def overview() -> ResponseReturnValue:
     settings: Settings = current_app.extensions["settings"]
     return render_template(
         "admin/overview.html",
-        attention=desk.attention(),
+        attention=desk.attention(current, at=clock.now()),
         ready=[standing for standing in standings if standing.why is None],
         totals=figures.owed(seen, current.currency),
         history=desk.history(most=10)[0],

@@ -22,8 +22,11 @@ from portal.web.dashboard import page_key
 
 PLAIN = (
     "program_name", "state", "touch", "goal", "window_days", "claim_days", "goal_days", "time_zone", "shop_url",
-    "help_contact", "legal_text", "mails_invites", "invites_a_day", "invites_an_address",
+    "help_contact", "product_text", "legal_text", "privacy_text", "mails_invites", "invites_a_day",
+    "invites_an_address",
 )  # fmt: skip
+DAYS = ("pay_day", "review_days")
+"""Numbers that may be none."""
 AMOUNTS = {
     "minimum_payout": "minimum_payout_minor",
     "auto_approve_below": "auto_approve_below_minor",
@@ -44,8 +47,10 @@ def program() -> ResponseReturnValue:
 def page(
     form: inputs.program.Program | None = None, rule: inputs.program.OfferedRule | None = None,
     goal: inputs.program.Goal | None = None, look: inputs.program.Look | None = None, planned: Terms | None = None,
+    logo_again: bool = False,
 ) -> str:  # fmt: skip
-    """The page, with what was typed in one of its forms, and how it will look."""
+    """The page, with what was typed in one of its forms, and how it will look. `logo_again`: a logo was chosen,
+    which no form keeps."""
     current, typed = terms.in_force(), form or rule or look
     offered = rules.of_terms(current.id)
     of: dict[str, object] = {"version": current.version}
@@ -55,6 +60,7 @@ def page(
         form=form or with_goals(inputs.program.Program(formdata=None, data=_as_typed(current) | of)),
         rule=rule or with_goals(inputs.program.OfferedRule(formdata=None, goal=current.goal, **of)),
         goal=goal or inputs.program.Goal(formdata=None),
+        logo_again=logo_again,
         look=look or inputs.program.Look(formdata=None, accent=current.accent, **of),
         goals=goals.listed(),
         version=current.version,
@@ -73,7 +79,7 @@ def with_goals(form: Any) -> Any:
 
 def _as_typed(current: terms.Terms) -> dict[str, object]:
     """A version of the terms as somebody would type it."""
-    typed: dict[str, object] = {name: getattr(current, name) for name in (*PLAIN, "currency")}
+    typed: dict[str, object] = {name: getattr(current, name) for name in (*PLAIN, *DAYS, "currency")}
     for name, column in AMOUNTS.items():
         minor = getattr(current, column)
         typed[name] = "" if minor is None else words.typed(money.plain(minor, current.currency))
@@ -134,6 +140,7 @@ def refused(form: inputs.program.Change, refusal: Refusal) -> None:
         for name in was:
             if name in form and form[name].data == was[name]:
                 form[name].data = now[name]
+                form[name].raw_data = None  # a number shows what was sent as long as that is there
     form.form_errors.append(
         gettext("What you typed is still here; the rest is as in force now. Send it again if you still mean it.")
     )
@@ -142,6 +149,7 @@ def refused(form: inputs.program.Change, refusal: Refusal) -> None:
 def _changed(form: inputs.program.Program) -> dict[str, Any]:
     """The settings that a form asks for."""
     changed: dict[str, Any] = {name: "" if form[name].data is None else form[name].data for name in PLAIN}
+    changed |= {name: form[name].data for name in DAYS}
     changed |= {column: form[name].minor for name, column in AMOUNTS.items()}
     changed["currency"] = form.currency.data or terms.in_force().currency
     changed["allowed_hosts"] = sorted(set((form.allowed_hosts.data or "").split()))
@@ -152,13 +160,13 @@ def _changed(form: inputs.program.Program) -> dict[str, Any]:
 @access.needs("own")
 def choose_look() -> ResponseReturnValue:
     """The program's colour and logo, in a new version; a colour too pale for words is used as dark as it has to be."""
-    form = inputs.program.Look()
+    form, sent = inputs.program.Look(), request.files.get("logo")
+    file = sent.read() if sent else b""
     if not form.validate():
-        return old_picture(form) if by_script() else (page(look=form), 422)
-    accent, sent = form.accent.data or "", request.files.get("logo")
+        return old_picture(form) if by_script() else (page(look=form, logo_again=bool(file)), 422)
+    accent = form.accent.data or ""
     if by_script():
         return picture_of_look(accent)
-    file = sent.read() if sent else b""
     try:
         png = logos.drawn(file) if file else None
     except Refusal as refusal:
@@ -167,7 +175,7 @@ def choose_look() -> ResponseReturnValue:
     if only_looks():
         if png:
             flash(gettext("The logo can be used. Choose it again to save it: nothing is kept while you look."), "ok")
-        return page(look=form, planned=draft({"accent": accent}))
+        return page(look=form, planned=draft({"accent": accent}), logo_again=png is not None)
     current = terms.in_force()
 
     def change() -> None:
@@ -183,7 +191,7 @@ def choose_look() -> ResponseReturnValue:
             change()
     except Refusal as refusal:
         refused(form, refusal)
-        return page(look=form), 409
+        return page(look=form, logo_again=png is not None), 409
     flash(said, "ok")
     return redirect(url_for(".program"))
 

@@ -99,6 +99,7 @@ def _filters() -> tuple[inputs.decisions.QueueFilters, Filters]:
         most_minor=form.most.minor,
         rule_key=form.rule.data or "",
         older_days=form.older.data,
+        overdue_by=terms.in_force() if form.overdue.data else None,
         referrer=referrer,
         order=Order(form.order.data or Order.OLDEST),
     )

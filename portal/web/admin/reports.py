@@ -155,8 +155,8 @@ def _ranked_page(template: str, by: By) -> str:
     current, seen = _seen()
     asked, measure = asked_range(seen.today), _measure()
     listed, later = rankings.ranked(seen, asked.within, by, measure, most=PAGE, after=_after())
-    since = facts.start_of(asked.within.first, seen.zone)
-    until = facts.start_of(min(asked.within.last, seen.today) + timedelta(days=1), seen.zone)
+    since = clock.start_of_day(asked.within.first, seen.zone)
+    until = clock.start_of_day(min(asked.within.last, seen.today) + timedelta(days=1), seen.zone)
     return render_template(
         template, asked=asked, seen=seen, measure=measure, measures=facts.RANKED, listed=listed,
         later=f"{later[0]}.{later[1]}" if later else None, currency=current.currency, days_of=days_of,

@@ -2,6 +2,7 @@
 
 from flask_babel import lazy_gettext as _l
 from wtforms import (
+    BooleanField,
     DateField,
     IntegerField,
     SelectField,
@@ -77,11 +78,12 @@ class QueueFilters(Form):
         validators=[Optional(), NumberRange(0, 3650, message=_l("Write a number of days from 0 to 3650."))],
     )
     referrer = StringField(_l("Referrer"), validators=[Optional(), Length(max=254), without_nul])
+    overdue = BooleanField(_l("Past the review deadline"))
 
     @classmethod
     def names(cls) -> set[str]:
         """The names of the fields."""
-        return {"assessment", "order", "least", "most", "rule", "older", "referrer"}
+        return {"assessment", "order", "least", "most", "rule", "older", "referrer", "overdue"}
 
 
 class Note(Form):

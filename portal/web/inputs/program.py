@@ -51,6 +51,11 @@ def hosts(_form: Form, field: Field) -> None:
             raise ValidationError(_l("Write one site a line, such as blog.example.com."))
 
 
+def unix(text: str | None) -> str:
+    """A text of several lines with the ends of lines that it is kept and compared with."""
+    return (text or "").replace("\r\n", "\n")
+
+
 class SetUp(Form):
     """C9: the first owner and the program's offer."""
 
@@ -129,10 +134,28 @@ class Program(Change):
         _l("Other sites to which links may lead"), validators=[Optional(), Length(max=2000), without_nul, hosts]
     )
     help_contact = StringField(_l("Who helps"), validators=[Optional(), Length(max=200), without_nul])
+    product_text = TextAreaField(
+        _l("What the product is"),
+        filters=[unix],
+        validators=[
+            Optional(),
+            Length(max=400, message=_l("Use at most %(most)s characters.", most=400)),
+            without_nul,
+        ],
+    )
     legal_text = TextAreaField(
-        _l("Legal text"),
-        filters=[lambda text: (text or "").replace("\r\n", "\n")],
-        validators=[Optional(), Length(max=20000), without_nul],
+        _l("Legal text"), filters=[unix], validators=[Optional(), Length(max=20000), without_nul]
+    )
+    privacy_text = TextAreaField(
+        _l("About privacy"), filters=[unix], validators=[Optional(), Length(max=20000), without_nul]
+    )
+    pay_day = WholeField(
+        _l("Pay day"),
+        validators=[Optional(), NumberRange(1, 28, message=_l("Write a day from 1 to 28, or none."))],
+    )
+    review_days = WholeField(
+        _l("Days to decide a reward"),
+        validators=[Optional(), NumberRange(1, 60, message=_l("Write a number of days from 1 to 60, or none."))],
     )
     mails_invites = BooleanField(_l("The portal writes to invited friends"))
     invites_a_day = WholeField(

@@ -86,3 +86,18 @@ def test_finance_chooses_pays_and_reads_the_answer_back(ready: Scene, people: Pe
     expect(main).to_contain_text("Account closed.")
     finn.get_by_role("link", name="Ready").first.click()
     expect(finn.get_by_label("Pay Ben")).to_be_checked()
+
+
+@AT_THE_DESK
+def test_fields_of_a_payout_method_show_with_its_choice(ready: Scene, people: People) -> None:
+    """Before a choice all are there, for browsers that cannot tell; a choice leaves its own."""
+    dan = people.sign_in("dan@example.com", PASSWORD)
+    dan.goto("/payouts")
+    asked = {"PayPal": ["PayPal address"], "Bank transfer": ["Account holder", "IBAN"], "Voucher codes": []}
+    every = [field for fields in asked.values() for field in fields]
+    for field in every:
+        expect(dan.get_by_label(field, exact=True)).to_be_visible()
+    for kind, fields in asked.items():
+        dan.get_by_role("radio", name=kind).check()
+        for field in every:
+            expect(dan.get_by_label(field, exact=True)).to_be_visible(visible=field in fields)

@@ -53,10 +53,7 @@ def download() -> ResponseReturnValue:
 def deletion() -> ResponseReturnValue:
     """Deletes the account, for good, if what it gives up is still what the page said."""
     form = inputs.account.Deletion()
-    if not form.validate():
-        return _page(form), 422
-    if not access.once_more(form.current.data):
-        form.current.errors = [gettext("This password is not right.")]
+    if not access.proved(form):
         return _page(form), 422
     gives_up = int(form.gives_up.data) if (form.gives_up.data or "").isdecimal() else -1
     try:

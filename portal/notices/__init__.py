@@ -9,7 +9,7 @@ Invariant: one mail of a kind about one thing to one person, however often the v
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from portal.accounts import users
@@ -224,6 +224,33 @@ def digest(user: User, pending: int, oldest_at: datetime, today: date, *, at: da
     """To a colleague who decides, once a day while anything waits."""
     days = (at - oldest_at).days
     tell("digest", user, "digest", f"{user.public_id} {today.isoformat()}", at=at, pending=pending, days=days)
+
+
+class Brought(Protocol):
+    """What a month brought somebody; amounts in minor units by currency."""
+
+    joined: int
+    counted: int
+    earned: dict[str, int]
+    paid: dict[str, int]
+
+
+def month_over(people: Iterable[tuple[User, Brought]], month: date, *, at: datetime) -> None:
+    """To each what the month that begins with a day brought them."""
+    letters = []
+    for person, brought in people:
+        spoken = language.spoken(person.language)
+        facts: dict[str, Any] = {
+            "month": language.month(month, spoken), "joined": brought.joined, "counted": brought.counted,
+            "earned": _amounts(person, brought.earned), "paid": _amounts(person, brought.paid),
+        }  # fmt: skip
+        letters.append((person, f"{person.public_id} {month:%Y-%m}", facts))
+    tell_all("month_summary", "month", letters, at=at)
+
+
+def _amounts(person: User, by_currency: Mapping[str, int]) -> str:
+    amounts = [amount_for(person, minor, currency) for currency, minor in by_currency.items()]
+    return language.listed(amounts, language.spoken(person.language)) if amounts else ""
 
 
 def method_changed(user: User, method: Method, *, at: datetime) -> None:

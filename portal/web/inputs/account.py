@@ -106,4 +106,5 @@ class MailChoices(Form):
     friends = BooleanField(_l("When a friend joins"))
     rewards = BooleanField(_l("When a reward is approved or becomes ready"))
     payouts = BooleanField(_l("When a payout went out, or what is missing for one"))
+    month = BooleanField(_l("Once a month, what it brought you"))
     digest = BooleanField(_l("Once a day, what waits for a decision"))

@@ -55,10 +55,9 @@ def deletion() -> ResponseReturnValue:
     form = inputs.account.Deletion()
     if not access.proved(form):
         return _page(form), 422
-    gives_up = int(form.gives_up.data) if (form.gives_up.data or "").isdecimal() else -1
     try:
         with database.writing():
-            program.erase(access.me(), gives_up_minor=gives_up, by=access.me().id, at=clock.now())
+            program.erase(access.me(), gives_up_minor=form.gives_up_minor, by=access.me().id, at=clock.now())
     except Refusal as refusal:
         flash(words.say(refusal), "bad")
         return redirect(url_for(".page"))

@@ -320,7 +320,8 @@ def test_an_owner_deletes_an_account_that_was_asked_for_by_their_own_password(sc
     tab, name = tab_of(scene.olivia), scene.bob.public_id
     path = f"/admin/people/{name}"
     with Unchanged(*SEEN):
-        assert "Nothing was deleted" in tab.submit(tab.get(path).form("/erasure"), current="not it", sure=True).text
+        wrong = tab.submit(tab.get(path).form("/erasure"), current="not it", sure=True)
+        assert wrong.status == 422 and wrong.error("current") == "This password is not right."
     assert "The account is deleted" in tab.submit(tab.get(path).form("/erasure"), current=PASSWORD, sure=True).text
     assert find_by_email("bob@example.com") is None
     assert not tab.get(path).has_form("/erasure")

@@ -28,6 +28,7 @@ from portal.rewards.appeals import Appeal
 from portal.rewards.corrections import Correction
 from portal.rewards.decisions import Approval, Decision, Verdict
 from portal.rewards.rewards import Reward
+from portal.rewards.rules import Beneficiary
 
 
 def confirm_address(user: User, secret: str, *, at: datetime) -> None:
@@ -104,7 +105,7 @@ def friend_joined(referral: Referral, referee: User, referrer: User, *, at: date
     """To the referrer, once the address is theirs for sure."""
     if referrer.confirmed_at is not None:
         tell("friend_joined", referrer, "referral", referral.public_id, at=at, friend=referee.as_friend,
-              until=referral.expires_at)  # fmt: skip
+              until=referral.expires_at, friend_id=referral.public_id)  # fmt: skip
 
 
 def claim_made(claim: Claim, referee: User, referrer: User, *, at: datetime) -> None:
@@ -165,11 +166,20 @@ def _ready(to: User, told: str) -> str:
     return language.catalogue(language.spoken(to.language)).gettext(told) if told else ""
 
 
+def _friend_id(reward: Reward) -> str:
+    """Under which name the page of the friend stands whom a reward is for; none for a friend's own."""
+    return reward.referral.public_id if reward.beneficiary == Beneficiary.REFERRER else ""
+
+
 def rewards_rejected(chosen: Sequence[Reward], told: str, *, at: datetime) -> None:
     """To whoever was to get one, in the words the reviewer chose."""
     numbers = decisions.decided_times([reward.id for reward in chosen])
     letters = (
-        (reward.person, f"{reward.public_id} {numbers[reward.id]}", {"told": _ready(reward.person, told)})
+        (
+            reward.person,
+            f"{reward.public_id} {numbers[reward.id]}",
+            {"told": _ready(reward.person, told), "friend_id": _friend_id(reward)},
+        )
         for reward in chosen
     )
     tell_all("reward_rejected", "reward", letters, at=at)

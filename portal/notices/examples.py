@@ -41,12 +41,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "confirm": _LINK,
     "already_registered": {},
     "reset": _LINK,
-    "friend_joined": {"friend": "Bob T.", "until": _DAY},
+    "friend_joined": {"friend": "Bob T.", "until": _DAY, "friend_id": ""},
     "reward_approved": {"many": 1, "amount": Coins(10), "on_hold": Coins(10), "ready": "", "until": _DAY},
     "reward_ready": {"many": 2, "amount": Coins(20), "has_details": True},
-    "reward_rejected": {"told": "This order was counted before."},
+    "reward_rejected": {"told": "This order was counted before.", "friend_id": ""},
     "details_wanted": {"amount": Coins(50)},
-    "payout_paid": {"amount": Coins(50), "reference": "PO-2026-0042", "payout_id": "example"},
+    "payout_paid": {"amount": Coins(50), "reference": "PO-2026-0042", "payout_id": ""},
     "payout_failed": {"amount": Coins(50), "failure": "account closed"},
     "method_changed": {"kind": "bank", "shown": "an account ending 4411", "until": _DAY},
     "password_changed": {},
@@ -87,6 +87,7 @@ _NOT_TOLD = (
     "reminds",
     "payout_id",
     "ends",
+    "friend_id",
 )
 
 

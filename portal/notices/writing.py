@@ -164,8 +164,8 @@ def written(
     return made
 
 
-PRINTED = ("name", "amount", "on_hold", "ready", "earned", "paid")
-"""Facts with which a template does no more than print them, or leave them out if they are empty."""
+PRINTED = ("name", "amount", "on_hold", "ready", "earned", "paid", "friend_id")
+"""Facts with which a template does no more than print them, or something else if they are empty."""
 
 _PLACES = {name: f"{secrets.token_hex(8)}-{name}" for name in PRINTED}
 """What stands for them in a text that is rendered once for many; nobody else can write it."""

@@ -310,6 +310,22 @@ def test_each_mail_is_caused_by_its_event_and_comes_once_to_whom_it_is_for(kind:
     assert mails_of(kind, post) == [told if isinstance(told, str) else told.email]
 
 
+def test_a_mail_about_a_friend_leads_to_their_page_and_one_about_a_gift_to_the_rewards(scene: Scene) -> None:
+    scene.publish(fixed(2000), fixed(1000, to="referee"))
+    scene.order(scene.bob)
+    for person in (scene.alice, scene.bob):
+        scene.reject(scene.reward(person))
+    referral = scene.referral(scene.bob)
+    assert referral is not None
+    for kind, to, page in (
+        ("friend_joined", scene.alice, f"friends/{referral.public_id}"),
+        ("reward_rejected", scene.alice, f"friends/{referral.public_id}"),
+        ("reward_rejected", scene.bob, "rewards"),
+    ):
+        (mail,) = scene.mails(kind, to=to)
+        assert f": http://127.0.0.1:8000/{page}\n" in mail.text
+
+
 @pytest.mark.parametrize("kind", sorted(TOPICS))
 def test_a_mail_that_is_switched_off_does_not_come(kind: str, scene: Scene, post: Post) -> None:
     before(scene, post)

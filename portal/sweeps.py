@@ -92,15 +92,10 @@ def write_mails() -> int:
     at, done = clock.now(), 0
     if terms.current() is None:
         return 0
-    for job in (program.remind_invited, program.write_digests, program.purge_invites):
+    for job in (program.remind_invited, program.write_digests, program.write_summaries, program.purge_invites):
         with database.writing():
             done += job(at=at)
-    while True:
-        with database.writing():
-            told = program.write_summaries(at=at)
-        if told is None:
-            return done
-        done += told
+    return done
 
 
 def forget_files(files: mail.Files) -> int:

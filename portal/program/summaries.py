@@ -11,20 +11,21 @@ from portal.program.mails import DIGEST_FROM
 from portal.reports import months
 
 AT_ONCE = 200
-"""So many people are looked at in one write, which stays short."""
+"""So many people are looked at in one turn of the worker: the write stays short, and a mail for which somebody waits
+never stands behind thousands of these."""
 
 
-def write_summaries(*, at: datetime) -> int | None:
-    """Writes to the next people who asked for summaries; gives to how many. None if nobody is left for this month."""
+def write_summaries(*, at: datetime) -> int:
+    """Writes to the next people who asked for summaries, if the month before is over; gives to how many."""
     current = terms.in_force()
     until = current.period_start("month", at=at)
     if at < until + timedelta(hours=DIGEST_FROM):
-        return None
+        return 0
     since = current.period_start("month", at=until - timedelta(days=1))
     month = current.day(since)
     choices = mail_choices.to_tell(month, before=until, most=AT_ONCE)
     if not choices:
-        return None
+        return 0
     people = {user.id: user for user in users.taking_part([choice.user_id for choice in choices])}
     brought = months.brought(list(people), since=since, until=until)
     notices.month_over([(people[number], brought[number]) for number in brought], month, at=at)

@@ -171,6 +171,9 @@ def test_a_second_step_that_is_lost_is_taken_away_with_a_reason_and_the_owners_p
     assert "taken two-step sign-in away" in scene.mails("account_changed", to=alice)[-1].text
     Tab(scene.app).sign_in(alice.email)
 
+    again = olivia.post(f"{path}/second-step/end", {"note": "Once more.", "current": "not it"}, follow=True)
+    assert "There is nothing to be done any more" in again.text
+
     done = run("forget-second-step", bob.email)
     assert done.code == 0 and "signs in with the password alone" in done.out
     session.rollback()

@@ -102,12 +102,21 @@ def _given_up(found: User) -> tuple[story.GivenUp | None, str]:
         return None, words.say(refusal)
 
 
+def _wrong(found: User, name: str, form: Any) -> ResponseReturnValue:
+    """The page with what is wrong with a form; where the form is not there any more, that says so."""
+    page = _page(found, **{name: form})
+    if f'action="{request.path}"' in page:
+        return page, 422
+    flash(gettext("There is nothing to be done any more: look at the page again."), "bad")
+    return redirect(url_for(".person", wanted=found.public_id))
+
+
 def _if_right(wanted: str, name: str, verb: Callable[[User, Any], object], done: str) -> ResponseReturnValue:
     """Does something about somebody by one of the forms. What is wrong with it, the password above all, is said on the
     page, which keeps what was typed."""
     found, form = user_of(wanted), _form(name)
     if not (access.proved(form) if isinstance(form, inputs.account.OnceMore) else form.validate()):
-        return _page(found, **{name: form}), 422
+        return _wrong(found, name, form)
     return act(lambda: verb(found, form), done=done, back=url_for(".person", wanted=wanted))
 
 
@@ -119,7 +128,7 @@ def grant(wanted: str) -> ResponseReturnValue:
     if not form.validate():
         abort(400)
     if not _may_make_owners(form.role.data, form):
-        return _page(found, role=form), 422
+        return _wrong(found, "role", form)
     return act(
         lambda: story.grant_role(found, Role(form.role.data), by=access.me().id, at=clock.now()),
         done=gettext("The role is given."),
@@ -135,7 +144,7 @@ def withdraw(wanted: str, role: str) -> ResponseReturnValue:
     if role not in set(Role):
         abort(404)
     if not _may_make_owners(role, form):
-        return _page(found, withdrawing=form), 422
+        return _wrong(found, "withdrawing", form)
     return act(
         lambda: story.withdraw_role(found, Role(role), by=access.me().id, at=clock.now()),
         done=gettext("The role is taken away."),

@@ -87,12 +87,12 @@ def _send(message: outbox.Message, line: Line, by: Sender) -> int:
 
 
 def write_mails() -> int:
-    """Writes what nobody's act causes: reminders of invites and the colleagues' digest; deletes addresses whose time is
-    over. Gives how many it did."""
+    """Writes what nobody's act causes: reminders of invites, the colleagues' digest and the summaries of a month that
+    is over; deletes addresses whose time is over. Gives how many it did."""
     at, done = clock.now(), 0
     if terms.current() is None:
         return 0
-    for job in (program.remind_invited, program.write_digests, program.purge_invites):
+    for job in (program.remind_invited, program.write_digests, program.write_summaries, program.purge_invites):
         with database.writing():
             done += job(at=at)
     return done

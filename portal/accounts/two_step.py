@@ -18,6 +18,8 @@ from portal.core.text import Refusal, marked, random_code, token_hash
 STEP_SECONDS = 30
 CODES = 10
 """How many recovery codes one gets."""
+FEW = 3
+"""With so many left it is time for new ones."""
 CODE_LENGTH = 10
 """Of a recovery code, without its hyphen: 49 bits."""
 

@@ -6,6 +6,7 @@ A customer reported by the shop has no password and cannot sign in until the add
 
 import re
 import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Self
@@ -289,6 +290,12 @@ def add(
         browser=surroundings.browser,
     )
     return user
+
+
+def taking_part(user_ids: Collection[int]) -> list[User]:
+    """Those of some people who are in good standing and have confirmed their address."""
+    query = sa.select(User).where(User.id.in_(user_ids), User.confirmed_at.is_not(None), in_good_standing(User))
+    return list(session.scalars(query.order_by(User.id)))
 
 
 def was_here(former_hash: str) -> bool:

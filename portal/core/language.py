@@ -3,11 +3,12 @@
 English is what the code says; every other language has a catalogue in `translations/`.
 """
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache, lru_cache
 
-from babel import dates, numbers, support
+from babel import dates, lists, numbers, support
 
 from portal.config import ROOT
 
@@ -51,6 +52,7 @@ def share(basis_points: int, language: str) -> str:
     return f"{number}\N{NO-BREAK SPACE}%"
 
 
+@lru_cache(maxsize=1024)
 def month(on: date, language: str) -> str:
     """A month: December 2026, Dezember 2026."""
     return dates.format_skeleton("yMMMM", on, locale=DATES.get(language, language))
@@ -62,6 +64,11 @@ def moment(at: datetime, language: str) -> str:
     time = f"{dates.format_time(at, 'short', locale=locale)} {dates.get_timezone_name(at, 'short', locale=locale)}"
     pattern = str(dates.get_datetime_format("medium", locale=locale))
     return pattern.replace("{0}", time).replace("{1}", day(at.date(), language))
+
+
+def listed(things: Sequence[str], language: str) -> str:
+    """Several things in a sentence: one, two and three."""
+    return lists.format_list(list(things), locale=language)
 
 
 def decimal_point(language: str) -> str:

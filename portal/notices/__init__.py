@@ -9,7 +9,7 @@ Invariant: one mail of a kind about one thing to one person, however often the v
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from portal import terms
@@ -29,6 +29,7 @@ from portal.rewards.appeals import Appeal
 from portal.rewards.corrections import Correction
 from portal.rewards.decisions import Approval, Decision, Verdict
 from portal.rewards.rewards import Reward
+from portal.rewards.rules import Beneficiary
 
 
 def confirm_address(user: User, secret: str, *, at: datetime) -> None:
@@ -105,7 +106,7 @@ def friend_joined(referral: Referral, referee: User, referrer: User, *, at: date
     """To the referrer, once the address is theirs for sure."""
     if referrer.confirmed_at is not None:
         tell("friend_joined", referrer, "referral", referral.public_id, at=at, friend=referee.as_friend,
-              until=referral.expires_at)  # fmt: skip
+              until=referral.expires_at, friend_id=referral.public_id)  # fmt: skip
 
 
 def claim_made(claim: Claim, referee: User, referrer: User, *, at: datetime) -> None:
@@ -172,11 +173,20 @@ def _ready(to: User, told: str) -> str:
     return language.catalogue(language.spoken(to.language)).gettext(told) if told else ""
 
 
+def _friend_id(reward: Reward) -> str:
+    """Under which name the page of the friend stands whom a reward is for; none for a friend's own."""
+    return reward.referral.public_id if reward.beneficiary == Beneficiary.REFERRER else ""
+
+
 def rewards_rejected(chosen: Sequence[Reward], told: str, *, at: datetime) -> None:
     """To whoever was to get one, in the words the reviewer chose."""
     numbers = decisions.decided_times([reward.id for reward in chosen])
     letters = (
-        (reward.person, f"{reward.public_id} {numbers[reward.id]}", {"told": _ready(reward.person, told)})
+        (
+            reward.person,
+            f"{reward.public_id} {numbers[reward.id]}",
+            {"told": _ready(reward.person, told), "friend_id": _friend_id(reward)},
+        )
         for reward in chosen
     )
     tell_all("reward_rejected", "reward", letters, at=at)
@@ -231,6 +241,33 @@ def digest(user: User, pending: int, oldest_at: datetime, today: date, *, at: da
     """To a colleague who decides, once a day while anything waits."""
     days = (at - oldest_at).days
     tell("digest", user, "digest", f"{user.public_id} {today.isoformat()}", at=at, pending=pending, days=days)
+
+
+class Brought(Protocol):
+    """What a month brought somebody; amounts in minor units by currency."""
+
+    joined: int
+    counted: int
+    earned: dict[str, int]
+    paid: dict[str, int]
+
+
+def month_over(people: Iterable[tuple[User, Brought]], month: date, *, at: datetime) -> None:
+    """To each what the month that begins with a day brought them."""
+    letters = []
+    for person, brought in people:
+        spoken = language.spoken(person.language)
+        facts: dict[str, Any] = {
+            "month": language.month(month, spoken), "joined": brought.joined, "counted": brought.counted,
+            "earned": _amounts(person, brought.earned), "paid": _amounts(person, brought.paid),
+        }  # fmt: skip
+        letters.append((person, f"{person.public_id} {month:%Y-%m}", facts))
+    tell_all("month_summary", "month", letters, at=at)
+
+
+def _amounts(person: User, by_currency: Mapping[str, int]) -> str:
+    amounts = [amount_for(person, minor, currency) for currency, minor in by_currency.items()]
+    return language.listed(amounts, language.spoken(person.language)) if amounts else ""
 
 
 def method_changed(user: User, method: Method, *, at: datetime) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from portal import terms
 from portal.accounts.users import User
-from portal.core import language, money, text
+from portal.core import clock, language, money, text
 from portal.delivery import outbox, stops
 from portal.notices.writing import Invited, Office, written
 from portal.rewards import rules
@@ -24,7 +24,7 @@ def invited(invite: Invite, sender: User, *, at: datetime, kind: str = invites.F
     link = f"{Office.base_url}/r/{links.current_code(invite.link_id)}"
     before = outbox.about(invites.MAILS, "invite", [invite.public_id])
     spoken = language.spoken(before[0].language if before else spoken or sender.language)
-    facts = _invitation(sender, invite.note, link, spoken, reminds=invite.remind, at=at)
+    facts = _invitation(sender, invite.note, link, spoken, reminds=invite.remind, at=at) | {"since": invite.made_at}
     letter = (Invited(invite.to, spoken), invite.public_id, facts, stop)
     return bool(outbox.put_all(kind, "invite", written(kind, [letter]), at=at))
 
@@ -65,6 +65,8 @@ def _of_offer(
         "goal": gift.goal if gift else "",
         "often": gift.often if gift else "",
         "minimum": money.shown(minimum, currency, spoken) if minimum else "",
+        "since": at,
+        "ends": clock.end_of_day(gift.ends_on, planned.time_zone) if gift and gift.ends_on else "",
         "link": link,
     }
 

@@ -19,6 +19,7 @@ from portal.accounts.users import User
 from portal.config import ROOT
 from portal.core import clock, language, money, text
 from portal.delivery import outbox, stops, wordings
+from portal.delivery.letters import Block, blocks
 
 
 @cache
@@ -51,6 +52,7 @@ TOPICS = {
     "reward_ready": Topic.REWARDS,
     "details_wanted": Topic.PAYOUTS,
     "payout_paid": Topic.PAYOUTS,
+    "month_summary": Topic.MONTH,
     "digest": Topic.DIGEST,
 }
 """The mails that one can do without, by what they are about; all others are needed."""
@@ -117,11 +119,12 @@ def wanted(kind: str, letters: list[tuple[User, str, dict[str, Any]]]) -> list[t
     if topic is None:
         return [(*letter, "") for letter in letters]
     without = mail_choices.without(topic, [user.id for user, _, _ in letters])
-    return [
-        (user, about, facts, stops.token(Office.hash_key, "user", user.public_id, topic))
-        for user, about, facts in letters
-        if user.id not in without
-    ]
+    return [(user, about, facts, stop_token(user, topic)) for user, about, facts in letters if user.id not in without]
+
+
+def stop_token(user: User, topic: Topic) -> str:
+    """The token by which a mail about a topic can be somebody's last."""
+    return stops.token(Office.hash_key, "user", user.public_id, topic)
 
 
 def written(
@@ -161,8 +164,8 @@ def written(
     return made
 
 
-PRINTED = ("name", "amount", "on_hold", "ready")
-"""Facts with which a template does no more than print them, or leave them out if they are empty."""
+PRINTED = ("name", "amount", "on_hold", "ready", "earned", "paid", "friend_id")
+"""Facts with which a template does no more than print them, or something else if they are empty."""
 
 _PLACES = {name: f"{secrets.token_hex(8)}-{name}" for name in PRINTED}
 """What stands for them in a text that is rendered once for many; nobody else can write it."""
@@ -199,6 +202,11 @@ def standard(kind: str, spoken: str, facts: Mapping[str, Any]) -> tuple[str, str
     letter = _letters(spoken).get_template(f"{kind}.txt").render(base_url=Office.base_url, **facts)
     subject, _, body = letter.partition("\n")
     return subject.removeprefix("Subject: "), body.lstrip("\n")
+
+
+def as_seen(text: str) -> list[Block]:
+    """The text of a mail as its reader sees it, for a preview."""
+    return blocks(text, f"{Office.base_url}/")
 
 
 def _day(at: date, zone: str, spoken: str) -> str:

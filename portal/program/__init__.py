@@ -75,6 +75,7 @@ from portal.program.mails import (
     write_digests,
     write_mail,
 )
+from portal.program.summaries import write_summaries
 from portal.program.paying import (
     add_vouchers,
     approve_batch,

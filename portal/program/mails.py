@@ -73,7 +73,7 @@ def choose_mails(user: User, wanted: set[Topic], *, at: datetime) -> None:
     """Sets which of the mails that one can do without somebody wants."""
     for topic in Topic:
         if topic in wanted:
-            mail_choices.turn_on(user.id, topic)
+            mail_choices.turn_on(user.id, topic, at=at)
         else:
             mail_choices.turn_off(user.id, topic, at=at)
 

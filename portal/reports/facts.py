@@ -146,7 +146,7 @@ def was_rewarded() -> sa.ColumnElement[bool]:
     return sa.select(Reward.id).where(Reward.referral_id == Referral.id, Reward.state == State.PAID).exists()
 
 
-def _left() -> Any:
+def left() -> Any:
     """What refunds have left of a reward."""
     taken = sa.select(sa.func.sum(Clawback.amount_minor)).where(Clawback.reward_id == Reward.id).correlate(Reward)
     return Reward.amount_minor - sa.func.coalesce(taken.scalar_subquery(), 0)
@@ -207,7 +207,7 @@ def _parts() -> dict[Measure, Part]:
         Measure.ORDERS: Part(
             Conversion, Conversion.occurred_at, _word(Measure.ORDERS), Conversion.amount_minor, priced
         ),
-        Measure.COST: Part(Reward, Reward.made_at, _word(Measure.COST), _left(), stands),
+        Measure.COST: Part(Reward, Reward.made_at, _word(Measure.COST), left(), stands),
         Measure.PENDING: Part(Reward, Reward.made_at, Reward.state, Reward.amount_minor),  # and the other states
     }
 

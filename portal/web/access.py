@@ -98,6 +98,16 @@ def once_more(typed: str) -> bool:
     return True
 
 
+def proved(form: inputs.account.OnceMore) -> bool:
+    """Whether a form can be taken, and the password in it is that of whoever is signed in."""
+    if not form.validate():
+        return False
+    if not once_more(form.current.data):
+        form.current.errors = [gettext("This password is not right.")]
+        return False
+    return True
+
+
 def renew_sign_in() -> None:
     """Gives this browser's sign-in another token."""
     with database.writing():

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext, refresh
 
@@ -11,6 +11,7 @@ from portal.accounts import mail_choices, users
 from portal.accounts.mail_choices import Topic
 from portal.core import clock, database
 from portal.core.text import Refusal, one_line
+from portal.notices import examples, writing
 from portal.sharing import links
 from portal.web import access, inputs, languages, limits, words
 from portal.web.acting import act
@@ -103,6 +104,17 @@ def mails() -> ResponseReturnValue:
     )
 
 
+@blueprint.get("/account/mails/<topic>")
+@access.signed_in
+def mail(topic: str) -> ResponseReturnValue:
+    """The mails about a topic as they would look to whoever asks, of invented facts."""
+    if topic not in _topics():
+        abort(404)
+    letters = examples.about(Topic(topic), access.me(), at=clock.now())
+    called = inputs.account.MailChoices()[topic].label.text
+    return render_template("account/mail.html", mails=letters, as_seen=writing.as_seen, called=called)
+
+
 @blueprint.post("/account/time-zone")
 @access.signed_in
 def time_zone() -> ResponseReturnValue:
@@ -134,4 +146,11 @@ def _page(**wrong: Any) -> str:
     }  # fmt: skip
     typed: inputs.account.Profile = wrong.get("profile", given["profile"])
     given |= _shown(typed.name.data or "", bool(typed.shows_name.data))
-    return render_template("account/account.html", **given | wrong, topics=_topics(), code=links.current_code(link.id))
+    return render_template(
+        "account/account.html",
+        **given | wrong,
+        topics=_topics(),
+        code=links.current_code(link.id),
+        again_at=links.next_choice(link.id),
+        now=clock.now(),
+    )

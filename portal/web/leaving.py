@@ -53,15 +53,11 @@ def download() -> ResponseReturnValue:
 def deletion() -> ResponseReturnValue:
     """Deletes the account, for good, if what it gives up is still what the page said."""
     form = inputs.account.Deletion()
-    if not form.validate():
+    if not access.proved(form):
         return _page(form), 422
-    if not access.once_more(form.current.data):
-        form.current.errors = [gettext("This password is not right.")]
-        return _page(form), 422
-    gives_up = int(form.gives_up.data) if (form.gives_up.data or "").isdecimal() else -1
     try:
         with database.writing():
-            program.erase(access.me(), gives_up_minor=gives_up, by=access.me().id, at=clock.now())
+            program.erase(access.me(), gives_up_minor=form.gives_up_minor, by=access.me().id, at=clock.now())
     except Refusal as refusal:
         flash(words.say(refusal), "bad")
         return redirect(url_for(".page"))

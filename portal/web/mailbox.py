@@ -6,8 +6,8 @@ from flask import Blueprint, abort, current_app, render_template
 from flask.typing import ResponseReturnValue
 
 from portal.config import Settings
-from portal.delivery import letters
 from portal.delivery.mail import Files
+from portal.notices import writing
 
 blueprint = Blueprint("mailbox", __name__)
 
@@ -29,8 +29,7 @@ def mail(name: str) -> ResponseReturnValue:
     if path is None:
         abort(404)
     found = message_from_bytes(path.read_bytes(), policy=policy.default)
-    settings: Settings = current_app.extensions["settings"]
     text = found.get_body(("plain",))
-    blocks = letters.blocks(text.get_content() if text else "", f"{settings.base_url}/")
+    blocks = writing.as_seen(text.get_content() if text else "")
     sender = found["From"].addresses[0].display_name
     return render_template("mailbox/mail.html", mail=found, blocks=blocks, sender=sender)

@@ -3,7 +3,9 @@
 Whatever changes it asks for the password once more: a browser left open is not enough.
 """
 
-from typing import Any, TypeVar
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 from flask import Blueprint, Response, abort, flash, redirect, render_template, session, url_for
 from flask.typing import ResponseReturnValue
@@ -21,7 +23,15 @@ from portal.web.acting import act
 
 blueprint = Blueprint("safety", __name__)
 
-Checked = TypeVar("Checked", bound=inputs.account.OnceMore)
+FORMS: dict[str, type[inputs.account.OnceMore]] = {
+    "address": inputs.account.Address,
+    "password": inputs.account.ChangePassword,
+    "passkey": inputs.account.NewPasskey,
+    "two_step": inputs.account.OnceMore,
+    "codes": inputs.account.OnceMore,
+    "off": inputs.account.OnceMore,
+}
+"""The forms of the page, by what they change."""
 
 
 @blueprint.get("/account/security")
@@ -33,14 +43,7 @@ def page() -> ResponseReturnValue:
 def _page(**wrong: Any) -> str:
     """The page, with the forms that could not be taken as they were sent."""
     user, at = access.me(), clock.now()
-    forms: dict[str, Any] = {
-        "address": inputs.account.Address(formdata=None, prefix="address-"),
-        "password": inputs.account.ChangePassword(formdata=None, prefix="password-"),
-        "passkey": inputs.account.NewPasskey(formdata=None, prefix="passkey-"),
-        "two_step": inputs.account.OnceMore(formdata=None, prefix="two-step-"),
-        "codes": inputs.account.OnceMore(formdata=None, prefix="codes-"),
-        "off": inputs.account.OnceMore(formdata=None, prefix="off-"),
-    }
+    forms: dict[str, Any] = {name: _form(name, formdata=None) for name in FORMS}
     removals = {key.public_id: _removal(key.public_id, formdata=None) for key in passkeys.of_person(user.id)}
     forms["removals"] = removals | wrong.pop("removals", {})
     moving = one_time.made_for(Purpose.MOVE, user.id)
@@ -51,11 +54,17 @@ def _page(**wrong: Any) -> str:
         two_step_on=two_step.is_on(user.id),
         codes_left=two_step.codes_left(user.id),
         codes_in_all=two_step.CODES,
+        few=two_step.FEW,
         passkeys=passkeys.of_person(user.id),
         by_passkey=access.by_passkey(),
         live=sign_ins.live(user.id, at=at),
         here=sign_ins.find(session[access.TOKEN], at=at),
     )
+
+
+def _form(name: str, **given: Any) -> Any:
+    """One of the forms, whose fields have a name of their own on the page."""
+    return FORMS[name](prefix=f"{name.replace('_', '-')}-", **given)
 
 
 def _removal(passkey: str, **given: Any) -> inputs.account.OnceMore:
@@ -65,14 +74,25 @@ def _removal(passkey: str, **given: Any) -> inputs.account.OnceMore:
     return form
 
 
-def _proved(form: Checked) -> bool:
-    """Whether a form can be taken, and its password is the account's."""
-    if not form.validate():
-        return False
-    if not access.once_more(form.current.data):
-        form.current.errors = [gettext("This password is not right.")]
-        return False
-    return True
+def asks_once_more(name: str) -> Callable[[Callable[[Any], ResponseReturnValue]], Callable[[], ResponseReturnValue]]:
+    """For views behind one of the forms: they are handed it once the password in it is right, else the page says what
+    is wrong. What the story refuses is told."""
+
+    def decorate(view: Callable[[Any], ResponseReturnValue]) -> Callable[[], ResponseReturnValue]:
+        @wraps(view)
+        def asking() -> ResponseReturnValue:
+            form = _form(name)
+            if not access.proved(form):
+                return _page(**{name: form}), 422
+            try:
+                return view(form)
+            except Refusal as refusal:
+                flash(words.say(refusal), "bad")
+                return redirect(url_for(".page"))
+
+        return asking
+
+    return decorate
 
 
 # --- address --------------------------------------------------------------------------------------------------
@@ -82,10 +102,8 @@ def _proved(form: Checked) -> bool:
 @access.signed_in
 @limits.own_password
 @limits.mail_from
-def address() -> ResponseReturnValue:
-    form = inputs.account.Address(prefix="address-")
-    if not _proved(form):
-        return _page(address=form), 422
+@asks_once_more("address")
+def address(form: inputs.account.Address) -> ResponseReturnValue:
     try:
         with database.writing():
             program.ask_to_move(access.me(), form.email.data, at=clock.now())
@@ -166,10 +184,8 @@ def _moving(purpose: Purpose, secret: str, status: int = 200) -> ResponseReturnV
 @blueprint.post("/account/password")
 @access.signed_in
 @limits.own_password
-def password() -> ResponseReturnValue:
-    form = inputs.account.ChangePassword(prefix="password-")
-    if not _proved(form):
-        return _page(password=form), 422
+@asks_once_more("password")
+def password(form: inputs.account.ChangePassword) -> ResponseReturnValue:
     hashed, here = users.hashed(form.password.data), session[access.TOKEN]
     return act(
         lambda: program.change_password(access.me(), hashed, here=here, at=clock.now()),
@@ -184,18 +200,12 @@ def password() -> ResponseReturnValue:
 @blueprint.post("/account/two-step")
 @access.signed_in
 @limits.own_password
-def two_step_begun() -> ResponseReturnValue:
+@asks_once_more("two_step")
+def two_step_begun(_: inputs.account.OnceMore) -> ResponseReturnValue:
     """Makes a secret for an app and leads to the page on which it is shown."""
-    form = inputs.account.OnceMore(prefix="two-step-")
-    if not _proved(form):
-        return _page(two_step=form), 422
     issuer = signing_in.place().called
-    try:
-        with database.writing():
-            program.begin_two_step(access.me(), issuer=issuer, keep=signing_in.keep(), at=clock.now())
-    except Refusal as refusal:
-        flash(words.say(refusal), "bad")
-        return redirect(url_for(".page"))
+    with database.writing():
+        program.begin_two_step(access.me(), issuer=issuer, keep=signing_in.keep(), at=clock.now())
     return redirect(url_for(".two_step_page"))
 
 
@@ -244,26 +254,18 @@ def two_step_on() -> ResponseReturnValue:
 @blueprint.post("/account/two-step/codes")
 @access.signed_in
 @limits.own_password
-def new_codes() -> ResponseReturnValue:
-    form = inputs.account.OnceMore(prefix="codes-")
-    if not _proved(form):
-        return _page(codes=form), 422
-    try:
-        with database.writing():
-            codes = program.renew_recovery_codes(access.me(), at=clock.now())
-    except Refusal as refusal:
-        flash(words.say(refusal), "bad")
-        return redirect(url_for(".page"))
+@asks_once_more("codes")
+def new_codes(_: inputs.account.OnceMore) -> ResponseReturnValue:
+    with database.writing():
+        codes = program.renew_recovery_codes(access.me(), at=clock.now())
     return render_template("account/codes.html", codes=codes, new=False)
 
 
 @blueprint.post("/account/two-step/end")
 @access.signed_in
 @limits.own_password
-def two_step_off() -> ResponseReturnValue:
-    form = inputs.account.OnceMore(prefix="off-")
-    if not _proved(form):
-        return _page(off=form), 422
+@asks_once_more("off")
+def two_step_off(_: inputs.account.OnceMore) -> ResponseReturnValue:
     return act(
         lambda: program.turn_two_step_off(access.me(), at=clock.now()),
         done=gettext("Two-step sign-in is off."),
@@ -279,8 +281,8 @@ def two_step_off() -> ResponseReturnValue:
 @limits.own_password
 def passkey_question() -> ResponseReturnValue:
     """For the page's script: what to ask the browser for, or what is wrong, by field."""
-    form = inputs.account.NewPasskey(prefix="passkey-")
-    if not _proved(form):
+    form = _form("passkey")
+    if not access.proved(form):
         return {"errors": {field: told[0] for field, told in form.errors.items()}}, 422
     try:
         return signing_in.ask(passkeys.ask_for_new(access.me(), signing_in.place()))
@@ -314,7 +316,7 @@ def passkey_removed(wanted: str) -> ResponseReturnValue:
     if wanted not in {key.public_id for key in passkeys.of_person(access.me().id)}:
         abort(404)
     form = _removal(wanted)
-    if not _proved(form):
+    if not access.proved(form):
         return _page(removals={wanted: form}), 422
     return act(
         lambda: program.remove_passkey(access.me(), wanted, at=clock.now()),

@@ -9,9 +9,8 @@ from flask_babel import gettext, ngettext
 from portal import program
 from portal.core import clock, database
 from portal.core.text import Refusal
-from portal.delivery import letters
-from portal.notices import invitations
-from portal.notices.writing import Office
+from portal.delivery.letters import Block
+from portal.notices import invitations, writing
 from portal.referrals import candidates
 from portal.reports import sharing as report
 from portal.sharing import invites, links
@@ -100,10 +99,10 @@ def _invites_page(form: inputs.sharing.Invites, told: list[Told]) -> str:
     )
 
 
-def _preview(note: str) -> tuple[str, list[letters.Block]]:
+def _preview(note: str) -> tuple[str, list[Block]]:
     """The mail as a friend will get it: its subject and its blocks."""
     letter = invitations.invitation(access.me(), note, words.spoken(), at=clock.now())
-    return letter.subject, letters.blocks(letter.text, f"{Office.base_url}/")
+    return letter.subject, writing.as_seen(letter.text)
 
 
 @blueprint.post("/invites/preview")

@@ -9,6 +9,7 @@ from passlib.totp import TOTP
 
 from portal import notices, program, sweeps
 from portal.accounts import one_time, two_step, users
+from portal.accounts.mail_choices import Topic
 from portal.accounts.one_time import Purpose
 from portal.accounts.roles import Role
 from portal.accounts.users import User
@@ -269,6 +270,14 @@ def _something_waits(scene: Scene) -> User:
     return rita
 
 
+@event("month_summary")
+def _a_month_is_over(scene: Scene) -> User:
+    scene.friend("Ben", of=scene.alice)
+    scene.at = scene.at.replace(month=scene.at.month + 1, day=1, hour=9)
+    sweeps.write_mails()
+    return scene.alice
+
+
 # --- the tests --------------------------------------------------------------------------------------------------
 
 
@@ -282,6 +291,7 @@ def before(scene: Scene, post: Post) -> None:
     """The people there are before the event; the mails about them are out."""
     people = (scene.alice, scene.bob, scene.rita, scene.finn, scene.olivia)
     assert all(people)
+    scene.do(lambda: program.choose_mails(scene.alice, set(Topic), at=scene.at))
     scene.publish(fixed(9000))
     post.sweep()
     post.server.taken.clear()
@@ -298,6 +308,22 @@ def test_each_mail_is_caused_by_its_event_and_comes_once_to_whom_it_is_for(kind:
     post.sweep()
     post.sweep()
     assert mails_of(kind, post) == [told if isinstance(told, str) else told.email]
+
+
+def test_a_mail_about_a_friend_leads_to_their_page_and_one_about_a_gift_to_the_rewards(scene: Scene) -> None:
+    scene.publish(fixed(2000), fixed(1000, to="referee"))
+    scene.order(scene.bob)
+    for person in (scene.alice, scene.bob):
+        scene.reject(scene.reward(person))
+    referral = scene.referral(scene.bob)
+    assert referral is not None
+    for kind, to, page in (
+        ("friend_joined", scene.alice, f"friends/{referral.public_id}"),
+        ("reward_rejected", scene.alice, f"friends/{referral.public_id}"),
+        ("reward_rejected", scene.bob, "rewards"),
+    ):
+        (mail,) = scene.mails(kind, to=to)
+        assert f": http://127.0.0.1:8000/{page}\n" in mail.text
 
 
 @pytest.mark.parametrize("kind", sorted(TOPICS))
@@ -328,9 +354,9 @@ def test_an_invite_to_somebody_who_wants_none_does_not_come(kind: str, scene: Sc
 @pytest.mark.parametrize("kind", sorted(examples.EXAMPLES))
 def test_a_text_rendered_for_many_says_to_each_what_one_rendered_for_them_alone_says(kind: str, scene: Scene) -> None:
     scene.publish(fixed(9000))
-    facts = {**examples.EXAMPLES[kind], "amount": "1,00 € %(amount)s {name}"}
-    empty = facts | {name: "" for name in ("amount", "on_hold", "ready") if name in examples.EXAMPLES[kind]}
     for spoken in language.LANGUAGES:
+        facts = {**examples.facts(kind, spoken), "amount": "1,00 € %(amount)s {name}"}
+        empty = facts | {name: "" for name in writing.PRINTED if name in facts}
         for of_own in (None, ("{name}: {subject}", "{text}\n\n{amount}, {name}.")):
             for name, told in ((" Ann ", facts), ("Björn", facts), ("", empty)):
                 person = writing.Invited("a@example.com", spoken, name)

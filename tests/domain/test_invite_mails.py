@@ -1,7 +1,7 @@
 """Mails to invited friends, and which mails people get at all: one each, never against their will, gone in time."""
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -303,7 +303,7 @@ def test_what_nobody_can_do_without_always_comes(scene: Scene, post: Post) -> No
 def test_every_mail_is_rendered_with_hostile_names_and_stays_one_mail(kind: str, spoken: str, scene: Scene) -> None:
     hostile = "<script>x</script>\r\nBcc: a@b.example https://evil.example \N{RIGHT-TO-LEFT OVERRIDE}"
     facts = {name: hostile if isinstance(fact, str) and name not in ("link", "role", "kind", "goal", "often") else fact
-             for name, fact in examples.EXAMPLES[kind].items()}  # fmt: skip
+             for name, fact in examples.facts(kind, spoken).items()}  # fmt: skip
     person = writing.Invited("bob@example.com", spoken, hostile)
     (letter,) = writing.written(kind, [(person, "x", facts, "token")])
     scene.do(lambda: outbox.put_all(kind, "test", [letter], at=scene.at))
@@ -360,6 +360,28 @@ def test_two_owners_who_write_the_first_text_at_once_are_both_told_it_is_kept(sc
 
     assert at_once(scene, [act(number) for number in range(8)]) == [None] * 8
     assert wordings.texts("confirm", "en") is not None
+
+
+def test_the_reminder_names_the_day_of_the_invite_or_the_last_one_of_the_gift(scene: Scene, post: Post) -> None:
+    scene.publish(fixed(2000), fixed(1000, to="referee"))
+    invite(scene, "fred@example.com", remind=True)
+    post.sweep()
+    scene.later(hours=73)
+    scene.publish(fixed(2000), fixed(1000, to="referee", ends_on=date(2026, 12, 31)))
+    invite(scene, "greta@example.com", remind=True)
+    sweeps.write_mails()
+    scene.publish(fixed(2000), fixed(1000, to="referee"))
+    invite(scene, "hans@example.com", remind=True)
+    post.sweep()
+    assert post.subjects("fred@example.com")[-1] == "Your €10 from Alice is waiting until 31 December 2026"
+    for to, said in (("fred", "On 1 September 2026 Alice asked us"), ("fred", "This holds until 31 December 2026."),
+                     ("greta", "This holds until 31 December 2026.")):  # fmt: skip
+        assert said in post.server.to(f"{to}@example.com")[-1].get_body(("plain",)).get_content().replace("\r\n", " ")
+    scene.later(hours=73)
+    sweeps.write_mails()
+    post.sweep()
+    assert post.subjects("hans@example.com")[-1] == "Your €10 from Alice has been waiting since 4 September 2026"
+    assert "This holds until" not in post.server.to("hans@example.com")[0].get_body(("plain",)).get_content()
 
 
 # --- what cannot be got round -----------------------------------------------------------------------------------

@@ -69,6 +69,7 @@ READ: dict[str, tuple[str, str]] = {
     "security.verify": ("self", "/verify"),
     "account.account": ("self", "/account"),
     "account.name_shown": ("self", "/account/name/shown?name=Alicia&shows_name=y"),
+    "account.mail": ("self", "/account/mails/rewards"),
     "safety.page": ("self", "/account/security"),
     "safety.two_step_page": ("self", "/account/two-step"),
     "safety.two_step_picture": ("self", "/account/two-step/qr.svg"),

@@ -733,6 +733,7 @@ TAKES = [
 ]  # fmt: skip
 
 OWN = {
+    "account.mails": {"month"},
     "account.name": {"shows_name"},
     "public.sign_up": {"name", "shows_name", "code", "refused"},
     "public.set_up_done": {"name", "minimum_order", "referrer_amount"},

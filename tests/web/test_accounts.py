@@ -7,6 +7,7 @@ import json
 
 import cbor2
 import pytest
+import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from passlib.totp import TOTP
@@ -15,6 +16,7 @@ from webauthn.helpers import bytes_to_base64url
 from portal import program
 from portal.accounts import passkeys
 from portal.accounts.passkeys import Passkey, Place
+from portal.accounts.two_step import RecoveryCode
 from portal.accounts.users import find_by_email
 from portal.core.database import session, writing
 from portal.web import access
@@ -200,6 +202,20 @@ def test_new_recovery_codes_end_the_older_and_turning_it_off_needs_the_password(
     assert [mail.text for mail in scene.mails("account_changed", to=scene.alice) if "turned off" in mail.text]
 
 
+def test_the_page_says_how_many_recovery_codes_are_left_and_when_new_ones_are_due(scene, tab_of):
+    tab = tab_of(scene.alice)
+    turn_on(tab, scene.at)
+    page = tab.get("/account/security")
+    assert "Recovery codes: 10 of 10 left." in page.main and "before they run out" not in page.main
+    for left, due in ((4, False), (3, True), (0, True)):
+        used = session.scalars(sa.select(RecoveryCode).where(RecoveryCode.used_at.is_(None)).offset(left)).all()
+        for code in used:
+            code.used_at = scene.at
+        session.commit()
+        page = tab.get("/account/security")
+        assert f"Recovery codes: {left} of 10 left." in page.main and ("before they run out" in page.main) is due
+
+
 def test_secrets_of_apps_are_not_to_be_read_in_the_database(scene, tab_of):
     tab = tab_of(scene.alice)
     app_of(tab)
@@ -273,6 +289,19 @@ def test_what_others_read_of_ones_name_is_shown_as_it_is_typed_and_may_be_hidden
 # --- data and deletion ----------------------------------------------------------------------------------------
 
 
+def test_a_code_of_ones_own_is_chosen_and_the_page_says_from_when_on_another_one_can_be(scene, tab_of):
+    tab, before = tab_of(scene.alice), scene.code(scene.alice)
+    page = tab.submit(tab.get("/account").form("/account/code"), code="not a code!")
+    assert page.status == 422 and page.kept("code") == ["not a code!"] and page.error("code")
+    page = tab.submit(tab.get("/account").form("/account/code"), code="Alice-7K")
+    assert "Your code is Alice-7K." in page.main and "You can choose another one from 1 Oct 2026 on." in page.main
+    assert not page.has_form("/account/code") and Tab(scene.app).get(f"/r/{before}", follow=False).status == 302
+    again = tab.post("/account/code", {"code": "alice-8k"})
+    assert again.status == 422 and "every 30 days" in again.error("code")
+    scene.later(days=30, seconds=1)
+    assert tab_of(scene.alice).get("/account").has_form("/account/code")
+
+
 def test_ones_data_is_whole_and_nobody_elses(scene, tab_of):
     scene.paid_reward()
     scene.correct(scene.alice, 500)
@@ -320,7 +349,8 @@ def test_an_owner_deletes_an_account_that_was_asked_for_by_their_own_password(sc
     tab, name = tab_of(scene.olivia), scene.bob.public_id
     path = f"/admin/people/{name}"
     with Unchanged(*SEEN):
-        assert "Nothing was deleted" in tab.submit(tab.get(path).form("/erasure"), current="not it", sure=True).text
+        wrong = tab.submit(tab.get(path).form("/erasure"), current="not it", sure=True)
+        assert wrong.status == 422 and wrong.error("current") == "This password is not right."
     assert "The account is deleted" in tab.submit(tab.get(path).form("/erasure"), current=PASSWORD, sure=True).text
     assert find_by_email("bob@example.com") is None
     assert not tab.get(path).has_form("/erasure")

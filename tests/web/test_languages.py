@@ -8,7 +8,7 @@ from flask_babel import format_timedelta, ngettext
 
 from portal import program, terms
 from portal.accounts.users import User
-from portal.core import clock, language
+from portal.core import clock, database, language
 from portal.core.database import session
 from portal.delivery.outbox import Message
 from tests.web.client import Tab
@@ -244,6 +244,8 @@ def test_no_page_has_english_left_in_it(app, things, tab_of, german_of, subtests
         "alice": german_of(things.person("referrer")),
     }
     owner = german_of(things.person("owner"))
+    with database.writing():
+        program.choose_language(things.person("referrer"), "de")  # in which mails are shown as they would come
     patterns, subjects = english_sentences(), {mail.subject for mail in session.scalars(sa.select(Message))}
     for endpoint, (needs, address) in OPENED.items():
         with subtests.test(endpoint):

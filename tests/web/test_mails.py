@@ -6,6 +6,7 @@ import re
 import pytest
 
 from portal import program
+from portal.accounts import mail_choices
 from portal.core.database import session
 from portal.delivery import outbox, wordings
 from portal.delivery.outbox import State
@@ -85,3 +86,33 @@ def test_a_wording_is_tried_saved_and_put_back_and_what_was_typed_is_kept(scene,
     assert wordings.texts("friend_joined", "en") is None
     for path in ("/admin/mails/nothing/en", "/admin/mails/confirm/fr"):
         assert tab.get(path).status == 404
+
+
+def test_each_choice_of_mails_shows_them_as_they_would_come_to_this_person_and_nobody_else_has_them(scene, tab_of):
+    """Written by what writes the mails: their language, the program's currency and an owner's wording are in them."""
+    scene.publish(currency="GBP")
+    alice, by, tab = scene.alice, scene.olivia.id, tab_of(scene.alice)
+    page = tab.get("/account")
+    for topic, said in (
+        ("friends", "Bob T. joined with your link"), ("rewards", "£20.00 is ready to pay"),
+        ("payouts", "£50.00 was paid to you"), ("month", "3 friends joined with your link."),
+    ):  # fmt: skip
+        assert f"/account/mails/{topic}" in page.html
+        shown = tab.get(f"/account/mails/{topic}")
+        assert said in shown.main and "Hello Alice," in shown.main
+    assert tab.get("/account/mails/payouts").main.count("No more mails of this kind:") == 2
+    scene.do(lambda: program.write_mail("friend_joined", "de", "{friend} ist da", "Hallo {name}!", by=by, at=scene.at))
+    scene.do(lambda: program.choose_language(alice, "de"))
+    assert "Bob T. ist da" in (shown := tab.get("/account/mails/friends")).main and "Hallo Alice!" in shown.main
+    for topic in ("digest", "nothing", "FRIENDS"):
+        assert tab.get(f"/account/mails/{topic}").status == 404
+    assert "12 rewards to review" in tab_of(scene.rita).get("/account/mails/digest").main
+    assert not scene.mails("month_summary")
+
+
+def test_the_way_out_of_an_example_is_the_readers_own_and_opening_it_changes_nothing(scene, tab_of):
+    tab = tab_of(scene.alice)
+    path = re.search(r'href="[^"]*(/unsubscribe/[^"]+)"', tab.get("/account/mails/rewards").html)[1]
+    assert "no more mails about your rewards" in tab.get(path).main
+    session.rollback()
+    assert mail_choices.off(scene.alice.id) == mail_choices.ASKED_FOR

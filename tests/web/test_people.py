@@ -133,7 +133,9 @@ def test_who_is_shut_out_is_out_at_once_and_comes_back(scene, tab_of):
     hers, path = tab_of(scene.alice), f"/admin/people/{scene.alice.public_id}"
     assert hers.is_signed_in()
     refused = olivia.submit(olivia.get(path).form("/shut-out"), note=" \n \t", follow=True)
-    assert "Write why." in refused.text and scene.alice.active, "a reason of blank lines is none"
+    assert refused.status == 422 and "Write why." in refused.text and scene.alice.active, (
+        "a reason of blank lines is none"
+    )
     olivia.submit(olivia.get(path).form("/shut-out"), note="Stolen account.")
     assert not hers.is_signed_in() and scene.balance(scene.alice) == {"payable": 2000}
     assert "do not match" in Tab(scene.app).try_to_sign_in("alice@example.com").text
@@ -153,15 +155,24 @@ def test_a_second_step_that_is_lost_is_taken_away_with_a_reason_and_the_owners_p
         two_step_on(scene, person)
     path = f"/admin/people/{alice.public_id}"
     with Unchanged(*SEEN, "sign_ins.token_hash"):
-        for given in ({"note": "Lost phone."}, {"note": "Lost phone.", "current": "not it"}, {"current": PASSWORD}):
+        for given, field, said in (
+            ({"note": "Lost phone."}, "current", "Enter your password."),
+            ({"note": "Lost phone.", "current": "not it"}, "current", "This password is not right."),
+            ({"current": PASSWORD}, "note", "Write why."),
+        ):
             page = olivia.submit(olivia.get(path).form("/second-step/end"), **given)
-            assert "Nothing was changed" in page.text
+            form = page.form("/second-step/end")
+            assert page.status == 422 and page.error(field) == said
+            assert form.fields["note"] == [given.get("note", "")], "what was typed is kept"
     assert Tab(scene.app).try_to_sign_in(alice.email).path == "/login/code"
     page = olivia.submit(olivia.get(path).form("/second-step/end"), note="Lost phone.", current=PASSWORD)
     assert "Two-step sign-in is off for this account" in page.text and not page.has_form("/second-step/end")
     assert "Two-step sign-in taken away" in page.text and "Lost phone." in page.text
     assert "taken two-step sign-in away" in scene.mails("account_changed", to=alice)[-1].text
     Tab(scene.app).sign_in(alice.email)
+
+    again = olivia.post(f"{path}/second-step/end", {"note": "Once more.", "current": "not it"}, follow=True)
+    assert "There is nothing to be done any more" in again.text
 
     done = run("forget-second-step", bob.email)
     assert done.code == 0 and "signs in with the password alone" in done.out
@@ -178,7 +189,7 @@ def test_to_make_or_unmake_an_owner_asks_for_the_password(scene, olivia):
     with Unchanged(*SEEN, "sign_ins.token_hash"):
         for given in ({}, {"current": "not it"}):
             page = olivia.submit(olivia.get(path).form("/roles$"), role="owner", **given)
-            assert "for the role of an owner, enter your own password" in page.text
+            assert page.status == 422 and "role of an owner, enter your own password" in page.error("current")
         page = olivia.press("/admin/colleagues", "/admin/colleagues", email="eve@example.com", role="owner")
         assert page.status == 422 and "enter your own password" in page.error("current")
     assert "The role is given" in olivia.submit(olivia.get(path).form("/roles$"), role="owner", current=PASSWORD).text
@@ -204,6 +215,10 @@ def test_an_owner_who_deletes_an_account_is_told_what_is_given_up(scene, tab_of)
     assert "They give up €20.00." in page.text
     form = page.form("/erasure")
     with Unchanged(*SEEN, "sign_ins.token_hash"):
+        wrong = olivia.submit(form, current="not it", sure=True)
+        assert wrong.status == 422 and wrong.error("current") == "This password is not right."
+        assert "They give up €20.00." in wrong.text
+        assert olivia.submit(form, current=PASSWORD).error("sure") == "Tick the box if you want this."
         said = olivia.submit(form, current=PASSWORD, sure=True, gives_up="0").text
         assert "The balance has changed since you looked" in said
     assert "The account is deleted" in olivia.submit(form, current=PASSWORD, sure=True).text

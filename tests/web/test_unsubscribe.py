@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from itsdangerous import URLSafeSerializer
 
 from portal import program
-from portal.accounts.mail_choices import Topic, off
+from portal.accounts.mail_choices import ASKED_FOR, Topic, off
 from portal.core.database import session
 from portal.delivery import stops, suppressions
 from portal.notices.writing import Office
@@ -50,15 +50,27 @@ def test_somebodys_own_mails_stop_by_kind_and_can_be_had_again(app, scene, tab_o
     alice = scene.alice
     token = stops.token(Office.hash_key, "user", alice.public_id, "rewards")
     page = Tab(app).get(f"/unsubscribe/{token}")
-    assert "no more mails about your rewards" in page.main and off(alice.id) == set()
+    assert "no more mails about your rewards" in page.main and off(alice.id) == ASKED_FOR
     page = Tab(app, cookies=False).open(f"/unsubscribe/{token}", method="POST")
     assert page.status == 200
     session.rollback()
-    assert off(alice.id) == {Topic.REWARDS}
+    assert off(alice.id) == ASKED_FOR | {Topic.REWARDS}
     tab = tab_of(alice)
     tab.submit(tab.get("/account").form("/account/mails"), friends="y", rewards="y", payouts="")
     session.rollback()
-    assert off(alice.id) == {Topic.PAYOUTS}
+    assert off(alice.id) == ASKED_FOR | {Topic.PAYOUTS}
+
+
+def test_the_summary_of_a_month_is_asked_for_and_stops_by_its_own_link(app, scene, tab_of):
+    alice, tab = scene.alice, tab_of(scene.alice)
+    tab.submit(tab.get("/account").form("/account/mails"), friends="y", rewards="y", payouts="y", month="y")
+    session.rollback()
+    assert off(alice.id) == set() and tab.get("/account").kept("month") == ["y"]
+    token = stops.token(Office.hash_key, "user", alice.public_id, "month")
+    assert "no more mails about what a month brought you" in Tab(app).get(f"/unsubscribe/{token}").main
+    assert Tab(app, cookies=False).open(f"/unsubscribe/{token}", method="POST").status == 200
+    session.rollback()
+    assert off(alice.id) == {Topic.MONTH}
 
 
 def test_a_token_that_is_none_of_ours_is_a_404_and_changes_nothing(app, scene):
@@ -69,7 +81,7 @@ def test_a_token_that_is_none_of_ours_is_a_404_and_changes_nothing(app, scene):
         for method in ("GET", "POST"):
             assert Tab(app).open(f"/unsubscribe/{told}", method=method).status == 404
     session.rollback()
-    assert off(scene.alice.id) == set()
+    assert off(scene.alice.id) == ASKED_FOR
 
 
 def test_the_way_out_of_a_mail_of_before_still_works(app, scene):
@@ -78,7 +90,7 @@ def test_the_way_out_of_a_mail_of_before_still_works(app, scene):
     assert older != stops.token(Office.hash_key, "user", scene.alice.public_id, "rewards")
     assert Tab(app).open(f"/unsubscribe/{older}", method="POST").status == 200
     session.rollback()
-    assert off(scene.alice.id) == {Topic.REWARDS}
+    assert off(scene.alice.id) == ASKED_FOR | {Topic.REWARDS}
 
 
 def test_not_this_person_ends_one_invite_and_no_other(app, scene):

@@ -1,15 +1,14 @@
 """Mails at the desk: what became of each, sending one again, and the wording of every kind."""
 
-from flask import abort, current_app, render_template, request, url_for
+from flask import abort, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
 from portal import program
-from portal.config import Settings
 from portal.core import clock, database, language
 from portal.core.text import Refusal
-from portal.delivery import letters, outbox, wordings
-from portal.notices import examples
+from portal.delivery import outbox, wordings
+from portal.notices import examples, writing
 from portal.web import access, inputs, words
 from portal.web.acting import act
 from portal.web.admin.room import blueprint
@@ -119,9 +118,8 @@ def _must_be_known(kind: str, spoken: str) -> None:
 def _page(kind: str, spoken: str, form: inputs.program.Wording, *, tried: tuple[str, str] | None = None) -> str:
     with database.session.no_autoflush:
         letter = examples.example(kind, access.me(), spoken, tried=tried, at=clock.now())
-    settings: Settings = current_app.extensions["settings"]
     return render_template(
         "admin/mail.html", kind=kind, spoken=spoken, form=form, languages=language.NAMES, letter=letter,
-        blocks=letters.blocks(letter.text, f"{settings.base_url}/"), places=examples.places(kind), tried=tried,
+        blocks=writing.as_seen(letter.text), places=examples.places(kind), tried=tried,
         own=wordings.find(kind, spoken), only=inputs.fields.Only(),
     )  # fmt: skip

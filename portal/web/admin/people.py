@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 from flask import Response, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -45,17 +46,38 @@ def user_of(wanted: str) -> User:
     return users.find_by_public_id(wanted) or abort(404)
 
 
+FORMS: dict[str, type[inputs.fields.Form]] = {
+    "role": inputs.people.Role,
+    "withdrawing": inputs.account.OnceMore,
+    "suspending": inputs.decisions.Note,
+    "shutting": inputs.decisions.Note,
+    "stepping": inputs.people.Because,
+    "erasing": inputs.people.Erasure,
+}
+"""The forms of a person's page, by what one is about to do."""
+
+
+def _form(name: str, **given: Any) -> Any:
+    """One of the forms, whose fields have ids of their own on the page."""
+    form = FORMS[name](**given)
+    for field in form:
+        field.id = f"{name}-{field.short_name}"
+    return form
+
+
 @blueprint.get("/people/<wanted>")
 @access.needs("read")
 def person(wanted: str) -> ResponseReturnValue:
     """C5: one person: what they brought, earned and did, and what was done about them."""
-    found, currency = user_of(wanted), words.in_force().currency
+    return _page(user_of(wanted))
+
+
+def _page(found: User, **wrong: Any) -> str:
+    """The page, with a form that could not be taken as it was sent."""
+    currency = words.in_force().currency
     gives, why_not = _given_up(found) if access.me().may("own") else (None, "")
-    erasing, stepping = inputs.people.Erasure(formdata=None), inputs.people.Because(formdata=None)
-    erasing.gives_up.data = str(gives.total_minor) if gives else ""
-    stepping.note.id, stepping.current.id = "why-second-step", "current-second-step"
-    role, withdrawing = inputs.people.Role(formdata=None), inputs.account.OnceMore(formdata=None)
-    role.current.id, withdrawing.current.id = "current-role", "current-withdrawal"
+    forms = {name: _form(name, formdata=None) for name in FORMS} | wrong
+    forms["erasing"].gives_up.data = str(gives.total_minor) if gives else ""
     return render_template(
         "admin/person.html",
         person=found,
@@ -63,12 +85,7 @@ def person(wanted: str) -> ResponseReturnValue:
         referral=referrals_.of_referee(found.id),
         balances=ledger.balances(found.id, currency),
         history=desk.history(subjects=[("user", found.public_id)], most=people_.GLANCE)[0],
-        role=role,
-        withdrawing=withdrawing,
-        suspending=_why("suspension"),
-        shutting=_why("shut-out"),
-        erasing=erasing,
-        stepping=stepping,
+        forms_of=forms,
         gives=gives,
         why_not=why_not,
         second_step=two_step.is_on(found.id),
@@ -85,22 +102,33 @@ def _given_up(found: User) -> tuple[story.GivenUp | None, str]:
         return None, words.say(refusal)
 
 
-def _why(what: str) -> inputs.decisions.Note:
-    """A form for a reason, of several on one page."""
-    form = inputs.decisions.Note(formdata=None)
-    form.note.id = f"why-{what}"
-    return form
+def _wrong(found: User, name: str, form: Any) -> ResponseReturnValue:
+    """The page with what is wrong with a form; where the form is not there any more, that says so."""
+    page = _page(found, **{name: form})
+    if f'action="{request.path}"' in page:
+        return page, 422
+    flash(gettext("There is nothing to be done any more: look at the page again."), "bad")
+    return redirect(url_for(".person", wanted=found.public_id))
+
+
+def _if_right(wanted: str, name: str, verb: Callable[[User, Any], object], done: str) -> ResponseReturnValue:
+    """Does something about somebody by one of the forms. What is wrong with it, the password above all, is said on the
+    page, which keeps what was typed."""
+    found, form = user_of(wanted), _form(name)
+    if not (access.proved(form) if isinstance(form, inputs.account.OnceMore) else form.validate()):
+        return _wrong(found, name, form)
+    return act(lambda: verb(found, form), done=done, back=url_for(".person", wanted=wanted))
 
 
 @blueprint.post("/people/<wanted>/roles")
 @access.needs("own")
 @limits.own_password
 def grant(wanted: str) -> ResponseReturnValue:
-    found, form = user_of(wanted), inputs.people.Role()
+    found, form = user_of(wanted), _form("role")
     if not form.validate():
         abort(400)
-    if not _may_make_owners(form.role.data, form.current.data):
-        return _without_password(wanted)
+    if not _may_make_owners(form.role.data, form):
+        return _wrong(found, "role", form)
     return act(
         lambda: story.grant_role(found, Role(form.role.data), by=access.me().id, at=clock.now()),
         done=gettext("The role is given."),
@@ -112,11 +140,11 @@ def grant(wanted: str) -> ResponseReturnValue:
 @access.needs("own")
 @limits.own_password
 def withdraw(wanted: str, role: str) -> ResponseReturnValue:
-    found, form = user_of(wanted), inputs.account.OnceMore()
+    found, form = user_of(wanted), _form("withdrawing")
     if role not in set(Role):
         abort(404)
-    if not _may_make_owners(role, form.current.data):
-        return _without_password(wanted)
+    if not _may_make_owners(role, form):
+        return _wrong(found, "withdrawing", form)
     return act(
         lambda: story.withdraw_role(found, Role(role), by=access.me().id, at=clock.now()),
         done=gettext("The role is taken away."),
@@ -124,50 +152,65 @@ def withdraw(wanted: str, role: str) -> ResponseReturnValue:
     )
 
 
-def _may_make_owners(role: str, typed: str | None) -> bool:
+def _may_make_owners(role: str, form: Any) -> bool:
     """Whether a role may be given or taken now: that of an owner asks for the password once more."""
-    return role != Role.OWNER or access.once_more(typed or "")
-
-
-def _without_password(wanted: str) -> ResponseReturnValue:
-    flash(gettext("Nothing was changed: for the role of an owner, enter your own password."), "bad")
-    return redirect(url_for(".person", wanted=wanted))
+    if role != Role.OWNER or access.once_more(form.current.data or ""):
+        return True
+    form.current.errors = [gettext("For the role of an owner, enter your own password.")]
+    return False
 
 
 @blueprint.post("/people/<wanted>/suspension")
 @access.needs("own")
 def suspension(wanted: str) -> ResponseReturnValue:
-    return _with_reason(wanted, story.suspend, gettext("Suspended: links open and credit nobody."))
+    return _with_reason(wanted, "suspending", story.suspend, gettext("Suspended: links open and credit nobody."))
 
 
 @blueprint.post("/people/<wanted>/readmission")
 @access.needs("own")
 def readmission(wanted: str) -> ResponseReturnValue:
-    return _with_reason(wanted, story.readmit, gettext("No longer suspended."))
+    return _with_reason(wanted, "suspending", story.readmit, gettext("No longer suspended."))
 
 
 @blueprint.post("/people/<wanted>/shut-out")
 @access.needs("own")
 def shut_out(wanted: str) -> ResponseReturnValue:
-    return _with_reason(wanted, story.shut_out, gettext("Shut out: signed out everywhere, and no signing in."))
+    done = gettext("Shut out: signed out everywhere, and no signing in.")
+    return _with_reason(wanted, "shutting", story.shut_out, done)
 
 
 @blueprint.post("/people/<wanted>/letting-in")
 @access.needs("own")
 def let_in(wanted: str) -> ResponseReturnValue:
-    return _with_reason(wanted, story.let_in, gettext("Let in: signing in works again."))
+    return _with_reason(wanted, "shutting", story.let_in, gettext("Let in: signing in works again."))
 
 
-def _with_reason(wanted: str, verb: Callable[..., None], done: str) -> ResponseReturnValue:
-    found, form = user_of(wanted), inputs.decisions.Note()
-    if not form.validate():
-        flash(gettext("Write why."), "bad")
-        return redirect(url_for(".person", wanted=wanted))
-    return act(
-        lambda: verb(found, by=access.me().id, note=form.note.data, at=clock.now()),
-        done=done,
-        back=url_for(".person", wanted=wanted),
-    )
+@blueprint.post("/people/<wanted>/second-step/end")
+@access.needs("own")
+@limits.own_password
+def second_step_end(wanted: str) -> ResponseReturnValue:
+    """Takes the second step away from somebody who has lost it."""
+    done = gettext("Two-step sign-in is off for this account, and its person is told by mail.")
+    return _with_reason(wanted, "stepping", story.take_second_step_away, done)
+
+
+def _with_reason(wanted: str, name: str, verb: Callable[..., None], done: str) -> ResponseReturnValue:
+    def doing(found: User, form: Any) -> None:
+        verb(found, by=access.me().id, note=form.note.data, at=clock.now())
+
+    return _if_right(wanted, name, doing, done)
+
+
+@blueprint.post("/people/<wanted>/erasure")
+@access.needs("own")
+@limits.own_password
+def erasure(wanted: str) -> ResponseReturnValue:
+    """Deletes somebody's account for good, because they asked for it."""
+
+    def erasing(found: User, form: inputs.people.Erasure) -> None:
+        story.erase(found, gives_up_minor=form.gives_up_minor, by=access.me().id, at=clock.now())
+
+    return _if_right(wanted, "erasing", erasing, gettext("The account is deleted; its sums stay."))
 
 
 @blueprint.post("/people/<wanted>/reset")
@@ -179,39 +222,6 @@ def mail_reset(wanted: str) -> ResponseReturnValue:
     return act(
         lambda: story.mail_reset(found, by=access.me().id, at=clock.now()),
         done=gettext("The link for a new password is on its way to %(email)s.", email=found.email),
-        back=url_for(".person", wanted=wanted),
-    )
-
-
-@blueprint.post("/people/<wanted>/second-step/end")
-@access.needs("own")
-@limits.own_password
-def second_step_end(wanted: str) -> ResponseReturnValue:
-    """Takes the second step away from somebody who has lost it."""
-    found, form = user_of(wanted), inputs.people.Because()
-    if not form.validate() or not access.once_more(form.current.data):
-        flash(gettext("Nothing was changed: write why, and enter your own password."), "bad")
-        return redirect(url_for(".person", wanted=wanted))
-    return act(
-        lambda: story.take_second_step_away(found, by=access.me().id, note=form.note.data, at=clock.now()),
-        done=gettext("Two-step sign-in is off for this account, and its person is told by mail."),
-        back=url_for(".person", wanted=wanted),
-    )
-
-
-@blueprint.post("/people/<wanted>/erasure")
-@access.needs("own")
-@limits.own_password
-def erasure(wanted: str) -> ResponseReturnValue:
-    """Deletes somebody's account for good, because they asked for it."""
-    found, form = user_of(wanted), inputs.people.Erasure()
-    if not form.validate() or not access.once_more(form.current.data):
-        flash(gettext("Nothing was deleted: tick the box, and enter your own password."), "bad")
-        return redirect(url_for(".person", wanted=wanted))
-    gives_up = int(form.gives_up.data) if (form.gives_up.data or "").isdecimal() else -1
-    return act(
-        lambda: story.erase(found, gives_up_minor=gives_up, by=access.me().id, at=clock.now()),
-        done=gettext("The account is deleted; its sums stay."),
         back=url_for(".person", wanted=wanted),
     )
 
@@ -251,8 +261,7 @@ def invite_colleague() -> ResponseReturnValue:
     form = inputs.people.Colleague()
     if not form.validate():
         return _colleagues(form), 422
-    if not _may_make_owners(form.role.data, form.current.data):
-        form.current.errors = [gettext("For the role of an owner, enter your own password.")]
+    if not _may_make_owners(form.role.data, form):
         return _colleagues(form), 422
     try:
         with database.writing():

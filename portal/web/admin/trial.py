@@ -2,13 +2,11 @@
 
 from typing import Any
 
-from flask import current_app, render_template, request
+from flask import render_template, request
 
 from portal import terms
-from portal.config import Settings
 from portal.core import clock, colour
-from portal.delivery import letters
-from portal.notices import invitations
+from portal.notices import invitations, writing
 from portal.referrals import referrals
 from portal.reports import rehearsal, versions
 from portal.rewards import rules
@@ -38,12 +36,11 @@ def looks(planned: Terms, offer: list[Rule]) -> dict[str, Any]:
     """What the picture shows."""
     at = clock.now()
     letter = invitations.draft(access.me(), planned, offer, words.spoken(), at=at)
-    settings: Settings = current_app.extensions["settings"]
     return {
         "draft": planned,
         "offered": rules.best(offer, planned, at=at) if planned.open_to_new else {},
         "letter": letter,
-        "blocks": letters.blocks(letter.text, f"{settings.base_url}/"),
+        "blocks": writing.as_seen(letter.text),
         "tint": tint(planned.accent),
         "wrong": [],
         "swapped": False,

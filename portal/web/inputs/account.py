@@ -99,6 +99,11 @@ class Deletion(OnceMore):
         _l("Delete my account for good"), validators=[DataRequired(_l("Tick the box if you want this."))]
     )
 
+    @property
+    def gives_up_minor(self) -> int:
+        """The sum; for what is none, one that nobody gives up."""
+        return int(self.gives_up.data) if (self.gives_up.data or "").isdecimal() else -1
+
 
 class MailChoices(Form):
     """A5: which of the mails that one can do without somebody wants."""
@@ -106,4 +111,5 @@ class MailChoices(Form):
     friends = BooleanField(_l("When a friend joins"))
     rewards = BooleanField(_l("When a reward is approved or becomes ready"))
     payouts = BooleanField(_l("When a payout went out, or what is missing for one"))
+    month = BooleanField(_l("Once a month, what it brought you"))
     digest = BooleanField(_l("Once a day, what waits for a decision"))

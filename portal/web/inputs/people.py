@@ -4,7 +4,6 @@ from flask_babel import lazy_gettext as _l
 from wtforms import (
     BooleanField,
     EmailField,
-    HiddenField,
     PasswordField,
     SelectField,
     StringField,
@@ -12,7 +11,7 @@ from wtforms import (
 )
 from wtforms.validators import DataRequired, InputRequired, Length, Optional
 
-from portal.web.inputs.account import OnceMore
+from portal.web.inputs.account import Deletion, OnceMore
 from portal.web.inputs.fields import LONGEST_PASSWORD, Form, an_address, of, without_nul
 
 
@@ -57,8 +56,9 @@ class Because(OnceMore):
     note = TextAreaField(_l("Reason"), validators=[DataRequired(_l("Write why.")), Length(max=500), without_nul])
 
 
-class Erasure(OnceMore):
-    """An owner deletes somebody's account, by their own password; `gives_up`: the sum that the page told."""
+class Erasure(Deletion):
+    """An owner deletes somebody's account, by their own password."""
 
-    gives_up = HiddenField(filters=[lambda text: (text or "")[:18]])
-    sure = BooleanField(_l("Delete this account for good"), validators=[DataRequired()])
+    sure = BooleanField(
+        _l("Delete this account for good"), validators=[DataRequired(_l("Tick the box if you want this."))]
+    )

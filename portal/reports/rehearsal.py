@@ -15,7 +15,7 @@ from portal.core import clock, money
 from portal.core.database import session
 from portal.referrals.referrals import Referral
 from portal.rewards import earning
-from portal.rewards.conversions import Conversion, Refund
+from portal.rewards.conversions import STANDS, Conversion, Refund
 from portal.rewards.earning import Offer
 from portal.rewards.rules import Beneficiary, Computation, Often, Rule
 from portal.terms import Terms
@@ -135,7 +135,7 @@ class Imagined:
         return made
 
     def take_back(self, conversion_id: int, part: int, whole: int) -> None:
-        """A refund: as `rewards.take_back` has it."""
+        """A refund: as `rewards.owed` has it."""
         for made in self._of_conversion[conversion_id]:
             if made.lives and not (made.rule.threshold and part < whole):
                 asked = money.half_up(made.amount_minor * min(part, whole), whole)
@@ -192,7 +192,7 @@ def _told(since: datetime) -> Iterator[Told]:
     query = sa.select(Conversion).where(Conversion.referral_id.in_(theirs), Conversion.applied_at.is_not(None))
     conversions = {one.id: one for one in session.scalars(query)}
     back = sa.select(Refund).join(Conversion, Conversion.id == Refund.conversion_id)
-    refunds = session.scalars(back.where(Conversion.referral_id.in_(theirs)))
+    refunds = session.scalars(back.where(Conversion.referral_id.in_(theirs), STANDS))
     events: list[tuple[datetime, int, int, Conversion, Refund | None]] = [
         (one.applied_at, 0, one.id, one, None) for one in conversions.values() if one.applied_at
     ]
@@ -206,7 +206,7 @@ def _told(since: datetime) -> Iterator[Told]:
 
 
 def _part(conversion: Conversion, refund: Refund, before: tuple[int, int]) -> tuple[int, int]:
-    """What was given back of an order in all, as `conversions.refunded` has it: (part, whole)."""
+    """What was given back of an order in all, as `conversions.given_back` has it: (part, whole)."""
     if conversion.amount_minor is None:
         return 1, 1
     whole = conversion.amount_minor

@@ -29,6 +29,7 @@ from tests.domain.racing import (
     Race,
     a_reward,
     approve,
+    charge_back,
     convert,
     count,
     expect,
@@ -40,6 +41,7 @@ from tests.domain.racing import (
     rewards_for,
     spread,
     state,
+    win,
 )
 from tests.factories import Scene
 
@@ -86,6 +88,32 @@ def the_same_refund(scene: Scene, clients: int) -> tuple[Acts, Question]:
         yield from expect("made", outcomes.count(Answer.MADE), 1)
 
     return [act] * clients, question
+
+
+def the_same_win(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    number, order, person = a_reward(scene, approved=True)
+    lost = f"race-{next(scene._numbers)}"
+    scene.charge_back(order, external_id=lost)
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("taken back", rewards.taken_back(number), 0)
+        yield from expect("reward", (state(number), scene.balance(person)), (State.APPROVED, {"approved": 2000}))
+        yield from expect("made", outcomes.count(Answer.MADE), 1)
+
+    return [win(scene, lost)] * clients, question
+
+
+def a_win_against_its_chargeback(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    """And both against another refund of the same order."""
+    _, order, person = a_reward(scene, approved=True)
+    lost, other = (f"race-{next(scene._numbers)}" for _ in range(2))
+    several = (clients - 2) // 2
+    acts = [lingering(charge_back(scene, order, lost, 6400))] * several + [lingering(win(scene, lost))] * several
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("balance", scene.balance(person), {"approved": 1500})
+
+    return [*[refund(scene, order, other, 1600)] * 2, *acts], question
 
 
 def a_tier_of_one(scene: Scene, clients: int) -> tuple[Acts, Question]:
@@ -239,6 +267,8 @@ RACES = [
          drop=("ALTER TABLE conversions DROP CONSTRAINT uq_conversions_source_external_id",)),
     Race(refunds_against_their_order, locks=(NAMES,)),
     Race(the_same_refund, drop=("ALTER TABLE refunds DROP CONSTRAINT uq_refunds_source_external_id",)),
+    Race(the_same_win, drop=("ALTER TABLE reinstatements DROP CONSTRAINT uq_reinstatements_source_refund_external_id",)),
+    Race(a_win_against_its_chargeback, locks=(NAMES,)),
     Race(a_tier_of_one, offer=({"tiers": TIERS, "often": "every"},), locks=(PEOPLE,)),
     Race(a_milestone, offer=({"threshold": 3},), locks=(PEOPLE,)),
     Race(the_same_approval, clients=40, locks=(PEOPLE,),

@@ -260,6 +260,7 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "admin.record_refund": (
         "own", "/admin/refunds", {"conversion_external_id": "order-1", "external_id": "R-77", "amount": "1.00"},
     ),
+    "admin.reinstate": ("own", "/admin/refunds/{charged_back}/reinstatement", {}),
     "admin.check_import": (
         "own", "/admin/imports", {"kind": "customers", "rows": "external_id,email\nC-77,seven@example.com"},
     ),
@@ -294,6 +295,7 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "api.customers": ("key", "/api/v1/customers", {}),
     "api.convert": ("key", "/api/v1/conversions", {}),
     "api.refund": ("key", "/api/v1/refunds", {}),
+    "api.reinstate": ("key", "/api/v1/reinstatements", {}),
 }  # fmt: skip
 """Endpoint -> who may do it, where, and a form that does it."""
 
@@ -439,6 +441,7 @@ def _at_the_owners(scene: Scene) -> dict[str, str]:
         for name in ("Mila", "Mona")
     )
     assert flagged is not None and looked_at is not None
+    charged_back = scene.charge_back(scene.order(paul), 1600).refund.public_id
     signal, by = signals.find(looked_at.public_id, "disposable"), scene.rita.id
     assert signal is not None
     scene.do(lambda: program.dismiss(looked_at, signal, reason="Looked at.", by=by, at=scene.at))
@@ -448,7 +451,7 @@ def _at_the_owners(scene: Scene) -> dict[str, str]:
     )
     sent = io.BytesIO(b"external_id,email\nC-78,eight@example.com\n")
     return {
-        "shut_out": zed.public_id, "unpaid": unpaid, "raised": flagged.public_id, "dismissed": looked_at.public_id, "join": scene.secret_for(invited, "join"),
+        "shut_out": zed.public_id, "unpaid": unpaid, "charged_back": charged_back, "raised": flagged.public_id, "dismissed": looked_at.public_id, "join": scene.secret_for(invited, "join"),
         "upload": uploads.keep(sent, "customers", by=name),
     }  # fmt: skip
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from portal.accounts import audit
 from portal.accounts.audit import AuditEntry
 from portal.accounts.users import find_by_email, find_by_external_id
 from portal.config import ROOT
 from portal.core.database import session
-from portal.rewards.conversions import find
+from portal.rewards.conversions import find, find_refund
 from tests.factories import PASSWORD, fixed
 from tests.web.client import Tab
 from tests.web.tables import SEEN, Unchanged
@@ -285,6 +286,35 @@ def test_an_order_by_form_counts_once_and_is_decided_by_somebody_else(scene, oli
     assert scene.balance(scene.alice) == {"approved": 1500}
     told = find("shop", "B-1")
     assert told is not None and told.recorded_by_id == scene.olivia.id
+
+
+@pytest.mark.case(101)
+def test_a_chargeback_by_form_and_the_won_dispute_on_the_page_of_the_referral(scene, tab_of):
+    olivia, alice = tab_of(scene.olivia), tab_of(scene.alice)
+    reward = scene.approved_reward()
+    page, told = f"/admin/referrals/{reward.referral.public_id}", f"/friends/{reward.referral.public_id}"
+    form = {"conversion_external_id": "order-1", "external_id": "CB-1", "amount": ""}
+    assert olivia.post("/admin/refunds", form | {"reason": "dispute"}).status == 422
+    assert "taken back" in olivia.post("/admin/refunds", form | {"reason": "chargeback"}, follow=True).text
+    assert "other facts" in olivia.post("/admin/refunds", form | {"reason": "refund"}).error("external_id")
+    seen = olivia.get(page)
+    assert "Chargeback of the whole order" in seen.main and "The payment of this order was charged back." in seen.main
+    assert "the payment was taken back" in alice.get(told).main and "refunded" not in alice.get(told).main
+    assert "The payment of the order was taken back" in alice.get("/rewards").main
+    assert "Dispute won" not in tab_of(scene.rita).get(page).main
+
+    button = next(one for one in seen.forms if "Dispute won" in one.labels)
+    assert "The payment stands after all" in olivia.submit(button).text
+    assert (reward.state, scene.balance(scene.alice)) == ("approved", {"approved": 2000})
+    seen = olivia.get(page)
+    assert "Dispute won: the payment stands after all" in seen.main and "recorded by Olivia" in seen.main
+    assert not [one for one in seen.forms if "Dispute won" in one.labels]
+    assert "the payment stands after all" in alice.get(told).main
+    refund = find_refund("shop", "CB-1")
+    assert refund is not None
+    olivia.post(f"/admin/refunds/{refund.public_id}/reinstatement")
+    assert scene.balance(scene.alice) == {"approved": 2000}, "twice is once"
+    assert [one.verb for one in audit.about("refund", refund.public_id)].count("refund_reinstated") == 1
 
 
 # --- from a file ----------------------------------------------------------------------------------------------

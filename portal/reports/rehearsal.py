@@ -14,10 +14,11 @@ import sqlalchemy as sa
 from portal.core import clock, money
 from portal.core.database import session
 from portal.referrals.referrals import Referral
-from portal.rewards import earning
+from portal.rewards import earning, tier_locks
 from portal.rewards.conversions import STANDS, Conversion, Refund
 from portal.rewards.earning import Offer
 from portal.rewards.rules import Beneficiary, Computation, Often, Rule
+from portal.rewards.tier_locks import TierLock
 from portal.terms import Terms
 
 DAYS = 90
@@ -78,6 +79,9 @@ class Imagined:
         self._counted: dict[tuple[int, str], list[int]] = defaultdict(list)
         self._friends: dict[tuple[int, str], set[int]] = defaultdict(set)
         self._ordinals: Counter[tuple[int, str]] = Counter()
+        self._locks: dict[int, list[TierLock]] = defaultdict(list)
+        for lock in tier_locks.of_people({friend.referrer_id for friend in friends.values()}):
+            self._locks[lock.person_id].append(lock)
         self._given: set[tuple[int, int, str, str]] = set()
         self._of_person: dict[int, list[Made]] = defaultdict(list)
         self._of_conversion: dict[int, list[Made]] = defaultdict(list)
@@ -113,6 +117,11 @@ class Imagined:
             for one in mine
             if one.lives and one.made_at >= since and one.rule.beneficiary == Beneficiary.REFERRER
         )
+
+    def tier_lock(self, person_id: int, at: datetime) -> TierLock | None:
+        """Steps that somebody set are as they were: no terms change them."""
+        mine = self._locks[person_id]
+        return next((one for one in mine if one.set_at <= at and (one.lifted_at is None or at < one.lifted_at)), None)
 
     def count(self, conversion: Conversion, referral: Friend, *, counted: bool, towards: bool, at: datetime) -> None:
         if counted:

@@ -21,6 +21,7 @@ from portal.rewards.decisions import Reason
 from portal.rewards.kinds import Kind
 from portal.rewards.rewards import State
 from portal.rewards.signals import Assessment
+from portal.rewards.tier_locks import TierLock
 from tests.domain.racing import (
     NAMES,
     PEOPLE,
@@ -127,6 +128,30 @@ def a_tier_of_one(scene: Scene, clients: int) -> tuple[Acts, Question]:
         yield from expect("of the middle tier", [r.ordinal for r in made if r.amount_minor == 7777], [2])
 
     return acts, question
+
+
+def a_step_set_beside_orders(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    """Each order before it is worked out by its number, each after it by the step; two who set it make one."""
+    person, by = newcomer(scene, "referrer"), scene.olivia.id
+    friends = [newcomer(scene, "friend", code=scene.code(person)) for _ in range(clients - 4)]
+    orders = [convert(scene, report(scene, friend, f"race-{next(scene._numbers)}")) for friend in friends]
+    number = person.id
+
+    def sets() -> Any:
+        return program.set_tier(User.by_id(number), 3, note="A partner.", by=by, at=scene.at)
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        made = scene.rewards(User.by_id(number))
+        yield from expect("ordinals", [reward.ordinal for reward in made], list(range(1, clients - 3)))
+        by_number = {1: 2000, 2: 7777}
+        for reward in made:
+            was_set = reward.computation[0]["step"] == "tier_set"
+            wanted = 1000 if was_set else by_number.get(reward.ordinal, 1000)
+            yield from expect(f"reward {reward.ordinal}", reward.amount_minor, wanted)
+        yield from expect("set", outcomes.count(True), 1)
+        yield from expect("locks", count(TierLock, TierLock.person_id == number), 1)
+
+    return [*orders[: len(orders) // 2], *[lingering(sets)] * 4, *orders[len(orders) // 2 :]], question
 
 
 def a_milestone(scene: Scene, clients: int) -> tuple[Acts, Question]:
@@ -270,6 +295,7 @@ RACES = [
     Race(the_same_win, drop=("ALTER TABLE reinstatements DROP CONSTRAINT uq_reinstatements_source_refund_external_id",)),
     Race(a_win_against_its_chargeback, locks=(NAMES,)),
     Race(a_tier_of_one, offer=({"tiers": TIERS, "often": "every"},), locks=(PEOPLE,)),
+    Race(a_step_set_beside_orders, offer=({"tiers": TIERS, "often": "every"},), locks=(PEOPLE,)),
     Race(a_milestone, offer=({"threshold": 3},), locks=(PEOPLE,)),
     Race(the_same_approval, clients=40, locks=(PEOPLE,),
          drop=("ALTER TABLE decisions DROP CONSTRAINT uq_decisions_reward_id_number",)),

@@ -18,7 +18,7 @@ from portal.reports import desk
 from portal.reports import own_data as own_data_
 from portal.reports import people as people_
 from portal.reports.people import Show
-from portal.rewards import ledger
+from portal.rewards import ledger, tier_locks
 from portal.web import access, inputs, limits, words
 from portal.web.acting import act
 from portal.web.admin.room import blueprint
@@ -62,6 +62,7 @@ def person(wanted: str) -> ResponseReturnValue:
         about=people_.about(found, currency),
         referral=referrals_.of_referee(found.id),
         balances=ledger.balances(found.id, currency),
+        tier_lock=tier_locks.of_person(found.id),
         history=desk.history(subjects=[("user", found.public_id)], most=people_.GLANCE)[0],
         role=role,
         withdrawing=withdrawing,

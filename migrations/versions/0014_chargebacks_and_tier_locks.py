@@ -1,5 +1,7 @@
 """Chargebacks: why a refund was, refunds that were reinstated, and what was given again as a clawback with a minus.
 
+And tier locks: referrers who are put at a step of the tiers.
+
 Frozen, as every version is.
 """
 
@@ -39,8 +41,9 @@ WIDER = (
 
 
 def upgrade() -> None:
-    """Adds the reason and the table, makes the clawbacks' rules anew, and lets the new lines and signals in."""
+    """Adds the reason and the tables, makes the clawbacks' rules anew, and lets the new lines and signals in."""
     _reinstatements()
+    _tier_locks()
     if op.get_bind().dialect.name == "sqlite":
         op.execute(
             "ALTER TABLE refunds ADD COLUMN reason VARCHAR(10) DEFAULT 'refund' NOT NULL"
@@ -75,6 +78,35 @@ def _reinstatements() -> None:
         sa.ForeignKeyConstraint(["recorded_by_id"], ["users.id"], name=op.f("fk_reinstatements_recorded_by_id")),
         sqlite_autoincrement=True,
     )
+
+
+def _tier_locks() -> None:
+    op.create_table(
+        "tier_locks",
+        sa.Column("id", KEY, nullable=False),
+        sa.Column("person_id", KEY, nullable=False),
+        sa.Column("counts_as", sa.BigInteger(), nullable=False),
+        sa.Column("note_id", KEY, nullable=False),
+        sa.Column("set_by_id", KEY, nullable=False),
+        sa.Column("set_at", MOMENT, nullable=False),
+        sa.Column("lifted_at", MOMENT, nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tier_locks")),
+        sa.ForeignKeyConstraint(["person_id"], ["users.id"], name=op.f("fk_tier_locks_person_id")),
+        sa.ForeignKeyConstraint(["note_id"], ["notes.id"], name=op.f("fk_tier_locks_note_id")),
+        sa.ForeignKeyConstraint(["set_by_id"], ["users.id"], name=op.f("fk_tier_locks_set_by_id")),
+        sa.CheckConstraint("counts_as > 0", name=op.f("ck_tier_locks_counts_as_positive")),
+        sa.CheckConstraint("person_id <> set_by_id", name=op.f("ck_tier_locks_nobody_locks_themselves")),
+        sa.CheckConstraint("typeof(counts_as) IN ('integer', 'null')", name=op.f("ck_tier_locks_whole_numbers")).ddl_if(
+            dialect="sqlite"
+        ),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_tier_locks_person_id"), "tier_locks", ["person_id"])
+    live = sa.text("lifted_at IS NULL")
+    op.create_index(
+        op.f("uq_tier_locks_live"), "tier_locks", ["person_id"],
+        unique=True, sqlite_where=live, postgresql_where=live,
+    )  # fmt: skip
 
 
 def _clawbacks_on_sqlite() -> None:

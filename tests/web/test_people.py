@@ -348,10 +348,10 @@ def test_a_referrer_is_put_at_a_step_and_everybody_reads_it(scene, tab_of):
     for told in (alice.get("/rewards").main, alice.get("/terms").main):
         assert "by the step from reward number 5 on, whatever their own number" in told and "Olivia" not in told
     assert "from the 5. reward on, set by hand" in alice.get("/rewards").main
-    assert "Your rewards are worked out" not in tab_of(scene.carol).get("/terms").main
+    assert "New rewards of yours" not in tab_of(scene.carol).get("/terms").main
 
     assert "Taken off" in olivia.press(page, "/tier/removal").text
-    assert "Your rewards are worked out" not in alice.get("/rewards").main + alice.get("/terms").main
+    assert "New rewards of yours" not in alice.get("/rewards").main + alice.get("/terms").main
     scene.order(scene.bob)
     assert scene.rewards(scene.alice)[1].amount_minor == 2500
 

@@ -94,6 +94,14 @@ class Plain:
     def readmit(self, name: str) -> None:
         self.people[name]["suspended"] = False
 
+    def set_tier(self, name: str, step: int | None, by: str) -> bool:
+        """Puts somebody at a step, or with none takes that off; whether this changed anything."""
+        steps = {tier["from"] for rule in self.offers[self.version] for tier in rule.get("tiers", [])}
+        if name == by or (step is not None and step not in steps | {1}):
+            raise No
+        before, self.people[name]["step"] = self.people[name]["step"], step
+        return bool(before != step)
+
     def choose_method(self, name: str, kind: str) -> None:
         changed = self.people[name]["method"] is not None
         wait = 3 * DAY if changed or kind in ("paypal", "bank") else timedelta()
@@ -103,6 +111,7 @@ class Plain:
         self.people[name] = {
             "number": len(self.people), "signed_up": self.at, "confirmed": False, "shop": False, "suspended": False,
             "referrer": None, "joined": None, "expires": None, "version": None, "keys": [], "method": None,
+            "step": None,
         }  # fmt: skip
         return self.people[name]
 
@@ -180,7 +189,8 @@ class Plain:
         given = self._given(person, rule["key"])
         if not rule.get("every") and self._first_given(person, rule, order):
             return 0
-        reached = [tier for tier in rule.get("tiers", []) if tier["from"] <= len(given) + 1]
+        step = self.people[person]["step"] if side == "referrer" else None
+        reached = [tier for tier in rule.get("tiers", []) if tier["from"] <= (step or len(given) + 1)]
         terms = rule | (reached[-1] if reached else {})
         if "share" not in rule:
             return int(terms["amount"])

@@ -11,7 +11,7 @@ from portal.core.database import session
 from portal.payouts.payouts import Line
 from portal.payouts.payouts import State as PayoutState
 from portal.program import Answer
-from portal.reports import evidence, queue, referrer, rehearsal
+from portal.reports import desk, evidence, queue, referrer, rehearsal
 from portal.rewards import rewards, rules, signals
 from portal.rewards.conversions import Customer, RefundReason, ReportRefused
 from portal.rewards.kinds import ABOUT, Kind
@@ -223,7 +223,9 @@ def test_won_before_the_chargeback_arrives_it_takes_nothing_and_is_a_flag(scene:
     reward = scene.approved_reward()
     assert scene.win().answer == Answer.WAITING
     assert scene.win().answer == Answer.WAITING
+    assert desk.attention().waiting_reinstatements == 1
     assert scene.charge_back("order-1").answer == Answer.MADE
+    assert desk.attention().waiting_reinstatements == 0
     assert scene.win().answer == Answer.KNOWN
     assert (reward.state, taken(reward)) == (State.APPROVED, [])
     assert scene.balance(scene.alice) == {"approved": 2000} and flags(reward) == [Kind.CHARGEBACK]

@@ -372,6 +372,22 @@ class Walk(RuleBasedStateMachine):
             lambda: self.plain.choose_method(name, kind),
         )
 
+    @chance(
+        1, which=anything, step=st.sampled_from([None, 1, 2, 4, 3]), by=st.sampled_from(["Olivia", "Olivia", "Rita"])
+    )
+    def set_tier(self, which: int, step: int | None, by: str) -> None:
+        """Puts somebody at a step of the tiers, or takes that off."""
+        name, who = self.somebody(which), self.ids[by]
+        self.both(
+            "set_tier" if step else "free_tier",
+            lambda: (
+                program.set_tier(self.user(name), step, note="Agreed.", by=who, at=self.plain.at)
+                if step
+                else program.free_tier(self.user(name), by=who, at=self.plain.at)
+            ),
+            lambda: self.plain.set_tier(name, step, by),
+        )
+
     @chance(2, what=st.sampled_from(["publish", 1, 100, 500, 1000, 2000]), many=st.integers(1, 5))
     def change_the_program(self, what: Any, many: int) -> None:
         """The other terms are published, or the pool gets so many vouchers of a value."""
@@ -642,7 +658,7 @@ def walk(world: World, number: int, *, walks: int) -> None:
 
 
 HAPPENS = """sign_up confirm report_customer suspend readmit choose_method add_vouchers publish order refund
-    reinstate approve
+    reinstate set_tier free_tier approve
     correct reject undo approve_clear release draw approve_batch export_batch cancel_batch pay_batch pay fail""".split()
 REFUSED = "report_customer order approve correct reject undo draw approve_batch export_batch pay_batch pay fail".split()
 

@@ -303,12 +303,12 @@ def test_a_chargeback_by_form_and_the_won_dispute_on_the_page_of_the_referral(sc
     assert "The payment of the order was taken back" in alice.get("/rewards").main
     assert "Dispute won" not in tab_of(scene.rita).get(page).main
 
-    button = next(one for one in seen.forms if "Dispute won" in one.labels)
+    button = next(one for one in seen.forms if "dispute was won" in one.labels)
     assert "The payment stands after all" in olivia.submit(button).text
     assert (reward.state, scene.balance(scene.alice)) == ("approved", {"approved": 2000})
     seen = olivia.get(page)
     assert "Dispute won: the payment stands after all" in seen.main and "recorded by Olivia" in seen.main
-    assert not [one for one in seen.forms if "Dispute won" in one.labels]
+    assert not [one for one in seen.forms if "dispute was won" in one.labels]
     assert "the payment stands after all" in alice.get(told).main
     refund = find_refund("shop", "CB-1")
     assert refund is not None

@@ -14,9 +14,9 @@ from portal.core.database import session
 from portal.payouts import drawing, methods, payouts
 from portal.payouts.drawing import Why
 from portal.payouts.payouts import Batch, Payout
-from portal.program import Refunded, Reported
+from portal.program import Refunded, Reinstated, Reported
 from portal.rewards import goals, ledger
-from portal.rewards.conversions import Customer, OrderReport, RefundReport
+from portal.rewards.conversions import Customer, OrderReport, RefundReason, RefundReport, ReinstatementReport
 from portal.rewards.corrections import Correction
 from portal.rewards.decisions import Reason
 from portal.rewards.ledger import Bucket
@@ -47,11 +47,24 @@ class Scene(Cast):
         )  # fmt: skip
         return self.do(lambda: program.convert(report, at=self.at))
 
-    def refund(self, order: str | Reported, amount_minor: int | None = None, *, external_id: str = "") -> Refunded:
+    def refund(
+        self, order: str | Reported, amount_minor: int | None = None, *, external_id: str = "",
+        reason: RefundReason = RefundReason.REFUND,
+    ) -> Refunded:  # fmt: skip
         """Money is given back for an order: all of it, if no amount is named."""
         about = order if isinstance(order, str) else order.conversion.external_id
-        report = RefundReport(external_id or f"refund-{next(self._numbers)}", about, amount_minor)
+        report = RefundReport(external_id or f"refund-{next(self._numbers)}", about, amount_minor, reason=reason)
         return self.do(lambda: program.refund(report, at=self.at))
+
+    def charge_back(
+        self, order: str | Reported, amount_minor: int | None = None, *, external_id: str = "CB-1"
+    ) -> Refunded:
+        """The customer's bank takes a payment back."""
+        return self.refund(order, amount_minor, external_id=external_id, reason=RefundReason.CHARGEBACK)
+
+    def win(self, external_id: str = "CB-1") -> Reinstated:
+        """The dispute of a chargeback is won."""
+        return self.do(lambda: program.reinstate(ReinstatementReport(external_id), at=self.at))
 
     def rewards(self, person: User) -> list[Reward]:
         """A person's rewards, the first one first."""

@@ -78,15 +78,16 @@ def _payouts() -> Iterator[str]:
 
 
 LAST_WORD = {
-    State.APPROVED: {"reward_approve"},
+    State.APPROVED: {"reward_approve", "reward_taken_up"},
     State.REJECTED: {"reward_reject"},
-    State.PAID: {"reward_approve"},
+    State.PAID: {"reward_approve", "reward_taken_up"},
     State.REVERSED: {"reward_reversed"},
-    State.PENDING: {"reward_undo", None},
+    State.PENDING: {"reward_undo", "reward_taken_up", None},
 }
 """By state: the last thing the history says about a reward, what leaves its state apart."""
 
-ASIDE = {"reward_clawback", "hold_lengthened"}
+ASIDE = {"reward_clawback", "reward_given_again", "hold_lengthened"}
+BY_REFUNDS = {"reward_reversed", "reward_taken_up"}
 
 
 def _history() -> Iterator[str]:
@@ -100,7 +101,7 @@ def _history() -> Iterator[str]:
         decided = session.scalars(
             sa.select(Decision.verdict).where(Decision.reward_id == number).order_by(Decision.number)
         )
-        if [f"reward_{verdict}" for verdict in decided] != [verb for verb in verbs if verb != "reward_reversed"]:
+        if [f"reward_{verdict}" for verdict in decided] != [verb for verb in verbs if verb not in BY_REFUNDS]:
             yield f"reward {number}: the decisions differ from the history {verbs}"
     for name, state in session.execute(sa.select(Payout.public_id, Payout.state)):
         ended = state in (PayoutState.PAID, PayoutState.FAILED, PayoutState.CANCELLED)

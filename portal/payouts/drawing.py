@@ -5,7 +5,7 @@ name "batches", then people.
 """
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -180,15 +180,20 @@ def _enter_all(new: dict[int, Payout], currency: str, *, at: datetime) -> None:
         .where(Reward.person_id.in_(new), Reward.currency == currency, drawn, ~_is_accounted())
     )
     ready = sa.select(Reward).where(*_ready(new, currency)).order_by(Reward.id)
-    gave, owed = list(session.scalars(ready)), list(session.scalars(owing.order_by(Clawback.id)))
+    gave, owed = list(session.scalars(ready)), _not_made_up(session.scalars(owing.order_by(Clawback.id)))
     taken = _unaccounted({reward.id for reward in gave})
     sums = dict.fromkeys(new, 0)
     for reward in gave:
-        amount = reward.amount_minor - sum(clawback.amount_minor for clawback in taken[reward.id])
-        if amount:
-            line = Line(payout_id=new[reward.person_id].id, reward=reward, amount_minor=amount)
-            payouts.enter(line, taken[reward.id], at=at)
-            sums[reward.person_id] += amount
+        less = sum(clawback.amount_minor for clawback in taken[reward.id])
+        if less == reward.amount_minor:
+            continue
+        together = 0 <= less < reward.amount_minor
+        amount = reward.amount_minor - less if together else reward.amount_minor
+        line = Line(payout_id=new[reward.person_id].id, reward=reward, amount_minor=amount)
+        payouts.enter(line, taken[reward.id] if together else [], at=at)
+        sums[reward.person_id] += amount
+        if not together:  # other payouts hold a part of what was taken or given again
+            owed += taken[reward.id]
     for clawback in owed:
         person = clawback.reward.person_id
         line = Line(payout_id=new[person].id, clawback=clawback, amount_minor=-clawback.amount_minor)
@@ -203,6 +208,15 @@ def _enter_all(new: dict[int, Payout], currency: str, *, at: datetime) -> None:
     for person, payout in new.items():
         if sums[person] != payout.amount_minor:
             raise RuntimeError(f"user {person}: lines {sums[person]}, payable {payout.amount_minor}")
+
+
+def _not_made_up(owing: Iterable[Clawback]) -> list[Clawback]:
+    """Of clawbacks that no line accounts for those that make a difference: what was taken of a reward and given again
+    meanwhile needs no lines."""
+    found: dict[int, list[Clawback]] = defaultdict(list)
+    for clawback in owing:
+        found[clawback.reward_id].append(clawback)
+    return [one for of_one in found.values() if sum(c.amount_minor for c in of_one) for one in of_one]
 
 
 def _ready(user_ids: Collection[int], currency: str) -> tuple[sa.ColumnElement[bool], ...]:

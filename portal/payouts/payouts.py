@@ -97,7 +97,8 @@ class Payout(Model):
 
 
 class Line(Model):
-    """One line: a reward, a clawback with its minus, or a correction. `returned_at`: it left, its money went back."""
+    """One line: a reward, a correction, or a clawback: with a minus, or with a plus for what was given again.
+    `returned_at`: it left, its money went back."""
 
     __tablename__ = "payout_lines"
     __table_args__ = (
@@ -107,8 +108,7 @@ class Line(Model):
             "about_one_thing",
         ),
         database.rule(
-            "amount_minor <> 0 AND (reward_id IS NULL OR amount_minor > 0)"
-            " AND (clawback_id IS NULL OR amount_minor < 0)",
+            "amount_minor <> 0 AND (reward_id IS NULL OR amount_minor > 0)",
             "sign_fits",
         ),
         database.once("reward_id", where="returned_at IS NULL", name="uq_payout_lines_reward"),

@@ -38,7 +38,18 @@ from portal.program.joining import (
     sign_up,
 )
 from portal.program.referrers import correct_referrer, give_referrer
-from portal.program.orders import Answer, Refunded, Reported, convert, record_order, record_refund, refund
+from portal.program.orders import (
+    Answer,
+    Refunded,
+    Reinstated,
+    Reported,
+    convert,
+    record_order,
+    record_refund,
+    record_reinstatement,
+    refund,
+    reinstate,
+)
 from portal.program.decisions import (
     AT_ONCE,
     Decided,
@@ -116,6 +127,7 @@ from portal.program.people import (
     choose_code,
     choose_language,
     choose_zone,
+    free_tier,
     grant_role,
     invite_colleague,
     join,
@@ -124,6 +136,7 @@ from portal.program.people import (
     note_download,
     readmit,
     rename,
+    set_tier,
     shut_out,
     suspend,
     take_second_step_away,

@@ -10,7 +10,7 @@ from portal.accounts import audit, users
 from portal.core.database import session
 from portal.core.text import Refusal, marked
 from portal.payouts import moving, payouts
-from portal.program.orders import both_in_good_standing
+from portal.program.orders import both_in_good_standing, settle
 from portal.referrals.referrals import Referral
 from portal.reports import queue
 from portal.reports.queue import Filters
@@ -207,12 +207,12 @@ def note(referral: Referral, text: str, *, by: int, at: datetime) -> None:
 
 
 def _catch_up(chosen: Sequence[Reward], *, at: datetime) -> None:
-    """What was given back of the orders while their rewards were rejected counts again with the rewards."""
+    """What was given back of the orders while their rewards were rejected counts again with the rewards, and so does
+    what was reinstated."""
     with_refunds = conversions.with_refunds(reward.conversion_id for reward in chosen)
     for reward in chosen:
         if reward.conversion_id in with_refunds:
-            given_back = conversions.refunds_for(reward.conversion)
-            rewards.take_back(reward, given_back[-1], *conversions.refunded(reward.conversion), at=at)
+            settle(reward, conversions.given_back(reward.conversion), at=at)
             rewards.reverse(reward, at=at)
 
 

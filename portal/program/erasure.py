@@ -22,12 +22,11 @@ from portal.program.people import owners
 from portal.program.sharing import retired_name
 from portal.referrals import claims, referrals
 from portal.rewards import conversions, corrections, decisions, ledger, rewards, signals
+from portal.rewards.corrections import GONE
 from portal.rewards.decisions import Reason
 from portal.rewards.ledger import Bucket
 from portal.rewards.rewards import State
 from portal.sharing import clicks, invites, links
-
-GONE = marked("The account was deleted.")
 
 
 class ErasureRefused(Refusal):
@@ -98,12 +97,7 @@ def _give_up_money(user: User, *, at: datetime) -> None:
     theirs = rewards.locked(rewards.waiting_of(user.id))
     decisions.undo([one for one in theirs if one.state == State.APPROVED], by=None, note=GONE, at=at)
     decisions.reject(theirs, by=None, reason=Reason.OTHER, told=GONE, note="", at=at)
-    for currency in ledger.currencies(user.id):
-        ready = ledger.balances(user.id, currency)[Bucket.PAYABLE]
-        if ready > 0:
-            note_id = audit.note(GONE, by=None, about=user.id, at=at)
-            assert note_id is not None
-            corrections.give_up(user, ready, currency, note_id=note_id, at=at)
+    corrections.give_up_ready(user, at=at)
 
 
 def _forget_mails(user: User, hashes: set[str]) -> None:

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from portal import notices
+from portal import terms as terms_
 from portal.accounts import audit, one_time, roles, sign_ins, two_step, users
 from portal.accounts.one_time import Purpose
 from portal.accounts.roles import Role
@@ -12,7 +13,7 @@ from portal.payouts import moving
 from portal.program.accounts import begin_anew, replace_password, stay
 from portal.program.joining import owns_the_address
 from portal.program.sharing import retired_name
-from portal.rewards import conversions
+from portal.rewards import conversions, rules, tier_locks
 from portal.rewards.conversions import Customer
 from portal.sharing import links
 from portal.sharing.links import Link
@@ -57,6 +58,22 @@ def choose_code(user: User, link: Link, wanted: str, *, at: datetime) -> None:
 
 
 # --- standing -------------------------------------------------------------------------------------------------
+
+
+def set_tier(user: User, counts_as: int, *, note: str, by: int, at: datetime) -> bool:
+    """Puts a referrer at a step of the tiers, whatever the numbers of their rewards, until it is taken off.
+
+    Gives whether this changed anything. Raises TierLockRefused.
+    """
+    users.lock(user.id)
+    starts = rules.tier_starts(rules.of_terms(terms_.in_force().id))
+    return tier_locks.put(user, counts_as, among=starts, reason=note, by=by, at=at) is not None
+
+
+def free_tier(user: User, *, by: int, at: datetime) -> None:
+    """Takes that off again: their own numbers count. Raises TierLockRefused."""
+    users.lock(user.id)
+    tier_locks.lift(user, by=by, at=at)
 
 
 def suspend(user: User, *, by: int, note: str, at: datetime) -> None:

@@ -10,7 +10,7 @@ from portal.core.database import session
 from portal.core.text import marked
 from portal.payouts import methods, moving, payouts
 from portal.program.joining import refer
-from portal.program.orders import SUSPENDED, apply, take_back
+from portal.program.orders import SUSPENDED, apply, level
 from portal.referrals import claims, referrals
 from portal.referrals.attribution import Attribution, How
 from portal.referrals.referrals import Referral, ReferralRefused
@@ -95,8 +95,7 @@ def _earn_for_another(conversion: Conversion, referral: Referral, *, at: datetim
     elif conversion.counted:
         earning.earn_again(conversion, referral, at=at)
     session.flush()
-    for refund in conversions.refunds_for(conversion):
-        take_back(conversion, refund, at=at)
+    level(conversion, at=at)
 
 
 def _turn_away(reward: Reward, *, note: str, by: int, at: datetime) -> None:

@@ -33,7 +33,7 @@ _CAUSES: dict[Cause, tuple[type[Any], Any, Any]] = {
     Cause.REWARD: (Reward, Reward.amount_minor, sa.true()),
     Cause.DECISION: (Decision, Decision.amount_minor, Decision.amount_minor > 0),
     Cause.RELEASE: (Decision, None, None),
-    Cause.CLAWBACK: (Clawback, Clawback.amount_minor, sa.true()),
+    Cause.CLAWBACK: (Clawback, sa.func.abs(Clawback.amount_minor), sa.true()),
     Cause.LINE_DRAWN: (Line, sa.func.abs(Line.amount_minor), sa.true()),
     Cause.LINE_RETURNED: (Line, sa.func.abs(Line.amount_minor), Line.returned_at.is_not(None)),
     Cause.LINE_PAID: (Line, sa.func.abs(Line.amount_minor), None),
@@ -94,6 +94,8 @@ def _rewards() -> Iterator[str]:
         actual = {bucket: lies.get(number, {}).get(bucket, 0) for bucket in BUCKETS}
         if rest < 0:
             yield f"reward {name} ({number}): more was taken back than given"
+        if rest > given:
+            yield f"reward {name} ({number}): more was given again than taken"
         if actual != expected:
             yield f"reward {name} ({number}) is {state}: expected {_said(expected)}, booked {_said(actual)}"
 

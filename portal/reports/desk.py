@@ -19,7 +19,7 @@ from portal.referrals.referrals import Referral
 from portal.reports import batches
 from portal.rewards import appeals, rewards, signals
 from portal.rewards.appeals import Appeal
-from portal.rewards.conversions import Conversion, Disagreement, Refund
+from portal.rewards.conversions import Conversion, Disagreement, Refund, Reinstatement
 from portal.rewards.rewards import Reward, State
 from portal.rewards.signals import Assessment
 from portal.sharing.links import Link
@@ -120,6 +120,8 @@ class Attention:
     """Why no mail goes out at the moment; empty if they do."""
     waiting_orders: int
     waiting_refunds: int
+    waiting_reinstatements: int
+    """Of refunds that were not told yet."""
     disagreements: int
     claims: int
     appeals: list[Appeal]
@@ -131,6 +133,8 @@ def attention(current: Terms, *, at: datetime) -> Attention:
     count, oldest = session.execute(pending).one()
 
     risky = signals.is_assessed(Reward.referral_id, Assessment.RISKY)
+    same = (Refund.source == Reinstatement.source, Refund.external_id == Reinstatement.refund_external_id)
+    known = sa.select(Refund.id).where(*same).correlate(Reinstatement).exists()
 
     def many(model: type, *where: sa.ColumnElement[bool]) -> int:
         return session.scalar(sa.select(sa.func.count()).select_from(model).where(*where)) or 0
@@ -146,6 +150,7 @@ def attention(current: Terms, *, at: datetime) -> Attention:
         mail_trouble=outbox.standing_trouble(),
         waiting_orders=many(Conversion, Conversion.applied_at.is_(None)),
         waiting_refunds=many(Refund, Refund.conversion_id.is_(None)),
+        waiting_reinstatements=many(Reinstatement, ~known),
         disagreements=many(Disagreement),
         claims=many(Claim, Claim.answered_at.is_(None)),
         appeals=appeals.waiting(),

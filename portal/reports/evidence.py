@@ -21,7 +21,7 @@ from portal.referrals.referrals import Referral
 from portal.reports import queue
 from portal.rewards import appeals, decisions, kinds, signals
 from portal.rewards.appeals import Appeal
-from portal.rewards.conversions import Conversion, Refund
+from portal.rewards.conversions import Conversion, Refund, Reinstatement
 from portal.rewards.decisions import Decision, Verdict
 from portal.rewards.rewards import Clawback, Reward
 from portal.rewards.signals import Assessment, Signal
@@ -41,6 +41,7 @@ class Kind(StrEnum):
     CLAIM = "claim"
     CONVERSION = "conversion"
     REFUND = "refund"
+    REINSTATED = "reinstated"
     REWARD = "reward"
     CLAWBACK = "clawback"
     DECISION = "decision"
@@ -204,12 +205,24 @@ def _reported(conversions: list[Conversion]) -> list[Happening]:
     found = [
         Happening(one.received_at, Kind.CONVERSION, one, by=people.get(one.recorded_by_id or 0)) for one in conversions
     ]
-    orders = {one.id: one for one in conversions}
-    query = sa.select(Refund).where(Refund.conversion_id.in_(orders))
-    for refund in session.scalars(query.order_by(Refund.id)):
-        found.append(
-            Happening(refund.received_at, Kind.REFUND, refund, facts={"order": orders[refund.conversion_id or 0]})
-        )
+    found += _given_back({one.id: one for one in conversions})
+    return found
+
+
+def _given_back(orders: dict[int, Conversion]) -> list[Happening]:
+    """Refunds of these orders, and that some of them were reinstated. `facts.stands`: the refund was not."""
+    same = sa.and_(Reinstatement.source == Refund.source, Reinstatement.refund_external_id == Refund.external_id)
+    query = sa.select(Refund, Reinstatement).outerjoin(Reinstatement, same).where(Refund.conversion_id.in_(orders))
+    told = session.execute(query.order_by(Refund.id)).all()
+    people = _people({one.recorded_by_id for row in told for one in row if one is not None})
+    found = []
+    for refund, reinstated in told:
+        facts = {"order": orders[refund.conversion_id or 0], "stands": reinstated is None}
+        by = people.get(refund.recorded_by_id or 0)
+        found.append(Happening(refund.received_at, Kind.REFUND, refund, by=by, facts=facts))
+        if reinstated is not None:
+            by = people.get(reinstated.recorded_by_id or 0)
+            found.append(Happening(reinstated.received_at, Kind.REINSTATED, refund, by=by, facts=facts))
     return found
 
 

@@ -19,7 +19,7 @@ from portal.payouts import methods
 from portal.payouts.payouts import Payout
 from portal.referrals import claims, referrals
 from portal.reports import exports
-from portal.rewards import conversions, ledger
+from portal.rewards import conversions, ledger, tier_locks
 from portal.sharing import invites, links
 from portal.sharing.clicks import Click
 from portal.sharing.links import Code
@@ -50,6 +50,7 @@ def about(user: User, *, at: datetime) -> dict[str, Any]:
             (one.reward for one in exports.rewards(user.id)),
             "public_id state amount_minor currency computation made_at hold_until released_at",
         ),
+        "steps_set": _rows(tier_locks.of_people([user.id]), "counts_as set_at lifted_at"),
         "corrections": _rows(exports.corrections(user.id), "amount_minor currency reason at"),
         "payout_methods": _rows(methods.of_person(user.id), "kind shown set_at usable_at replaced_at"),
         "payouts": _payouts(user),

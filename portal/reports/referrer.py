@@ -228,7 +228,7 @@ def story(referral: Referral, *, of: int) -> list[Event]:
         events.append(Event(reward.made_at, "reward_made", reward.amount_minor, reward.currency, reward))
         events.extend(_decided(reward))
         events.extend(
-            Event(clawback.at, "taken_back", -clawback.amount_minor, reward.currency, reward)
+            Event(clawback.at, _why_moved(clawback), -clawback.amount_minor, reward.currency, reward)
             for clawback in rewards.clawbacks(reward.id)
         )
         if reward.released_at:
@@ -236,6 +236,12 @@ def story(referral: Referral, *, of: int) -> list[Event]:
         if reward.paid_at:
             events.append(Event(reward.paid_at, "paid", _paid(reward), reward.currency, reward))
     return sorted(events, key=lambda event: event.at)
+
+
+def _why_moved(clawback: Clawback) -> str:
+    if clawback.gives_again:
+        return "given_again"
+    return "charged_back" if clawback.refund.is_chargeback else "taken_back"
 
 
 def _paid(reward: Reward) -> int:

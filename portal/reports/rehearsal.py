@@ -14,10 +14,11 @@ import sqlalchemy as sa
 from portal.core import clock, money
 from portal.core.database import session
 from portal.referrals.referrals import Referral
-from portal.rewards import earning
-from portal.rewards.conversions import Conversion, Refund
+from portal.rewards import earning, tier_locks
+from portal.rewards.conversions import STANDS, Conversion, Refund
 from portal.rewards.earning import Offer
 from portal.rewards.rules import Beneficiary, Computation, Often, Rule
+from portal.rewards.tier_locks import TierLock
 from portal.terms import Terms
 
 DAYS = 90
@@ -78,6 +79,9 @@ class Imagined:
         self._counted: dict[tuple[int, str], list[int]] = defaultdict(list)
         self._friends: dict[tuple[int, str], set[int]] = defaultdict(set)
         self._ordinals: Counter[tuple[int, str]] = Counter()
+        self._locks: dict[int, list[TierLock]] = defaultdict(list)
+        for lock in tier_locks.of_people({friend.referrer_id for friend in friends.values()}):
+            self._locks[lock.person_id].append(lock)
         self._given: set[tuple[int, int, str, str]] = set()
         self._of_person: dict[int, list[Made]] = defaultdict(list)
         self._of_conversion: dict[int, list[Made]] = defaultdict(list)
@@ -114,6 +118,11 @@ class Imagined:
             if one.lives and one.made_at >= since and one.rule.beneficiary == Beneficiary.REFERRER
         )
 
+    def tier_lock(self, person_id: int, at: datetime) -> TierLock | None:
+        """Steps that somebody set are as they were: no terms change them."""
+        mine = self._locks[person_id]
+        return next((one for one in mine if one.set_at <= at and (one.lifted_at is None or at < one.lifted_at)), None)
+
     def count(self, conversion: Conversion, referral: Friend, *, counted: bool, towards: bool, at: datetime) -> None:
         if counted:
             self._counted[referral.id, conversion.goal].append(conversion.id)
@@ -135,7 +144,7 @@ class Imagined:
         return made
 
     def take_back(self, conversion_id: int, part: int, whole: int) -> None:
-        """A refund: as `rewards.take_back` has it."""
+        """A refund: as `rewards.owed` has it."""
         for made in self._of_conversion[conversion_id]:
             if made.lives and not (made.rule.threshold and part < whole):
                 asked = money.half_up(made.amount_minor * min(part, whole), whole)
@@ -192,7 +201,7 @@ def _told(since: datetime) -> Iterator[Told]:
     query = sa.select(Conversion).where(Conversion.referral_id.in_(theirs), Conversion.applied_at.is_not(None))
     conversions = {one.id: one for one in session.scalars(query)}
     back = sa.select(Refund).join(Conversion, Conversion.id == Refund.conversion_id)
-    refunds = session.scalars(back.where(Conversion.referral_id.in_(theirs)))
+    refunds = session.scalars(back.where(Conversion.referral_id.in_(theirs), STANDS))
     events: list[tuple[datetime, int, int, Conversion, Refund | None]] = [
         (one.applied_at, 0, one.id, one, None) for one in conversions.values() if one.applied_at
     ]
@@ -206,7 +215,7 @@ def _told(since: datetime) -> Iterator[Told]:
 
 
 def _part(conversion: Conversion, refund: Refund, before: tuple[int, int]) -> tuple[int, int]:
-    """What was given back of an order in all, as `conversions.refunded` has it: (part, whole)."""
+    """What was given back of an order in all, as `conversions.given_back` has it: (part, whole)."""
     if conversion.amount_minor is None:
         return 1, 1
     whole = conversion.amount_minor

@@ -14,7 +14,8 @@ from portal.delivery.outbox import Message
 from portal.delivery.outbox import State as MailState
 from portal.payouts.payouts import Line
 from portal.referrals.referrals import Referral
-from portal.rewards.rewards import Reward, State
+from portal.rewards.conversions import STANDS, Refund, RefundReason
+from portal.rewards.rewards import Clawback, Reward, State
 from portal.sharing.invites import Invite
 
 
@@ -46,16 +47,30 @@ class Status:
     word: Word
     day: datetime | None = None
     waiting: Reward | None = None
+    charged_back: bool = False
+    """Of what is reversed: the payment was taken back, and not the order."""
 
 
 def of_rewards(listed: list[Reward]) -> dict[int, Status]:
-    """Where each of these rewards stands, by its row number. One query for all of them, if any."""
+    """Where each of these rewards stands, by its row number. Two queries at most."""
     released = [reward.id for reward in listed if reward.state == State.APPROVED and reward.released_at]
     drawn: set[int] = set()
     if released:
         lines = sa.select(Line.reward_id).where(Line.reward_id.in_(released), Line.returned_at.is_(None))
         drawn = {number for number in session.scalars(lines) if number is not None}
-    return {reward.id: _of_reward(reward, drawn=reward.id in drawn) for reward in listed}
+    charged = _charged_back([reward.id for reward in listed if reward.state == State.REVERSED])
+    return {
+        reward.id: _of_reward(reward, drawn=reward.id in drawn, charged_back=reward.id in charged) for reward in listed
+    }
+
+
+def _charged_back(reward_ids: list[int]) -> set[int]:
+    """Which of these rewards a chargeback that stands has taken from."""
+    if not reward_ids:
+        return set()
+    query = sa.select(Clawback.reward_id).join(Refund, Refund.id == Clawback.refund_id)
+    by_bank = (Refund.reason == RefundReason.CHARGEBACK, STANDS)
+    return set(session.scalars(query.where(Clawback.reward_id.in_(reward_ids), *by_bank)))
 
 
 def of_reward(reward: Reward) -> Status:
@@ -63,7 +78,7 @@ def of_reward(reward: Reward) -> Status:
     return of_rewards([reward])[reward.id]
 
 
-def _of_reward(reward: Reward, *, drawn: bool) -> Status:
+def _of_reward(reward: Reward, *, drawn: bool, charged_back: bool) -> Status:
     if reward.state == State.PENDING:
         return Status(Word.IN_REVIEW, reward.hold_until, reward)
     if reward.state == State.APPROVED:
@@ -74,7 +89,7 @@ def _of_reward(reward: Reward, *, drawn: bool) -> Status:
         return Status(Word.PAID, reward.paid_at)
     if reward.state == State.REJECTED:
         return Status(Word.NOT_ELIGIBLE)
-    return Status(Word.REVERSED, reward.reversed_at)
+    return Status(Word.REVERSED, reward.reversed_at, charged_back=charged_back)
 
 
 def of_invite(invite: Invite, mail: Message | None, *, opened: bool) -> Status:

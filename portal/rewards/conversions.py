@@ -1,12 +1,14 @@
 """Conversions and refunds: one goal reached once, as the shop told it, and what was given back of it.
 
 Invariants: UNIQUE(source, external_id) for ever, for orders and refunds alike; the same report again finds the same
-row; the same id with other facts is refused and kept for the attention list; a refund may come before its order.
+row; the same id with other facts is refused and kept for the attention list; a refund may come before its order; a
+refund is reinstated once, for good, and that may be told before the refund is.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -63,6 +65,13 @@ class OrderReport:
     recorded_by: int | None = None
 
 
+class RefundReason(StrEnum):
+    """Why money went back: the shop gave it, or the customer's bank took it."""
+
+    REFUND = "refund"
+    CHARGEBACK = "chargeback"
+
+
 @dataclass(frozen=True)
 class RefundReport:
     """Money given back. No amount: all of the order."""
@@ -70,6 +79,16 @@ class RefundReport:
     external_id: str
     conversion_external_id: str
     amount_minor: int | None = None
+    source: str = goals.SHOP
+    recorded_by: int | None = None
+    reason: RefundReason = RefundReason.REFUND
+
+
+@dataclass(frozen=True)
+class ReinstatementReport:
+    """That the money of a refund is with the shop again."""
+
+    refund_external_id: str
     source: str = goals.SHOP
     recorded_by: int | None = None
 
@@ -116,6 +135,7 @@ class Refund(Model):
     __table_args__ = (
         database.once("source", "external_id"),
         database.rule("amount_minor > 0", "amount_positive"),
+        database.one_of("reason", RefundReason),
         database.whole("amount_minor"),
         sa.Index("ix_refunds_order", "source", "conversion_external_id"),
     )
@@ -129,6 +149,51 @@ class Refund(Model):
     amount_minor: Mapped[int | None]
     received_at: Mapped[datetime]
     recorded_by_id: Mapped[int | None] = database.refers_to("users.id", index=False)
+    reason: Mapped[str] = mapped_column(
+        sa.String(10), default=RefundReason.REFUND, server_default=RefundReason.REFUND.value
+    )
+
+    @property
+    def is_chargeback(self) -> bool:
+        """Whether the customer's bank took the payment back."""
+        return self.reason == RefundReason.CHARGEBACK
+
+
+class Reinstatement(Model):
+    """That the money of a refund came again: the dispute of a chargeback was won, or the refund did not go through.
+
+    The refund may not be known yet; from then on it takes nothing.
+    """
+
+    __tablename__ = "reinstatements"
+    __table_args__ = (database.once("source", "refund_external_id"),)
+
+    id: Mapped[int] = database.key()
+    public_id: Mapped[str] = mapped_column(sa.String(16), unique=True, default=public_id)
+    source: Mapped[str] = mapped_column(sa.String(40))
+    refund_external_id: Mapped[str] = mapped_column(sa.String(LONGEST_ID))
+    received_at: Mapped[datetime]
+    recorded_by_id: Mapped[int | None] = database.refers_to("users.id", index=False)
+
+
+STANDS = ~(
+    sa.select(Reinstatement.id)
+    .where(Reinstatement.source == Refund.source, Reinstatement.refund_external_id == Refund.external_id)
+    .correlate(Refund)
+    .exists()
+)
+"""For queries over refunds: it was not reinstated."""
+
+
+@dataclass(frozen=True)
+class GivenBack:
+    """What was given back of an order: `part` of the `whole`, by the refunds that stand; and those that were
+    reinstated. Never more than the whole; without an amount all or nothing."""
+
+    part: int
+    whole: int
+    standing: list[Refund]
+    reinstated: list[Refund]
 
 
 class Disagreement(Model):
@@ -277,6 +342,7 @@ def record_refund(report: RefundReport, *, at: datetime) -> Refund | None:
         amount_minor=report.amount_minor,
         received_at=at,
         recorded_by_id=report.recorded_by,
+        reason=report.reason,
     )
     return made
 
@@ -285,12 +351,25 @@ def find_refund(source: str, external_id: str) -> Refund | None:
     return session.scalar(sa.select(Refund).where(Refund.source == source, Refund.external_id == external_id))
 
 
-def refunds_for(conversion: Conversion) -> list[Refund]:
-    """The refunds told for an order, in order of arrival, whether they came before or after it."""
-    query = sa.select(Refund).where(
-        Refund.source == conversion.source, Refund.conversion_external_id == conversion.external_id
+def record_reinstatement(report: ReinstatementReport, *, at: datetime) -> Reinstatement | None:
+    """A new row for a reinstatement, or None if the refund was reinstated before."""
+    made: Reinstatement | None = database.insert_once(
+        Reinstatement,
+        source=report.source,
+        refund_external_id=report.refund_external_id,
+        received_at=at,
+        recorded_by_id=report.recorded_by,
     )
-    return list(session.scalars(query.order_by(Refund.id)))
+    return made
+
+
+def find_refund_by_public_id(wanted: str) -> Refund | None:
+    return session.scalar(sa.select(Refund).where(Refund.public_id == wanted))
+
+
+def find_reinstatement(source: str, refund_external_id: str) -> Reinstatement | None:
+    query = sa.select(Reinstatement).where(Reinstatement.source == source)
+    return session.scalar(query.where(Reinstatement.refund_external_id == refund_external_id))
 
 
 def with_refunds(conversion_ids: Iterable[int]) -> set[int]:
@@ -299,15 +378,23 @@ def with_refunds(conversion_ids: Iterable[int]) -> set[int]:
     return {number for number in session.scalars(query) if number is not None}
 
 
-def refunded(conversion: Conversion) -> tuple[int, int]:
-    """What was given back of an order: (part, whole). Never more than the whole; without an amount all or nothing."""
-    given_back = refunds_for(conversion)
-    if conversion.amount_minor is None:
-        return (1 if given_back else 0, 1)
-    whole = conversion.amount_minor
-    if any(refund.amount_minor is None for refund in given_back):
-        return whole, whole
-    return min(whole, sum(refund.amount_minor or 0 for refund in given_back)), whole
+def given_back(conversion: Conversion) -> GivenBack:
+    """What was given back of an order, by all that was told of it in order of arrival, before the order or after."""
+    query = sa.select(Refund, STANDS.label("stands")).where(
+        Refund.source == conversion.source, Refund.conversion_external_id == conversion.external_id
+    )
+    told = session.execute(query.order_by(Refund.id)).all()
+    standing = [refund for refund, stands in told if stands]
+    reinstated = [refund for refund, stands in told if not stands]
+    whole = conversion.amount_minor or 1
+    gone = sum(whole if refund.amount_minor is None else refund.amount_minor for refund in standing)
+    part = min(whole, gone) if conversion.amount_minor is not None else int(bool(standing))
+    return GivenBack(part, whole, standing, reinstated)
+
+
+def lock_refund(source: str, external_id: str) -> None:
+    """Locks a refund by name, so that its report and its reinstatement cannot miss each other. Before its order."""
+    database.lock_names(f"refund {source} {external_id}")
 
 
 def lock_order(source: str, external_id: str) -> None:

@@ -92,14 +92,22 @@ def make(
     return made
 
 
-def give_up(person: User, amount_minor: int, currency: str, *, note_id: int, at: datetime) -> None:
-    """What was ready to pay goes back to the program with the account. The caller holds the person's lock."""
-    made = Correction(
-        form_key=token(), person_id=person.id, amount_minor=-amount_minor, currency=currency, note_id=note_id, at=at
-    )
-    session.add(made)
-    session.flush()
-    _book(made, at=at)
+GONE = marked("The account was deleted.")
+
+
+def give_up_ready(person: User, *, at: datetime) -> None:
+    """What is ready to pay goes back to the program with the account. The caller holds the person's lock."""
+    for currency in ledger.currencies(person.id):
+        ready = ledger.balances(person.id, currency)[Bucket.PAYABLE]
+        if ready > 0:
+            note_id = audit.note(GONE, by=None, about=person.id, at=at)
+            assert note_id is not None
+            made = Correction(
+                form_key=token(), person_id=person.id, amount_minor=-ready, currency=currency, note_id=note_id, at=at
+            )
+            session.add(made)
+            session.flush()
+            _book(made, at=at)
 
 
 def _book(made: Correction, *, at: datetime) -> None:

@@ -334,6 +334,14 @@ def undo(chosen: Sequence[Reward], *, by: int | None, note: str, at: datetime) -
     _set(numbers, state=State.PENDING, released_at=None)
 
 
+def take_up(reward: Reward, *, at: datetime) -> None:
+    """A reversed reward, of which something is given again, stands as it was decided: approved, or waiting still."""
+    last = last_of([reward.id]).get(reward.id)
+    approved = last is not None and last.verdict == Verdict.APPROVE
+    reward.state, reward.reversed_at = State.APPROVED if approved else State.PENDING, None
+    audit.write("reward_taken_up", "reward", reward.public_id, by=None, at=at, now=reward.state)
+
+
 def hold(chosen: Sequence[Reward], *, until: datetime, note: str, by: int, at: datetime) -> None:
     """Lengthens the hold of rewards that are not ready to pay. Raises DecisionRefused without a reason, or if one of
     them cannot be held (see `check_hold`)."""

@@ -14,9 +14,10 @@ from portal import terms
 from portal.core.database import session
 from portal.referrals import referrals
 from portal.referrals.referrals import Referral
-from portal.rewards import conversions, rewards, rules
+from portal.rewards import conversions, rewards, rules, tier_locks
 from portal.rewards.conversions import Conversion
 from portal.rewards.rules import Beneficiary, Computation, Facts, Often, Rule
+from portal.rewards.tier_locks import TierLock
 from portal.terms import Terms
 
 
@@ -39,6 +40,7 @@ class Past(Protocol):
     def friends_counted(self, referrer_id: int, goal: str) -> int: ...
     def milestone_reached(self, person_id: int, rule: Rule) -> bool: ...
     def given_since(self, person_id: int, currency: str, since: datetime) -> int: ...
+    def tier_lock(self, person_id: int, at: datetime) -> TierLock | None: ...
     def count(self, conversion: Any, referral: Any, *, counted: bool, towards: bool, at: datetime) -> None:
         """Notes whether a goal counts as reached, and whether it is the one that the terms ask for."""
 
@@ -58,6 +60,7 @@ class Kept:
     friends_counted = staticmethod(rewards.friends_counted)
     milestone_reached = staticmethod(rewards.milestone_reached)
     given_since = staticmethod(rewards.given_since)
+    tier_lock = staticmethod(tier_locks.at_moment)
     make = staticmethod(rewards.make)
 
     @staticmethod
@@ -79,7 +82,7 @@ def earn_again(conversion: Conversion, referral: Referral, *, at: datetime) -> N
     before = past.counted_before(referral, conversion.goal)
     offered = [rule for rule in offer.rules if rule.goal == conversion.goal]
     weighed = {
-        rule.id: rules.work_out(rule, offer.pinned, _facts(conversion, referral, rule, past, before))
+        rule.id: rules.work_out(rule, offer.pinned, _facts(conversion, referral, rule, past, before, at=at))
         for rule in offered
         if not rule.threshold and rule.beneficiary == Beneficiary.REFERRER
     }
@@ -98,7 +101,7 @@ def weigh(conversion: Any, referral: Any, offer: Offer, past: Past, *, at: datet
     offered = [rule for rule in offer.rules if rule.goal == conversion.goal]
     before = past.counted_before(referral, conversion.goal)
     weighed = {
-        rule.id: rules.work_out(rule, offer.pinned, _facts(conversion, referral, rule, past, before))
+        rule.id: rules.work_out(rule, offer.pinned, _facts(conversion, referral, rule, past, before, at=at))
         for rule in offered
         if not rule.threshold
     }
@@ -138,7 +141,8 @@ def _given(
             outcome.append(_give(conversion, referral, best, offer, weighed[best.id], others, past, at=at))
     for rule in offered:
         if rule.threshold and counted and rule.beneficiary in sides:
-            worked = rules.work_out(rule, offer.pinned, _facts(conversion, referral, rule, past, before=True))
+            facts = _facts(conversion, referral, rule, past, before=True, at=at)
+            worked = rules.work_out(rule, offer.pinned, facts)
             if worked.amount_minor:
                 outcome.append(_give(conversion, referral, rule, offer, worked, [], past, at=at))
             else:
@@ -146,9 +150,11 @@ def _given(
     return outcome
 
 
-def _facts(conversion: Any, referral: Any, rule: Rule, past: Past, before: bool) -> Facts:
+def _facts(conversion: Any, referral: Any, rule: Rule, past: Past, before: bool, *, at: datetime) -> Facts:
     """What a rule needs to know; `before`: whether the goal was reached for this referral already."""
-    person_id = referral.referrer_id if rule.beneficiary == Beneficiary.REFERRER else referral.referee_id
+    of_referrer = rule.beneficiary == Beneficiary.REFERRER
+    person_id = referral.referrer_id if of_referrer else referral.referee_id
+    lock = past.tier_lock(person_id, at) if of_referrer and rule.tiers else None
     return Facts(
         goal=conversion.goal,
         order_minor=conversion.amount_minor,
@@ -157,6 +163,8 @@ def _facts(conversion: Any, referral: Any, rule: Rule, past: Past, before: bool)
         expires_at=referral.expires_at,
         earned_before=before,
         ordinal=past.next_ordinal(person_id, rule.rule_key),
+        counts_as=lock.counts_as if lock else None,
+        set_by=lock.set_by.public_id if lock else "",
         given=not rule.threshold and rule.often == Often.FIRST and past.given(referral.id, person_id, rule),
         friends=past.friends_counted(referral.referrer_id, conversion.goal) if rule.threshold else 0,
         reached=past.milestone_reached(person_id, rule) if rule.threshold else False,

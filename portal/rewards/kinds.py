@@ -43,6 +43,7 @@ class Kind(StrEnum):
     QUICK_ORDER = "quick_order"
     BARELY_ENOUGH = "barely_enough"
     REFUND_RATE = "refund_rate"
+    CHARGEBACK = "chargeback"
     SAME_PAYOUT = "same_payout"
     SHARED_PAYOUT = "shared_payout"
 
@@ -140,6 +141,9 @@ ABOUT: dict[Kind, About] = {
         marked("%(value)s friends of this referrer who ordered have given back more than half of it."),
         40,
         Look.REFUNDED,
+    ),
+    Kind.CHARGEBACK: About(
+        marked("Charged back"), marked("The payment of this order was charged back."), 60, Look.REFUNDED
     ),
     Kind.SAME_PAYOUT: About(
         marked("Referrer's account"),

@@ -1,7 +1,8 @@
 """Rewards: what one rule gave one person for one conversion, and what refunds took back of it.
 
-Invariants: at most one per rule, conversion and person; what was taken back is never more than was given; money moves
-with the state, in the same write, under its owner's lock. How it is decided: see `decisions`.
+Invariants: at most one per rule, conversion and person; what was taken back is never more than was given, and what was
+given again never more than was taken; money moves with the state, in the same write, under its owner's lock. How it is
+decided: see `decisions`.
 """
 
 from collections.abc import Collection, Sequence
@@ -19,7 +20,7 @@ from portal.core.database import Json, Model, session
 from portal.core.text import public_id
 from portal.referrals.referrals import Referral
 from portal.rewards import ledger
-from portal.rewards.conversions import Conversion, Refund
+from portal.rewards.conversions import Conversion, GivenBack, Refund
 from portal.rewards.ledger import Bucket, Cause
 from portal.rewards.rules import Beneficiary, Computation, Often, Rule, hold_until
 from portal.terms import Terms
@@ -94,12 +95,13 @@ class Reward(Model):
 
 
 class Clawback(Model):
-    """What one refund took back of one reward."""
+    """What one refund took back of one reward; with a minus, what was given again when the refund was reinstated."""
 
     __tablename__ = "clawbacks"
     __table_args__ = (
-        database.once("reward_id", "refund_id"),
-        database.rule("amount_minor > 0", "amount_positive"),
+        database.once("reward_id", "refund_id", where="amount_minor > 0", name="uq_clawbacks_taken"),
+        database.once("reward_id", "refund_id", where="amount_minor < 0", name="uq_clawbacks_given_again"),
+        database.rule("amount_minor <> 0", "amount_not_zero"),
         database.whole("amount_minor"),
     )
 
@@ -111,6 +113,12 @@ class Clawback(Model):
     at: Mapped[datetime]
 
     reward: Mapped[Reward] = relationship(Reward)
+    refund: Mapped[Refund] = relationship(Refund)
+
+    @property
+    def gives_again(self) -> bool:
+        """Whether it gives what was taken."""
+        return self.amount_minor < 0
 
 
 # --- made -----------------------------------------------------------------------------------------------------
@@ -264,14 +272,15 @@ def waiting_of(person_id: int) -> list[int]:
 
 
 def taken_back(reward_id: int) -> int:
-    """What refunds have taken of a reward, in minor units."""
+    """What refunds have taken of a reward and not given again, in minor units."""
     query = sa.select(sa.func.coalesce(sa.func.sum(Clawback.amount_minor), 0))
     return int(session.scalar(query.where(Clawback.reward_id == reward_id)) or 0)
 
 
 def clawbacks(reward_id: int) -> list[Clawback]:
-    """What refunds took of a reward, the first one first."""
-    return list(session.scalars(sa.select(Clawback).where(Clawback.reward_id == reward_id).order_by(Clawback.id)))
+    """What refunds took of a reward and gave again, the first one first."""
+    query = sa.select(Clawback).options(joinedload(Clawback.refund)).where(Clawback.reward_id == reward_id)
+    return list(session.scalars(query.order_by(Clawback.id)))
 
 
 def left(reward: Reward) -> int:
@@ -301,37 +310,54 @@ def where_it_lies(reward: Reward) -> Bucket:
 # --- taken back -----------------------------------------------------------------------------------------------
 
 
-def take_back(reward: Reward, refund: Refund, part: int, whole: int, *, at: datetime) -> Clawback | None:
-    """Takes back what `part` of an order of `whole` asks for in all, less what was taken; None if that is nothing.
+def owed(reward: Reward, back: GivenBack) -> int:
+    """What the refunds of its order ask for in all, less what they took, in minor units; below zero: what is to be
+    given again.
 
-    A milestone counts friends, not money: it goes only with the whole of the order that reached it. A rejected or
-    reversed reward has nothing to take, nor has one that was given up with its person's account.
+    A milestone counts friends, not money: it goes only with the whole of the order that reached it. A rejected reward
+    has nothing to take, nor has one that was given up with its person's account. A reversed one does not come again if
+    it was earned again meanwhile, or its friend belongs to another referrer now.
     """
-    given_up = reward.state != State.PAID and reward.person.erased_at is not None
-    if reward.state in (State.REJECTED, State.REVERSED) or given_up:
-        return None
-    if reward.threshold is not None and part < whole:
-        return None
-    amount = money.half_up(reward.amount_minor * min(part, whole), whole) - taken_back(reward.id)
-    if amount <= 0:
-        return None
-    clawback: Clawback | None = database.insert_once(
-        Clawback, reward_id=reward.id, refund_id=refund.id, amount_minor=amount, at=at
-    )
-    if clawback is not None:
-        ledger.move(
-            reward.person_id,
-            amount,
-            reward.currency,
-            where_it_lies(reward),
-            Bucket.PROGRAM,
-            cause=Cause.CLAWBACK,
-            cause_id=clawback.id,
-            reward_id=reward.id,
-            at=at,
-        )
-        audit.write("reward_clawback", "reward", reward.public_id, by=None, at=at,
-                    amount_minor=amount, currency=reward.currency, refund=refund.public_id)  # fmt: skip
+    if reward.state == State.REJECTED or (reward.state != State.PAID and reward.person.erased_at is not None):
+        return 0
+    if reward.threshold is None:
+        asked = money.half_up(reward.amount_minor * back.part, back.whole)
+    else:
+        asked = reward.amount_minor if back.part == back.whole else 0
+    found = asked - taken_back(reward.id)
+    if reward.state != State.REVERSED:
+        return found
+    earned_again = reward.threshold is not None and milestone_reached(reward.person_id, reward.rule)
+    anothers = reward.beneficiary == Beneficiary.REFERRER and reward.person_id != reward.referral.referrer_id
+    return 0 if earned_again or anothers else min(0, found)
+
+
+def take_back(reward: Reward, amount_minor: int, back: GivenBack, *, at: datetime) -> Clawback:
+    """Takes back what is owed, for the latest refund that took nothing of this reward yet."""
+    return _claw(reward, amount_minor, back.standing, at=at)
+
+
+def give_again(reward: Reward, amount_minor: int, back: GivenBack, *, at: datetime) -> Clawback:
+    """Gives again what was taken too much, where the reward lies now, for the latest refund that was reinstated and has
+    given nothing again yet."""
+    return _claw(reward, -amount_minor, back.reinstated, at=at)
+
+
+def _claw(reward: Reward, amount_minor: int, among: list[Refund], *, at: datetime) -> Clawback:
+    booked = {one.refund_id for one in clawbacks(reward.id) if one.gives_again == (amount_minor < 0)}
+    refund = next(one for one in reversed(among) if one.id not in booked)
+    clawback = Clawback(reward_id=reward.id, refund_id=refund.id, amount_minor=amount_minor, at=at)
+    session.add(clawback)
+    session.flush()
+    lies = where_it_lies(reward)
+    left_, entered = (Bucket.PROGRAM, lies) if clawback.gives_again else (lies, Bucket.PROGRAM)
+    ledger.move(
+        reward.person_id, abs(amount_minor), reward.currency, left_, entered,
+        cause=Cause.CLAWBACK, cause_id=clawback.id, reward_id=reward.id, at=at,
+    )  # fmt: skip
+    verb = "reward_given_again" if clawback.gives_again else "reward_clawback"
+    audit.write(verb, "reward", reward.public_id, by=None, at=at,
+                amount_minor=abs(amount_minor), currency=reward.currency, refund=refund.public_id)  # fmt: skip
     return clawback
 
 

@@ -105,6 +105,10 @@ class Facts:
     """Whether this goal was counted for this referral before: then expiry is past."""
     ordinal: int = 1
     """Which reward of this person by this rule it would be, counting from 1."""
+    counts_as: int | None = None
+    """As which one it is worked out all the same, where somebody has put this person at a step of the tiers."""
+    set_by: str = ""
+    """Who has, by public id."""
     given: bool = False
     """Whether a rule for the first one of this goal and side has given this person something for this referral."""
     friends: int = 0
@@ -127,9 +131,13 @@ def work_out(rule: Rule, terms: Terms, facts: Facts) -> Computation:
     why_not = _does_not_apply(rule, terms, facts)
     if why_not:
         return Computation(0, why_not=why_not)
-    tier = max((t for t in rule.tiers if t["from"] <= facts.ordinal), key=lambda t: t["from"], default=None)
+    number = facts.counts_as or facts.ordinal
+    tier = max((t for t in rule.tiers if t["from"] <= number), key=lambda t: t["from"], default=None)
     steps: list[dict[str, Any]] = []
-    if tier:
+    if rule.tiers and facts.counts_as:
+        first = tier["from"] if tier else 1
+        steps.append({"step": "tier_set", "from": first, "ordinal": facts.ordinal, "by": facts.set_by})
+    elif tier:
         steps.append({"step": "tier", "from": tier["from"], "ordinal": facts.ordinal})
     if rule.threshold:
         steps.append({"step": "milestone", "threshold": rule.threshold})
@@ -209,6 +217,13 @@ def _worth(rule: Rule, terms: Terms) -> tuple[bool, bool, int, int]:
     """By what one rule is told to be better than another before there is an order."""
     most = money.LARGEST_MINOR if rule.most_minor is None else rule.most_minor
     return rule.goal == terms.goal, rule.kind == Kind.FIXED, rule.amount_minor or rule.share_bp or 0, most
+
+
+def tier_starts(offered: Sequence[Rule]) -> list[int]:
+    """The numbers of rewards at which a referrer's tiers begin by an offer, the first reward before all; none if there
+    are no tiers."""
+    later = {tier["from"] for rule in offered if rule.beneficiary == Beneficiary.REFERRER for tier in rule.tiers or []}
+    return [1, *sorted(later)] if later else []
 
 
 def latest() -> list[Rule]:

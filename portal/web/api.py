@@ -24,7 +24,16 @@ from portal.referrals import candidates, referrals
 from portal.referrals.referrals import Referral
 from portal.reports import lists, status
 from portal.rewards import conversions, ledger, rewards
-from portal.rewards.conversions import Conversion, Customer, OrderReport, RefundReport, ReportRefused
+from portal.rewards.conversions import (
+    Conversion,
+    Customer,
+    OrderReport,
+    Refund,
+    RefundReason,
+    RefundReport,
+    ReinstatementReport,
+    ReportRefused,
+)
 from portal.rewards.rewards import Reward
 from portal.web import limits, problems, words
 
@@ -34,6 +43,7 @@ if TYPE_CHECKING:
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 
 MOST = 200
+STATUS = {Answer.MADE: 201, Answer.KNOWN: 200, Answer.WAITING: 202}
 
 
 def keyed(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
@@ -165,22 +175,38 @@ def refund() -> ResponseReturnValue:
 
     body: RefundIn = told(RefundIn)
     at = clock.now()
+    reason = RefundReason(body.reason)
+    report = RefundReport(body.external_id, body.conversion_external_id, body.amount_minor, reason=reason)
     with database.writing():
-        refunded = program.refund(RefundReport(body.external_id, body.conversion_external_id, body.amount_minor), at=at)
-        conversion = conversions.find(refunded.refund.source, body.conversion_external_id)
-        said = {
-            "id": refunded.refund.public_id,
-            "external_id": refunded.refund.external_id,
-            "conversion": _conversion(conversion) if conversion else None,
-        }
+        refunded = program.refund(report, at=at)
+        said = _refund(refunded.refund)
         api_keys.see(g.api_key_id, at=at)
     return _answered(said, refunded.answer, "This external_id was told before with other facts. Nothing was changed.")
+
+
+@blueprint.post("/v1/reinstatements")
+@keyed
+def reinstate() -> ResponseReturnValue:
+    """The money of a refund is with the shop again: a dispute was won, or the refund did not go through."""
+    from portal.web.bodies import ReinstatementIn
+
+    body: ReinstatementIn = told(ReinstatementIn)
+    at = clock.now()
+    with database.writing():
+        reinstated = program.reinstate(ReinstatementReport(body.refund_external_id), at=at)
+        said = {
+            "id": reinstated.reinstatement.public_id,
+            "refund_external_id": reinstated.reinstatement.refund_external_id,
+            "refund": _refund(reinstated.refund) if reinstated.refund else None,
+        }
+        api_keys.see(g.api_key_id, at=at)
+    return said, STATUS[reinstated.answer]
 
 
 def _answered(said: dict[str, Any], answer: Answer, disagrees: str) -> ResponseReturnValue:
     if answer == Answer.DISAGREES:
         return problems.answer(409, disagrees)
-    return said, {Answer.MADE: 201, Answer.KNOWN: 200, Answer.WAITING: 202}[answer]
+    return said, STATUS[answer]
 
 
 # --- asked by the shop ----------------------------------------------------------------------------------------
@@ -260,6 +286,17 @@ def _conversion(conversion: Conversion) -> dict[str, Any]:
         "state": "applied" if conversion.applied_at else "waiting for the customer",
         "referral": conversion.referral.public_id if conversion.referral else None,
         "rewards": [_reward(reward) for reward in rewards.of_conversion(conversion.id)],
+    }
+
+
+def _refund(refund: Refund) -> dict[str, Any]:
+    conversion = conversions.find(refund.source, refund.conversion_external_id)
+    return {
+        "id": refund.public_id,
+        "external_id": refund.external_id,
+        "reason": refund.reason,
+        "stands": conversions.find_reinstatement(refund.source, refund.external_id) is None,
+        "conversion": _conversion(conversion) if conversion else None,
     }
 
 

@@ -1,7 +1,7 @@
 """Bodies: what a shop's program sends to the API, field by field. Strict: nothing is converted or left aside."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -56,3 +56,8 @@ class RefundIn(Body):
     external_id: str = Id
     conversion_external_id: str = Id
     amount_minor: int | None = Field(default=None, ge=1, le=money.LARGEST_MINOR)
+    reason: Literal["refund", "chargeback"] = "refund"
+
+
+class ReinstatementIn(Body):
+    refund_external_id: str = Id

@@ -73,7 +73,15 @@ def components() -> ResponseReturnValue:
         form=Sample(formdata=None),
         wrong=wrong,
         one_wrong=_one_wrong(),
-        statuses=[*(Status(word, day) for word in Word), *_in_review(at)],
+        clawbacks=[
+            {"gives_again": given, "refund": {"is_chargeback": by_bank}}
+            for given, by_bank in ((False, False), (False, True), (True, True))
+        ],
+        statuses=[
+            *(Status(word, day) for word in Word),
+            Status(Word.REVERSED, day, charged_back=True),
+            *_in_review(at),
+        ],
         payout_states=list(PayoutState),
         batch_states=list(BatchState),
         whys=list(Why),
@@ -130,7 +138,8 @@ def _events() -> list[Event]:
         ("clicked", None, ""), ("code_typed", None, ""), ("code_told", None, ""), ("joined", None, ""),
         ("confirmed", None, ""), ("expired", None, ""), ("reached purchase", None, ""), ("reached signup", None, ""),
         ("reward_made", 1000, ""), ("approve", None, ""), ("undo", None, ""), ("reject", None, told),
-        ("taken_back", -250, ""), ("ready", None, ""), ("paid", 750, ""),
+        ("taken_back", -250, ""), ("charged_back", -750, ""), ("given_again", 750, ""), ("ready", None, ""),
+        ("paid", 750, ""),
     ]  # fmt: skip
     return [
         Event(at + timedelta(days=2 * number), kind, minor, CURRENCY, reward, text)  # type: ignore[arg-type]

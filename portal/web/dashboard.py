@@ -17,7 +17,7 @@ from portal.payouts.methods import Details, Kind, MethodRefused
 from portal.referrals import claims, referrals
 from portal.referrals.referrals import Referral
 from portal.reports import referrer, sharing, status
-from portal.rewards import appeals, corrections
+from portal.rewards import appeals, corrections, tier_locks
 from portal.rewards import rewards as rewards_
 from portal.sharing import invites, links, pictures
 from portal.web import access, inputs, limits, words
@@ -235,6 +235,7 @@ def rewards_page(appealing: inputs.sharing.Appeal) -> str:
         "dashboard/rewards.html",
         rewards=referrer.earned(listed),
         older=older,
+        tier_lock=tier_locks.of_person(user.id),
         credits=referrer.credits(user.id, words.in_force().currency, at=at),
         clearing=referrer.clearing(user.id, words.in_force(), at=at),
         appeals=appeals.of_rewards([reward.id for reward in listed]),

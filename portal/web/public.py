@@ -32,7 +32,7 @@ from portal.delivery import worker
 from portal.referrals import candidates
 from portal.referrals.attribution import Attribution
 from portal.reports import versions
-from portal.rewards import rules
+from portal.rewards import rules, tier_locks
 from portal.rewards.rules import Beneficiary, Kind, Rule
 from portal.sharing import clicks, invites, links
 from portal.sharing.invites import Invite
@@ -443,6 +443,7 @@ def terms() -> ResponseReturnValue:
     return render_template(
         "public/terms.html",
         rules=rules.of_terms(found.id) if found else [],
+        tier_lock=tier_locks.of_person(current_user.id) if current_user.is_authenticated else None,
         as_read=versions.as_read(found) if found else None,
     )
 

@@ -10,6 +10,7 @@ from flask_security import current_user
 from markupsafe import Markup
 
 from portal import program, terms
+from portal.accounts import users
 from portal.core import clock, language, money
 from portal.core.text import Refusal, marked
 from portal.rewards import decisions, goals, kinds, rewards
@@ -188,6 +189,8 @@ def computation(steps: list[dict[str, Any]], currency: str) -> str:
                     ordinal=step["ordinal"],
                 )
             )
+        elif step["step"] == "tier_set":
+            said.append(_set_tier(step))
         elif step["step"] == "milestone":
             said.append(gettext("bonus for %(count)s friends", count=step["threshold"]))
         elif step["step"] == "minimum_met":
@@ -202,6 +205,20 @@ def computation(steps: list[dict[str, Any]], currency: str) -> str:
                 else gettext("%(amount)s left of this year's limit of %(cap)s", amount=shown, cap=cap)
             )
     return ", ".join(said)
+
+
+def _set_tier(step: dict[str, Any]) -> str:
+    """That somebody was put at a step of the tiers; by whom, colleagues read."""
+    who = users.find_by_public_id(step["by"]) if current_user.is_authenticated and current_user.may("read") else None
+    if who is None:
+        return gettext(
+            "from the %(start)s. reward on, set by hand (this is the %(ordinal)s.)",
+            start=step["from"], ordinal=step["ordinal"],
+        )  # fmt: skip
+    return gettext(
+        "from the %(start)s. reward on, set by %(who)s (this is the %(ordinal)s.)",
+        start=step["from"], ordinal=step["ordinal"], who=who.called,
+    )  # fmt: skip
 
 
 def share(basis_points: int) -> str:

@@ -149,6 +149,7 @@ def _at_the_owners() -> Iterator[Shown]:
     yield Shown("joining.join", "link not known", "/join/nothing", status=404)
     for page, path, action, given in (
         ("admin.correction", "/admin/people/{bob}/correction", "/correction", {"amount": "nothing"}),
+        ("admin.tier", "/admin/people/{bob}/tier", "/tier", {"note": ""}),
         ("admin.order", "/admin/orders", "/orders", {"amount": "nothing"}),
         ("admin.program", "/admin/program", "/program", {"time_zone": "Mars"}),
         ("admin.refund", "/admin/refunds", "/refunds", {"amount": "nothing"}),

@@ -33,6 +33,7 @@ class Plain:
         self.people: dict[str, Thing] = {}
         self.orders: dict[str, Thing] = {}
         self.refunds: dict[str, Thing] = {}
+        self.reinstated: set[str] = set()
         self.rewards: list[Thing] = []
         self.batches: list[Thing] = []
         self.corrections: list[Thing] = []
@@ -93,6 +94,14 @@ class Plain:
     def readmit(self, name: str) -> None:
         self.people[name]["suspended"] = False
 
+    def set_tier(self, name: str, step: int | None, by: str) -> bool:
+        """Puts somebody at a step, or with none takes that off; whether this changed anything."""
+        steps = {tier["from"] for rule in self.offers[self.version] for tier in rule.get("tiers", [])}
+        if name == by or (step is not None and step not in steps | {1}):
+            raise No
+        before, self.people[name]["step"] = self.people[name]["step"], step
+        return bool(before != step)
+
     def choose_method(self, name: str, kind: str) -> None:
         changed = self.people[name]["method"] is not None
         wait = 3 * DAY if changed or kind in ("paypal", "bank") else timedelta()
@@ -102,6 +111,7 @@ class Plain:
         self.people[name] = {
             "number": len(self.people), "signed_up": self.at, "confirmed": False, "shop": False, "suspended": False,
             "referrer": None, "joined": None, "expires": None, "version": None, "keys": [], "method": None,
+            "step": None,
         }  # fmt: skip
         return self.people[name]
 
@@ -153,7 +163,7 @@ class Plain:
             if person["confirmed"] or person["shop"]:
                 order["applied"] = True
                 self._reward(order, person)
-                self._take_back(order)
+                self._level(order)
 
     def _reward(self, order: Thing, friend: Thing) -> None:
         if friend["referrer"] is None or not self._take_part(order):
@@ -179,7 +189,8 @@ class Plain:
         given = self._given(person, rule["key"])
         if not rule.get("every") and self._first_given(person, rule, order):
             return 0
-        reached = [tier for tier in rule.get("tiers", []) if tier["from"] <= len(given) + 1]
+        step = self.people[person]["step"] if side == "referrer" else None
+        reached = [tier for tier in rule.get("tiers", []) if tier["from"] <= (step or len(given) + 1)]
         terms = rule | (reached[-1] if reached else {})
         if "share" not in rule:
             return int(terms["amount"])
@@ -230,32 +241,55 @@ class Plain:
 
     # --- refunds ----------------------------------------------------------------------------------------------
 
-    def refund(self, number: str, order: str, amount: int | None) -> str:
+    def refund(self, number: str, order: str, amount: int | None, reason: str) -> str:
         """What becomes of the report. No amount: all of the order."""
         if number in self.refunds:
             known = self.refunds[number]
-            same = (known["order"], known["amount"]) == (order, amount)
+            same = (known["order"], known["amount"], known["reason"]) == (order, amount, reason)
             return ("known" if order in self.orders else "waiting") if same else "disagrees"
-        self.refunds[number] = {"order": order, "amount": amount}
+        self.refunds[number] = {"order": order, "amount": amount, "reason": reason}
         if order not in self.orders:
             return "waiting"
-        self._take_back(self.orders[order])
+        self._level(self.orders[order])
         return "made"
 
-    def _take_back(self, order: Thing) -> None:
-        told = [refund["amount"] for refund in self.refunds.values() if refund["order"] == order["number"]]
-        if not told:
-            return
-        whole = order["amount"]
-        part = whole if None in told else min(whole, sum(told))
+    def reinstate(self, number: str) -> str:
+        """The money of a refund came again. What becomes of the report."""
+        here = number in self.refunds and self.refunds[number]["order"] in self.orders
+        if number in self.reinstated:
+            return "known" if here else "waiting"
+        self.reinstated.add(number)
+        if not here:
+            return "waiting"
+        self._level(self.orders[self.refunds[number]["order"]])
+        return "made"
+
+    def _level(self, order: Thing) -> None:
         for r in self.rewards:
-            if r["order"] is not order or r["state"] not in LIVE or ("threshold" in r["rule"] and part < whole):
-                continue
-            more = half_up(r["amount"] * part, whole) - r["taken"]
-            if more > 0:
-                r["taken"] += more
-                self._take_from_payout(r, more)
-                self._reverse(r)
+            if r["order"] is order:
+                self._settle_up(r)
+
+    def _settle_up(self, r: Thing) -> None:
+        """Takes back what the refunds that stand ask for of a reward, or gives again what was taken too much."""
+        if r["state"] == "rejected" or r["order"]["amount"] is None:
+            return
+        order, whole = r["order"]["number"], r["order"]["amount"]
+        stand = [refund for number, refund in self.refunds.items() if number not in self.reinstated]
+        told = [refund["amount"] for refund in stand if refund["order"] == order]
+        part = whole if None in told else min(whole, sum(told))
+        asked = half_up(r["amount"] * part, whole)
+        if "threshold" in r["rule"] and part < whole:
+            asked = 0
+        more = asked - r["taken"]
+        if r["state"] == "reversed":
+            again = any(other["state"] in LIVE for other in self._given(r["person"], r["rule"]["key"]))
+            if more >= 0 or ("threshold" in r["rule"] and again):
+                return  # nothing to give again, or the bonus was earned again since
+            r["state"] = r["was"]
+        r["taken"] += more
+        if more > 0:
+            self._take_from_payout(r, more)
+            self._reverse(r)
 
     def _take_from_payout(self, r: Thing, more: int) -> None:
         payout = r["stands_in"]
@@ -268,7 +302,7 @@ class Plain:
 
     def _reverse(self, r: Thing) -> None:
         if r["state"] in ("pending", "approved") and r["taken"] == r["amount"] and not r["out"]:
-            r["state"] = "reversed"
+            r["state"], r["was"] = "reversed", r["state"]
 
     # --- decisions --------------------------------------------------------------------------------------------
 
@@ -295,7 +329,7 @@ class Plain:
                 self._leave(r, payout)
                 self._sum_up(payout)
         r["state"], r["ready"] = "pending", False
-        self._take_back(r["order"])
+        self._settle_up(r)
         self._reverse(r)
 
     def is_own(self, r: Thing, by: str) -> bool:

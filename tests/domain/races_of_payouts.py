@@ -25,6 +25,7 @@ from tests.domain.racing import (
     refund,
     spread,
     state,
+    win,
 )
 from tests.factories import Scene
 
@@ -251,6 +252,29 @@ def a_correction_against_a_batch(scene: Scene, clients: int) -> tuple[Acts, Ques
     return [act for amount in amounts for act in (draws, lingering(corrects(amount)))], question
 
 
+def a_batch_against_a_win(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    """What is given again is in the batch or with the next one, and a payment of what was drawn takes no heed."""
+    number, order, person = a_reward(scene, ready=True)
+    lost = f"race-{next(scene._numbers)}"
+    scene.charge_back(order, 3200, external_id=lost)
+    scene.correct(person, 1500)  # so that there is enough for a payout, whichever comes first
+    by, who = scene.finn.id, person.id
+
+    def pays() -> Any:
+        batch = program.draw_batch(by=by, at=scene.at)
+        program.approve_batch(batch, by=by, at=scene.at)
+        program.export_batch(batch, by=by, at=scene.at)
+        return program.pay_batch(batch, by=by, at=scene.at)
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        balance = scene.balance(session.get_one(User, who))
+        yield from expect("in all", sum(balance.values()), 3500)
+        yield from expect("paid or to be paid", set(balance) <= {"paid", "payable"}, True)
+        yield from expect("reward", state(number), State.PAID)
+
+    return [lingering(pays), *[lingering(win(scene, lost))] * (clients - 2), lingering(pays)], question
+
+
 RACES = [
     Race(
         the_same_correction, drop=("ALTER TABLE corrections DROP CONSTRAINT uq_corrections_form_key",), locks=(PEOPLE,)
@@ -262,6 +286,7 @@ RACES = [
     Race(a_payment_against_its_failure, locks=(PEOPLE,)),
     Race(a_batch_against_an_undo, locks=(PEOPLE,)),
     Race(a_batch_against_a_refund, locks=(PEOPLE,)),
+    Race(a_batch_against_a_win, locks=(PEOPLE,)),
     Race(an_export_against_a_refund, locks=(PEOPLE,)),
     Race(batches_of_overlapping_people, locks=(PEOPLE, NAMES)),
     Race(a_result_file_against_marking_as_paid, locks=(PEOPLE,)),

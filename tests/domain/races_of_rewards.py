@@ -21,6 +21,7 @@ from portal.rewards.decisions import Reason
 from portal.rewards.kinds import Kind
 from portal.rewards.rewards import State
 from portal.rewards.signals import Assessment
+from portal.rewards.tier_locks import TierLock
 from tests.domain.racing import (
     NAMES,
     PEOPLE,
@@ -29,6 +30,7 @@ from tests.domain.racing import (
     Race,
     a_reward,
     approve,
+    charge_back,
     convert,
     count,
     expect,
@@ -40,6 +42,7 @@ from tests.domain.racing import (
     rewards_for,
     spread,
     state,
+    win,
 )
 from tests.factories import Scene
 
@@ -88,6 +91,32 @@ def the_same_refund(scene: Scene, clients: int) -> tuple[Acts, Question]:
     return [act] * clients, question
 
 
+def the_same_win(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    number, order, person = a_reward(scene, approved=True)
+    lost = f"race-{next(scene._numbers)}"
+    scene.charge_back(order, external_id=lost)
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("taken back", rewards.taken_back(number), 0)
+        yield from expect("reward", (state(number), scene.balance(person)), (State.APPROVED, {"approved": 2000}))
+        yield from expect("made", outcomes.count(Answer.MADE), 1)
+
+    return [win(scene, lost)] * clients, question
+
+
+def a_win_against_its_chargeback(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    """And both against another refund of the same order."""
+    _, order, person = a_reward(scene, approved=True)
+    lost, other = (f"race-{next(scene._numbers)}" for _ in range(2))
+    several = (clients - 2) // 2
+    acts = [lingering(charge_back(scene, order, lost, 6400))] * several + [lingering(win(scene, lost))] * several
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("balance", scene.balance(person), {"approved": 1500})
+
+    return [*[refund(scene, order, other, 1600)] * 2, *acts], question
+
+
 def a_tier_of_one(scene: Scene, clients: int) -> tuple[Acts, Question]:
     person = newcomer(scene, "referrer")
     friends = [newcomer(scene, "friend", code=scene.code(person)) for _ in range(clients)]
@@ -99,6 +128,30 @@ def a_tier_of_one(scene: Scene, clients: int) -> tuple[Acts, Question]:
         yield from expect("of the middle tier", [r.ordinal for r in made if r.amount_minor == 7777], [2])
 
     return acts, question
+
+
+def a_step_set_beside_orders(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    """Each order before it is worked out by its number, each after it by the step; two who set it make one."""
+    person, by = newcomer(scene, "referrer"), scene.olivia.id
+    friends = [newcomer(scene, "friend", code=scene.code(person)) for _ in range(clients - 4)]
+    orders = [convert(scene, report(scene, friend, f"race-{next(scene._numbers)}")) for friend in friends]
+    number = person.id
+
+    def sets() -> Any:
+        return program.set_tier(User.by_id(number), 3, note="A partner.", by=by, at=scene.at)
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        made = scene.rewards(User.by_id(number))
+        yield from expect("ordinals", [reward.ordinal for reward in made], list(range(1, clients - 3)))
+        by_number = {1: 2000, 2: 7777}
+        for reward in made:
+            was_set = reward.computation[0]["step"] == "tier_set"
+            wanted = 1000 if was_set else by_number.get(reward.ordinal, 1000)
+            yield from expect(f"reward {reward.ordinal}", reward.amount_minor, wanted)
+        yield from expect("set", outcomes.count(True), 1)
+        yield from expect("locks", count(TierLock, TierLock.person_id == number), 1)
+
+    return [*orders[: len(orders) // 2], *[lingering(sets)] * 4, *orders[len(orders) // 2 :]], question
 
 
 def a_milestone(scene: Scene, clients: int) -> tuple[Acts, Question]:
@@ -239,7 +292,10 @@ RACES = [
          drop=("ALTER TABLE conversions DROP CONSTRAINT uq_conversions_source_external_id",)),
     Race(refunds_against_their_order, locks=(NAMES,)),
     Race(the_same_refund, drop=("ALTER TABLE refunds DROP CONSTRAINT uq_refunds_source_external_id",)),
+    Race(the_same_win, drop=("ALTER TABLE reinstatements DROP CONSTRAINT uq_reinstatements_source_refund_external_id",)),
+    Race(a_win_against_its_chargeback, locks=(NAMES,)),
     Race(a_tier_of_one, offer=({"tiers": TIERS, "often": "every"},), locks=(PEOPLE,)),
+    Race(a_step_set_beside_orders, offer=({"tiers": TIERS, "often": "every"},), locks=(PEOPLE,)),
     Race(a_milestone, offer=({"threshold": 3},), locks=(PEOPLE,)),
     Race(the_same_approval, clients=40, locks=(PEOPLE,),
          drop=("ALTER TABLE decisions DROP CONSTRAINT uq_decisions_reward_id_number",)),

@@ -23,7 +23,7 @@ from portal.payouts.methods import Kind
 from portal.referrals.referrals import Referral
 from portal.reports import books
 from portal.rewards import rewards
-from portal.rewards.conversions import Customer, OrderReport, RefundReport
+from portal.rewards.conversions import Customer, OrderReport, RefundReason, RefundReport, ReinstatementReport
 from tests import invariants
 from tests.factories import Scene
 
@@ -199,6 +199,15 @@ def convert(scene: Scene, report: OrderReport) -> Callable[[], Any]:
 
 def refund(scene: Scene, order: str, external_id: str, amount_minor: int | None = None) -> Callable[[], Any]:
     return lambda: program.refund(RefundReport(external_id, order, amount_minor), at=scene.at).answer
+
+
+def charge_back(scene: Scene, order: str, external_id: str, amount_minor: int | None = None) -> Callable[[], Any]:
+    told = RefundReport(external_id, order, amount_minor, reason=RefundReason.CHARGEBACK)
+    return lambda: program.refund(told, at=scene.at).answer
+
+
+def win(scene: Scene, external_id: str) -> Callable[[], Any]:
+    return lambda: program.reinstate(ReinstatementReport(external_id), at=scene.at).answer
 
 
 def report(scene: Scene, customer: User, external_id: str) -> OrderReport:

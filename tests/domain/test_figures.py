@@ -301,6 +301,30 @@ def test_what_comes_late_is_in_its_day_at_once_and_stays_there_when_it_is_rolled
     assert sweeps.roll_up() == 0, "what no figure counts makes no work"
 
 
+@pytest.mark.case(101)
+def test_a_chargeback_and_its_won_dispute_are_in_the_days_of_the_rewards_at_once(scene: Scene) -> None:
+    """Before the worker has come by and afterwards, by days, referrers and links: as the rows say."""
+    scene.publish(fixed(2000, **EVERY))
+    first = scene.at.date()
+    orders = [scene.order(scene.bob), scene.order(scene.friend("Ben", of=scene.alice))]
+    scene.approve(scene.rewards(scene.alice)[0])
+    for number, order in enumerate(orders):
+        scene.later(days=3)
+        sweeps.roll_up()
+        for does in (
+            lambda name=f"CB {number}", order=order, part=3200 * (1 + number): scene.charge_back(
+                order, part, external_id=name
+            ),
+            lambda name=f"CB {number}": scene.win(name),
+        ):
+            does()
+            for _ in range(2):
+                agree(scene, Range(first, scene.at.date()))
+                sweeps.roll_up()
+    found = in_days(scene, first)
+    assert (found.cost_minor, found.approved, found.pending, found.reversed) == (4000, 1, 1, 0)
+
+
 def test_an_order_of_somebody_whom_nobody_brought_is_nobodys_figure(scene: Scene) -> None:
     scene.publish(fixed(2000, **EVERY))
     scene.order(scene.carol, 5000)

@@ -32,7 +32,7 @@ from portal.payouts.methods import Kind
 from portal.payouts.payouts import Batch, Payout
 from portal.reports import books
 from portal.rewards import kinds, ledger, rules
-from portal.rewards.conversions import Customer, OrderReport, RefundReport
+from portal.rewards.conversions import Customer, OrderReport, RefundReason, RefundReport, ReinstatementReport
 from portal.rewards.decisions import Reason
 from portal.rewards.rules import Often, Rule
 from tests import invariants
@@ -164,6 +164,7 @@ def world(app: Flask, database_kind: str, request: pytest.FixtureRequest, tmp_pa
 
 names = st.sampled_from(NAMES)
 anything = st.integers(0, 59)
+reasons = st.sampled_from(RefundReason)
 who = st.sampled_from(["Rita", "Rita", "Olivia", *NAMES])
 spans = st.sampled_from(
     [timedelta(hours=1), timedelta(days=1), timedelta(days=3), timedelta(days=8), timedelta(days=30)]
@@ -371,6 +372,22 @@ class Walk(RuleBasedStateMachine):
             lambda: self.plain.choose_method(name, kind),
         )
 
+    @chance(
+        1, which=anything, step=st.sampled_from([None, 1, 2, 4, 3]), by=st.sampled_from(["Olivia", "Olivia", "Rita"])
+    )
+    def set_tier(self, which: int, step: int | None, by: str) -> None:
+        """Puts somebody at a step of the tiers, or takes that off."""
+        name, who = self.somebody(which), self.ids[by]
+        self.both(
+            "set_tier" if step else "free_tier",
+            lambda: (
+                program.set_tier(self.user(name), step, note="Agreed.", by=who, at=self.plain.at)
+                if step
+                else program.free_tier(self.user(name), by=who, at=self.plain.at)
+            ),
+            lambda: self.plain.set_tier(name, step, by),
+        )
+
     @chance(2, what=st.sampled_from(["publish", 1, 100, 500, 1000, 2000]), many=st.integers(1, 5))
     def change_the_program(self, what: Any, many: int) -> None:
         """The other terms are published, or the pool gets so many vouchers of a value."""
@@ -426,26 +443,42 @@ class Walk(RuleBasedStateMachine):
         self.world.done[f"order {expected}"] += 1
 
     @chance(
-        2, number=anything, order=st.integers(0, 11), amount=st.sampled_from([None, 1, 33, 1500, 3000, 6399, 99_999])
-    )
-    def refund(self, number: int, order: int, amount: int | None) -> None:
-        self.report_refund(f"r{number % 20}", f"o{order}", amount)
+        2, number=anything, order=st.integers(0, 11), amount=st.sampled_from([None, 1, 33, 1500, 3000, 6399, 99_999]),
+        reason=reasons,
+    )  # fmt: skip
+    def refund(self, number: int, order: int, amount: int | None, reason: RefundReason) -> None:
+        self.report_refund(f"r{number % 20}", f"o{order}", amount, reason)
 
-    @chance(4, which=anything, tenths=st.sampled_from([1, 3, 5, 9, 10]))
-    def refund_a_known_order(self, which: int, tenths: int) -> None:
+    @chance(4, which=anything, tenths=st.sampled_from([1, 3, 5, 9, 10]), reason=reasons)
+    def refund_a_known_order(self, which: int, tenths: int, reason: RefundReason) -> None:
         known = self.purchases()
         if known:
             told = known[which % len(known)]
-            self.report_refund(f"k{len(self.plain.refunds)}", told["number"], max(1, told["amount"] * tenths // 10))
+            part = max(1, told["amount"] * tenths // 10)
+            self.report_refund(f"k{len(self.plain.refunds)}", told["number"], part, reason)
 
-    def report_refund(self, number: str, order: str, amount: int | None) -> None:
+    def report_refund(self, number: str, order: str, amount: int | None, reason: RefundReason) -> None:
+        report = RefundReport(number, order, amount, reason=reason)
         got, expected = self.both(
             "refund",
-            lambda: program.refund(RefundReport(number, order, amount), at=self.plain.at).answer,
-            lambda: self.plain.refund(number, order, amount),
+            lambda: program.refund(report, at=self.plain.at).answer,
+            lambda: self.plain.refund(number, order, amount, reason),
         )
         assert got == expected
         self.world.done[f"refund {expected}"] += 1
+
+    @chance(3, which=anything)
+    def reinstate(self, which: int) -> None:
+        """The money of a refund came again, mostly of one that was told."""
+        known = list(self.plain.refunds)
+        number = known[which % len(known)] if known and which % 8 else f"r{which % 20}"
+        got, expected = self.both(
+            "reinstate",
+            lambda: program.reinstate(ReinstatementReport(number), at=self.plain.at).answer,
+            lambda: self.plain.reinstate(number),
+        )
+        assert got == expected
+        self.world.done[f"reinstate {expected}"] += 1
 
     def purchases(self) -> list[Thing]:
         return [order for order in self.plain.orders.values() if order["goal"] == "purchase"]
@@ -624,7 +657,8 @@ def walk(world: World, number: int, *, walks: int) -> None:
     )
 
 
-HAPPENS = """sign_up confirm report_customer suspend readmit choose_method add_vouchers publish order refund approve
+HAPPENS = """sign_up confirm report_customer suspend readmit choose_method add_vouchers publish order refund
+    reinstate set_tier free_tier approve
     correct reject undo approve_clear release draw approve_batch export_batch cancel_batch pay_batch pay fail""".split()
 REFUSED = "report_customer order approve correct reject undo draw approve_batch export_batch pay_batch pay fail".split()
 

@@ -22,7 +22,14 @@ from portal.payouts.payouts import State as PayoutState
 from portal.program import Answer
 from portal.reports import books, desk
 from portal.rewards import ledger, rewards
-from portal.rewards.conversions import Conversion, Customer, OrderReport, RefundReport
+from portal.rewards.conversions import (
+    Conversion,
+    Customer,
+    OrderReport,
+    RefundReason,
+    RefundReport,
+    ReinstatementReport,
+)
 from portal.rewards.decisions import DecisionRefused
 from portal.rewards.ledger import Bucket
 from portal.rewards.rewards import Reward, State
@@ -42,19 +49,22 @@ class Explorer:
     An event that is refused, or that changes no row (a repeat), leads to nothing new and is not followed further.
     """
 
-    def __init__(self, scene: Scene, *, longest: int) -> None:
+    def __init__(self, scene: Scene, names: tuple[str, ...], *, longest: int) -> None:
         self.longest = longest
         self.people = [scene.alice.id, scene.bob.id]
         self.rita, self.finn, self.at = scene.rita.id, scene.finn.id, scene.at
         self.bob = Customer(email=scene.bob.email)
-        self.happens: dict[str, Callable[[], object]] = {
+        happens: dict[str, Callable[[], object]] = {
             "order": self.order,
             "part": lambda: self.refund("part", 333),
             "second part": lambda: self.refund("second part", 334),
             "whole": lambda: self.refund("whole", None),
+            "charge": lambda: self.refund("charge", None, RefundReason.CHARGEBACK),
+            "win": lambda: program.reinstate(ReinstatementReport("charge"), at=self.at),
             "approve": self.approve,
             "pay": self.pay,
         }
+        self.happens = {name: happens[name] for name in names}
         self.ends: dict[tuple[str, ...], Balances] = {}
         self.refused: Counter[tuple[str, str]] = Counter()
         self.repeats: Counter[str] = Counter()
@@ -90,8 +100,8 @@ class Explorer:
     def order(self) -> None:
         program.convert(OrderReport("purchase", "A-1", self.bob, self.at, 999, "EUR"), at=self.at)
 
-    def refund(self, number: str, amount_minor: int | None) -> None:
-        program.refund(RefundReport(number, "A-1", amount_minor), at=self.at)
+    def refund(self, number: str, amount_minor: int | None, reason: RefundReason = RefundReason.REFUND) -> None:
+        program.refund(RefundReport(number, "A-1", amount_minor, reason=reason), at=self.at)
 
     def approve(self) -> None:
         """Rita decides both sides' rewards; with none there, nothing happens."""
@@ -107,7 +117,8 @@ class Explorer:
 
 def rows() -> tuple[int, ...]:
     """How many rows there are of what events make."""
-    tables = ("conversions", "refunds", "decisions", "clawbacks", "transfers", "payouts", "disagreements")
+    tables = ("conversions", "refunds", "decisions", "clawbacks", "transfers", "payouts", "disagreements",
+              "reinstatements")  # fmt: skip
     counts = ", ".join(f"(SELECT count(*) FROM {table})" for table in tables)
     return tuple(session.execute(sa.text(f"SELECT {counts}")).one())
 
@@ -116,15 +127,12 @@ class Enough(Exception):
     """Takes everything back."""
 
 
-@pytest.mark.both_databases
-@pytest.mark.timeout(0 if LONG else 900)
-def test_the_same_events_in_any_order_end_in_the_same_balances(
-    app: Flask, database_kind: str, record_property: Callable[[str, object], None]
-) -> None:
+def walked(app: Flask, database_kind: str, *names: str) -> tuple[Explorer, dict[frozenset[str], set[tuple[int, ...]]]]:
+    """Every order of these events, with what there is in all for Alice and Bob by what happened: in each the same."""
     scene = Scene(app, share(3333, hold_days=0), fixed(7, to=REFEREE, hold_days=0), minimum_payout_minor=1)
     scene.method(scene.bob, Kind.CREDIT)
     scene.method(scene.alice, Kind.CREDIT)
-    explorer = Explorer(scene, longest=9 if LONG else 6 if database_kind == "sqlite" else 4)
+    explorer = Explorer(scene, names, longest=9 if LONG else 6 if database_kind == "sqlite" else 4)
     with pytest.raises(Enough), database.writing():
         explorer.walk()
         raise Enough
@@ -137,10 +145,18 @@ def test_the_same_events_in_any_order_end_in_the_same_balances(
         in_all.setdefault(frozenset(told), set()).add(tuple(sum(buckets) for buckets in balances))
     assert {key: found for key, found in by_bucket.items() if len(found) > 1} == {}
     assert {key: found for key, found in in_all.items() if len(found) > 1} == {}, "a payment moves, it does not give"
+    return explorer, in_all
 
+
+@pytest.mark.both_databases
+@pytest.mark.timeout(0 if LONG else 900)
+def test_the_same_events_in_any_order_end_in_the_same_balances(
+    app: Flask, database_kind: str, record_property: Callable[[str, object], None]
+) -> None:
+    explorer, in_all = walked(app, database_kind, "order", "part", "second part", "whole", "approve", "pay")
     longest = max(map(len, explorer.ends))
-    walked = f"{len(explorer.ends)} orders of events on {database_kind}, the longest of {longest}"
-    record_property("figure", f"{walked}; {explorer.repeats.total()} repeats, {explorer.refused.total()} refusals")
+    all_of_them = f"{len(explorer.ends)} orders of events on {database_kind}, the longest of {longest}"
+    record_property("figure", f"{all_of_them}; {explorer.repeats.total()} repeats, {explorer.refused.total()} refusals")
     assert len(explorer.ends) >= (180 if database_kind == "sqlite" else 80)
     assert set(explorer.repeats) >= {"order", "part", "second part", "whole"}
     assert {name for name, _ in explorer.refused} == {"approve", "pay"}
@@ -151,6 +167,22 @@ def test_the_same_events_in_any_order_end_in_the_same_balances(
     assert in_all[parts] == in_all[parts | {"approve"}] == {(111, 2)}
     assert in_all[frozenset({"order", "whole"})] == in_all[parts | {"whole"}] == {(0, 0)}
     assert explorer.ends["order", "approve", "pay", "whole"] == ((0, 0, -333, 0, 333), (0, 0, -7, 0, 7))
+
+
+@pytest.mark.both_databases
+@pytest.mark.case(101)
+@pytest.mark.timeout(0 if LONG else 900)
+def test_a_chargeback_and_its_won_dispute_in_any_order_end_in_the_same_balances(app: Flask, database_kind: str) -> None:
+    explorer, in_all = walked(app, database_kind, "order", "part", "charge", "win", "approve", "pay")
+    assert len(explorer.ends) >= (180 if database_kind == "sqlite" else 80)
+    assert set(explorer.repeats) >= {"order", "part", "charge", "win"}
+    won, lost = frozenset({"order", "charge", "win"}), frozenset({"order", "charge"})
+    assert in_all[won] == in_all[won | {"approve"}] == {(333, 7)} and in_all[lost] == in_all[lost | {"part"}] == {
+        (0, 0)
+    }
+    assert in_all[won | {"part"}] == {(222, 5)}
+    assert explorer.ends["order", "approve", "pay", "charge"] == ((0, 0, -333, 0, 333), (0, 0, -7, 0, 7))
+    assert explorer.ends["win", "order", "approve", "pay"] == ((0, 0, 0, 0, 333), (0, 0, 0, 0, 7))
 
 
 # --- corners --------------------------------------------------------------------------------------------------

@@ -32,6 +32,10 @@ CASES = {
     "the_same_approval": (80,),
     "the_same_batch": (81, 82),
     "the_same_refund": (98,),
+    "a_step_set_beside_orders": (66,),
+    "the_same_win": (101,),
+    "a_win_against_its_chargeback": (101,),
+    "a_batch_against_a_win": (101,),
     "refunds_against_their_order": (100,),
     "the_same_code": (29,),
 }

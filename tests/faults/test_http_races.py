@@ -21,7 +21,7 @@ from portal.delivery.outbox import Message
 from portal.payouts.payouts import Batch, Line, Payout
 from portal.referrals import referrals
 from portal.rewards import decisions
-from portal.rewards.conversions import Conversion, Refund
+from portal.rewards.conversions import Conversion, Refund, Reinstatement
 from portal.rewards.decisions import Decision
 from portal.rewards.rewards import Clawback, Reward, State
 from tests.factories import PASSWORD
@@ -220,6 +220,29 @@ def test_a_refund_against_its_order(live: Live) -> None:
         reward = session.scalars(sa.select(Reward).where(Reward.conversion_id == conversion.id)).one()
         assert reward.state == State.REVERSED, "refund first or order first: the same"
         assert count(Clawback, Clawback.reward_id == reward.id) == 1
+
+
+@pytest.mark.case(101)
+def test_a_won_dispute_against_its_chargeback(live: Live) -> None:
+    shop = live.visitors(16)
+    for number in range(ROUNDS):
+        reward = pending(live, f"Disputed {number}")
+        order = {"conversion_external_id": reward.conversion.external_id, "reason": "chargeback"}
+        lost, won = {"external_id": f"lost-{number}"} | order, {"refund_external_id": f"lost-{number}"}
+        answers = at_once(
+            shop,
+            lambda number, client, lost=lost, won=won: (
+                client.tell("/api/v1/refunds", lost, key=live.key)
+                if number < 8
+                else client.tell("/api/v1/reinstatements", won, key=live.key)
+            ),
+        )
+        assert statuses(answers[:8]) == {201: 1, 200: 7}
+        assert {answer.status for answer in answers[8:]} <= {200, 201, 202}
+        assert session.get_one(Reward, reward.id).state == State.PENDING
+        taken = session.scalars(sa.select(Clawback.amount_minor).where(Clawback.reward_id == reward.id)).all()
+        assert (sum(taken), len(taken) in (0, 2)) == (0, True), "the win first takes nothing, else it is given again"
+        assert count(Reinstatement, Reinstatement.refund_external_id == won["refund_external_id"]) == 1
 
 
 def ready_to_pay(live: Live, name: str) -> Reward:

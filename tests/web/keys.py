@@ -58,6 +58,9 @@ class Shop:
         usual = {"external_id": external_id, "conversion_external_id": "o-1"}
         return self.post("refunds", **{name: value for name, value in (usual | more).items() if value is not None})
 
+    def reinstate(self, refund_external_id: str = "r-1") -> TestResponse:
+        return self.post("reinstatements", refund_external_id=refund_external_id)
+
 
 def new_key(name: str = "the shop") -> str:
     """A live API key."""

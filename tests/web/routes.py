@@ -34,7 +34,7 @@ from portal.rewards.rewards import Reward
 from portal.rewards.signals import Assessment
 from portal.sharing import links
 from portal.web import uploads
-from tests.factories import PASSWORD, Scene
+from tests.factories import PASSWORD, Scene, fixed
 
 PICTURE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -115,6 +115,7 @@ READ: dict[str, tuple[str, str]] = {
     "admin.correction": ("pay", "/admin/people/{bob}/correction"),
     "admin.order": ("own", "/admin/orders?person={bob}"),
     "admin.refund": ("own", "/admin/refunds"),
+    "admin.tier": ("own", "/admin/people/{bob}/tier"),
     "admin.imports": ("own", "/admin/imports"),
     "admin.referrer": ("own", "/admin/referrals/{unpaid}/referrer"),
     "admin.first_referrer": ("own", "/admin/people/{viewer}/referrer"),
@@ -261,6 +262,9 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "admin.record_refund": (
         "own", "/admin/refunds", {"conversion_external_id": "order-1", "external_id": "R-77", "amount": "1.00"},
     ),
+    "admin.set_tier": ("own", "/admin/people/{bob}/tier", {"counts_as": "5"} | NOTE),
+    "admin.free_tier": ("own", "/admin/people/{at_a_step}/tier/removal", {}),
+    "admin.reinstate": ("own", "/admin/refunds/{charged_back}/reinstatement", {}),
     "admin.check_import": (
         "own", "/admin/imports", {"kind": "customers", "rows": "external_id,email\nC-77,seven@example.com"},
     ),
@@ -296,6 +300,7 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "api.customers": ("key", "/api/v1/customers", {}),
     "api.convert": ("key", "/api/v1/conversions", {}),
     "api.refund": ("key", "/api/v1/refunds", {}),
+    "api.reinstate": ("key", "/api/v1/reinstatements", {}),
 }  # fmt: skip
 """Endpoint -> who may do it, where, and a form that does it."""
 
@@ -441,6 +446,8 @@ def _at_the_owners(scene: Scene) -> dict[str, str]:
         for name in ("Mila", "Mona")
     )
     assert flagged is not None and looked_at is not None
+    scene.do(lambda: program.set_tier(zed, 5, note="A partner.", by=number, at=scene.at))
+    charged_back = scene.charge_back(scene.order(paul), 1600).refund.public_id
     signal, by = signals.find(looked_at.public_id, "disposable"), scene.rita.id
     assert signal is not None
     scene.do(lambda: program.dismiss(looked_at, signal, reason="Looked at.", by=by, at=scene.at))
@@ -450,7 +457,7 @@ def _at_the_owners(scene: Scene) -> dict[str, str]:
     )
     sent = io.BytesIO(b"external_id,email\nC-78,eight@example.com\n")
     return {
-        "shut_out": zed.public_id, "unpaid": unpaid, "raised": flagged.public_id, "dismissed": looked_at.public_id, "join": scene.secret_for(invited, "join"),
+        "shut_out": zed.public_id, "unpaid": unpaid, "charged_back": charged_back, "at_a_step": zed.public_id, "raised": flagged.public_id, "dismissed": looked_at.public_id, "join": scene.secret_for(invited, "join"),
         "upload": uploads.keep(sent, "customers", by=name),
     }  # fmt: skip
 
@@ -472,7 +479,7 @@ def _asked(scene: Scene) -> dict[str, str]:
         lambda: program.make_link(alice, label="Blog", destination=None, wanted="", own_host="", at=scene.at)
     )
     scene.publish(
-        claim_days=365, product_text="Kaffee aus sechs Gärten.\nKein Abo.", privacy_text="Fernhill Coffee, Mühlgasse 4.",
+        fixed(2000, tiers=[{"from": 5, "amount_minor": 2500}]), claim_days=365, product_text="Kaffee aus sechs Gärten.\nKein Abo.", privacy_text="Fernhill Coffee, Mühlgasse 4.",
         pay_day=1, review_days=5,
     )  # fmt: skip
     nina = scene.person("Nina")

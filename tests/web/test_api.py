@@ -212,6 +212,52 @@ def test_the_same_refund_with_another_amount_is_409(shop):
         assert shop.refund(amount_minor=101).status_code == 409
 
 
+@pytest.mark.case(101)
+def test_a_chargeback_takes_back_and_a_won_dispute_gives_again_once(shop, scene):
+    shop.customer(code=scene.code(scene.alice))
+    scene.later(minutes=1)
+    shop.order()
+    made = shop.refund(reason="chargeback")
+    assert (made.status_code, made.json["reason"], made.json["stands"]) == (201, "chargeback", True)
+    assert made.json["conversion"]["rewards"][0]["state"] == "reversed"
+    assert shop.refund(reason="chargeback").json == made.json
+    won = [shop.reinstate() for _ in range(3)]
+    assert [answer.status_code for answer in won] == [201, 200, 200] and won[0].json == won[2].json
+    (reward,) = won[0].json["refund"]["conversion"]["rewards"]
+    assert (reward["state"], reward["taken_back_minor"]) == ("pending", 0)
+    assert shop.refund(reason="chargeback").json["stands"] is False
+    assert scene.balance(scene.alice) == {"pending": 2000}
+
+
+@pytest.mark.case(101)
+def test_a_dispute_won_before_the_chargeback_or_the_order_is_told_is_202_until_then(shop, scene):
+    assert shop.reinstate().status_code == 202
+    assert shop.reinstate().json["refund"] is None
+    assert shop.refund(reason="chargeback").status_code == 202
+    assert shop.reinstate().status_code == 202
+    shop.customer(code=scene.code(scene.alice))
+    scene.later(minutes=1)
+    (reward,) = shop.order().json["rewards"]
+    assert (reward["state"], reward["taken_back_minor"]) == ("pending", 0)
+    assert shop.reinstate().status_code == 200
+
+
+@pytest.mark.case(101)
+def test_the_same_refund_for_another_reason_is_409_and_an_unknown_reason_422(shop):
+    shop.customer()
+    shop.order()
+    shop.refund(reason="refund")
+    with Unchanged(*SEEN):
+        assert shop.refund().status_code == 200, "a refund is what it is if nothing is said"
+        assert shop.refund(reason="chargeback").status_code == 409
+        for wrong in ("Chargeback", "", "dispute", 1, ["refund"], {}):
+            assert fields(shop.refund("r-2", reason=wrong)) == {"reason"}
+        for wrong in ("", "x" * 129, 5, [], " r", "r\n"):
+            assert fields(shop.post("reinstatements", refund_external_id=wrong)) == {"refund_external_id"}
+        assert fields(shop.post("reinstatements")) == {"refund_external_id"}
+        assert fields(shop.post("reinstatements", refund_external_id="r-1", amount_minor=5)) == {"amount_minor"}
+
+
 # --- asked ----------------------------------------------------------------------------------------------------
 
 

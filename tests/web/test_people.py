@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from portal.accounts import audit
 from portal.accounts.audit import AuditEntry
 from portal.accounts.users import find_by_email, find_by_external_id
 from portal.config import ROOT
 from portal.core.database import session
-from portal.rewards.conversions import find
-from tests.factories import PASSWORD, fixed
+from portal.rewards.conversions import find, find_refund
+from tests.factories import EVERY, PASSWORD, fixed
 from tests.web.client import Tab
 from tests.web.tables import SEEN, Unchanged
 from tests.web.test_account_attacks import two_step_on
@@ -300,6 +301,86 @@ def test_an_order_by_form_counts_once_and_is_decided_by_somebody_else(scene, oli
     assert scene.balance(scene.alice) == {"approved": 1500}
     told = find("shop", "B-1")
     assert told is not None and told.recorded_by_id == scene.olivia.id
+
+
+@pytest.mark.case(101)
+def test_a_chargeback_by_form_and_the_won_dispute_on_the_page_of_the_referral(scene, tab_of):
+    olivia, alice = tab_of(scene.olivia), tab_of(scene.alice)
+    reward = scene.approved_reward()
+    page, told = f"/admin/referrals/{reward.referral.public_id}", f"/friends/{reward.referral.public_id}"
+    form = {"conversion_external_id": "order-1", "external_id": "CB-1", "amount": ""}
+    assert olivia.post("/admin/refunds", form | {"reason": "dispute"}).status == 422
+    assert "taken back" in olivia.post("/admin/refunds", form | {"reason": "chargeback"}, follow=True).text
+    assert "other facts" in olivia.post("/admin/refunds", form | {"reason": "refund"}).error("external_id")
+    seen = olivia.get(page)
+    assert "Chargeback of the whole order" in seen.main and "The payment of this order was charged back." in seen.main
+    assert "the payment was taken back" in alice.get(told).main and "refunded" not in alice.get(told).main
+    assert "The payment of the order was taken back" in alice.get("/rewards").main
+    assert "Dispute won" not in tab_of(scene.rita).get(page).main
+
+    button = next(one for one in seen.forms if "dispute was won" in one.labels)
+    assert "The payment stands after all" in olivia.submit(button).text
+    assert (reward.state, scene.balance(scene.alice)) == ("approved", {"approved": 2000})
+    seen = olivia.get(page)
+    assert "Dispute won: the payment stands after all" in seen.main and "recorded by Olivia" in seen.main
+    assert not [one for one in seen.forms if "dispute was won" in one.labels]
+    assert "the payment stands after all" in alice.get(told).main
+    refund = find_refund("shop", "CB-1")
+    assert refund is not None
+    olivia.post(f"/admin/refunds/{refund.public_id}/reinstatement")
+    assert scene.balance(scene.alice) == {"approved": 2000}, "twice is once"
+    assert [one.verb for one in audit.about("refund", refund.public_id)].count("refund_reinstated") == 1
+
+
+# --- steps of the tiers -----------------------------------------------------------------------------------------
+
+TIERS = [{"from": 2, "amount_minor": 2500}, {"from": 5, "amount_minor": 3000}]
+
+
+@pytest.mark.case(66)
+def test_a_referrer_is_put_at_a_step_and_everybody_reads_it(scene, tab_of):
+    scene.publish(fixed(2000, tiers=TIERS, **EVERY))
+    olivia, alice = tab_of(scene.olivia), tab_of(scene.alice)
+    scene.method(scene.alice)
+    person, page = f"/admin/people/{scene.alice.public_id}", f"/admin/people/{scene.alice.public_id}/tier"
+    assert "by the number of each reward" in olivia.get(person).main
+    form = {"counts_as": "5", "note": "A partner of ours."}
+    kept = olivia.post(page, form | {"note": ""})
+    assert kept.status == 422 and kept.error("note") and kept.form("/tier$").fields["counts_as"] == ["5"]
+    for unknown in ("4", "0", "-1", "x", "", "9" * 30):
+        wrong = olivia.post(page, form | {"counts_as": unknown})
+        assert wrong.status == 422 and wrong.error("counts_as") and "A partner of ours." in wrong.html, unknown
+    assert "Set: this step counts" in olivia.press(page, "/tier$", **form).text
+    assert "set already" in olivia.post(page, form, follow=True).text
+    assert "from reward number 5 on, set by Olivia" in olivia.get(person).main
+    assert "A partner of ours." in olivia.get(page).main and "Step of the tiers set" in olivia.get(person).main
+
+    scene.order(scene.bob)
+    reward = scene.reward(scene.alice)
+    assert reward.amount_minor == 3000
+    seen = olivia.get(f"/admin/referrals/{reward.referral.public_id}").main
+    assert "from the 5. reward on, set by Olivia (this is the 1.)" in seen
+    for told in (alice.get("/rewards").main, alice.get("/terms").main):
+        assert "by the step from reward number 5 on, whatever their own number" in told and "Olivia" not in told
+    assert "from the 5. reward on, set by hand" in alice.get("/rewards").main
+    assert "New rewards of yours" not in tab_of(scene.carol).get("/terms").main
+
+    assert "Taken off" in olivia.press(page, "/tier/removal").text
+    assert "New rewards of yours" not in alice.get("/rewards").main + alice.get("/terms").main
+    scene.order(scene.bob)
+    assert scene.rewards(scene.alice)[1].amount_minor == 2500
+
+
+@pytest.mark.case(66)
+def test_nobody_sets_their_own_step_and_without_tiers_there_is_none(scene, tab_of):
+    olivia = tab_of(scene.olivia)
+    page = f"/admin/people/{scene.alice.public_id}/tier"
+    assert "There are no tiers" in olivia.get(page).main
+    assert olivia.post(page, {"counts_as": "1", "note": "Because."}).status == 422
+    scene.publish(fixed(2000, tiers=TIERS, **EVERY))
+    own = f"/admin/people/{scene.olivia.public_id}/tier"
+    assert "a colleague sets it" in olivia.get(own).main
+    assert "a colleague sets it" in olivia.post(own, {"counts_as": "5", "note": "Because."}).text
 
 
 # --- from a file ----------------------------------------------------------------------------------------------

@@ -43,13 +43,15 @@ def at_referral(referral: Referral, referee: User, referrer: User, *, at: dateti
 
 
 def at_order(conversion: Conversion, referral: Referral, *, at: datetime) -> None:
-    """Looks at an order of a friend."""
+    """Looks at an order of a friend, of which a refund may have been told before."""
+    signals.keep(orders.charged_back(conversion, referral), at=at)
     if conversion.amount_minor is not None:
         signals.keep((finding for question in AT_ORDER for finding in question(conversion, referral)), at=at)
 
 
 def at_refund(conversion: Conversion, referral: Referral, *, at: datetime) -> None:
     """Looks at what a referrer's friends have given back, when one of them did."""
+    signals.keep(orders.charged_back(conversion, referral), at=at)
     if conversion.amount_minor is not None:
         signals.keep(orders.refund_rate(conversion, referral), at=at)
 

@@ -10,7 +10,7 @@ from portal.core import database
 from portal.core.database import session
 from portal.referrals.referrals import Referral
 from portal.rewards import rules
-from portal.rewards.conversions import Conversion, Refund
+from portal.rewards.conversions import STANDS, Conversion, Refund, RefundReason
 from portal.rewards.kinds import Kind
 from portal.rewards.rewards import Reward, State
 from portal.rewards.signals import Finding
@@ -55,6 +55,17 @@ def refund_rate(_conversion: Conversion, referral: Referral) -> Iterator[Finding
         yield Finding(number, Kind.REFUND_RATE, f"{len(back)}/{len(friends)}")
 
 
+def charged_back(conversion: Conversion, referral: Referral) -> Iterator[Finding]:
+    """The customer's bank took the payment back. Who wins the dispute was disputed with all the same."""
+    query = sa.select(Refund.id).where(
+        Refund.source == conversion.source,
+        Refund.conversion_external_id == conversion.external_id,
+        Refund.reason == RefundReason.CHARGEBACK,
+    )
+    if session.scalar(query.limit(1)) is not None:
+        yield Finding(referral.id, Kind.CHARGEBACK)
+
+
 @database.once_for_each_database
 def _kept_by_friend() -> Any:
     """Of a referrer's latest friends who ordered: what each kept less what went back."""
@@ -71,7 +82,7 @@ def _kept_by_friend() -> Any:
             Conversion.amount_minor,
             sa.func.sum(sa.case((Refund.id.is_not(None), all_of_it), else_=0)).label("back_minor"),
         )
-        .outerjoin(Refund, Refund.conversion_id == Conversion.id)
+        .outerjoin(Refund, sa.and_(Refund.conversion_id == Conversion.id, STANDS))
         .where(Conversion.referral_id.in_(latest), Conversion.amount_minor.is_not(None))
         .group_by(Conversion.id, Conversion.referral_id, Conversion.amount_minor)
         .subquery()

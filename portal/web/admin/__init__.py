@@ -18,10 +18,11 @@ from portal.web.admin import (
     referrers,
     reports,
     signals,
+    tiers,
 )
 from portal.web.admin.room import blueprint
 
 __all__ = [
     "batch", "blueprint", "corrections", "imports", "mails", "offer", "orders", "overview", "payouts", "people",
-    "program", "queue", "records", "referrals", "referrers", "reports", "signals",
+    "program", "queue", "records", "referrals", "referrers", "reports", "signals", "tiers",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from wtforms import Field
@@ -16,8 +16,9 @@ from portal.core.text import Refusal, marked
 from portal.program import Answer, Reported
 from portal.referrals import referrals
 from portal.rewards import conversions, goals, rewards
-from portal.rewards.conversions import Conversion, Customer, OrderReport, RefundReport, ReportRefused
+from portal.rewards.conversions import Conversion, Customer, OrderReport, RefundReason, RefundReport, ReportRefused
 from portal.web import access, inputs, words
+from portal.web.acting import act
 from portal.web.admin.room import blueprint
 
 FIELDS = {
@@ -150,8 +151,9 @@ def record_refund() -> ResponseReturnValue:
     if not form.validate() or not inputs.fields.read_amounts(form, words.in_force().currency):
         return render_template("admin/refund.html", form=form), 422
     report = RefundReport(
-        (form.external_id.data or "").strip(), (form.conversion_external_id.data or "").strip(), form.amount.minor
-    )
+        (form.external_id.data or "").strip(), (form.conversion_external_id.data or "").strip(), form.amount.minor,
+        reason=RefundReason(form.reason.data),
+    )  # fmt: skip
     try:
         with database.writing():
             refunded = story.record_refund(report, by=access.me().id, at=clock.now())
@@ -170,3 +172,16 @@ def record_refund() -> ResponseReturnValue:
     }
     flash(said[refunded.answer], "ok")
     return redirect(back)
+
+
+@blueprint.post("/refunds/<wanted>/reinstatement")
+@access.needs("own")
+def reinstate(wanted: str) -> ResponseReturnValue:
+    """The dispute of a chargeback was won: what it took is given again. Twice is once."""
+    given_back = conversions.find_refund_by_public_id(wanted) or abort(404)
+    order = conversions.find(given_back.source, given_back.conversion_external_id)
+    return act(
+        lambda: story.record_reinstatement(given_back, by=access.me().id, at=clock.now()),
+        done=gettext("The payment stands after all; what was taken back for it is given again."),
+        back=_back(order) if order else url_for(".people"),
+    )

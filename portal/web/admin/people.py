@@ -19,7 +19,7 @@ from portal.reports import desk
 from portal.reports import own_data as own_data_
 from portal.reports import people as people_
 from portal.reports.people import Show
-from portal.rewards import ledger
+from portal.rewards import ledger, rules, tier_locks
 from portal.web import access, inputs, limits, words
 from portal.web.acting import act
 from portal.web.admin.room import blueprint
@@ -84,6 +84,8 @@ def _page(found: User, **wrong: Any) -> str:
         about=people_.about(found, currency),
         referral=referrals_.of_referee(found.id),
         balances=ledger.balances(found.id, currency),
+        tier_lock=tier_locks.of_person(found.id),
+        tiers=rules.tier_starts(rules.of_terms(words.in_force().id)),
         history=desk.history(subjects=[("user", found.public_id)], most=people_.GLANCE)[0],
         forms_of=forms,
         gives=gives,

@@ -15,6 +15,7 @@ from wtforms import (
 from wtforms.validators import DataRequired, InputRequired, Length, Optional, ValidationError
 
 from portal.rewards import corrections
+from portal.rewards.conversions import RefundReason
 from portal.web.inputs.fields import MOMENTS, AmountField, Form, of, without_nul
 
 LONGEST_CODE = 80
@@ -122,6 +123,16 @@ class Refund(Form):
                     without_nul],
     )  # fmt: skip
     amount = AmountField(_l("Amount given back"), validators=[Optional(), Length(max=20)])
+    reason = RadioField(
+        _l("Why"),
+        choices=of(
+            {
+                RefundReason.REFUND: _l("Refund"),
+                RefundReason.CHARGEBACK: _l("Chargeback"),
+            }
+        ),
+        default=RefundReason.REFUND,
+    )
 
 
 class ImportedFile(Form):

@@ -56,6 +56,15 @@ class Because(OnceMore):
     note = TextAreaField(_l("Reason"), validators=[DataRequired(_l("Write why.")), Length(max=500), without_nul])
 
 
+class Tier(Form):
+    """At which step of the tiers a referrer is to be, and why; the view fills the steps in."""
+
+    counts_as = SelectField(_l("Step"), coerce=int, validate_choice=False)
+    note = TextAreaField(
+        _l("Reason, for colleagues"), validators=[DataRequired(_l("Write why.")), Length(max=500), without_nul]
+    )
+
+
 class Erasure(Deletion):
     """An owner deletes somebody's account, by their own password."""
 

@@ -133,6 +133,8 @@ READ: dict[str, tuple[str, str]] = {
     "admin.report_file": ("read", "/admin/reports/performance.csv"),
     "admin.report_list_file": ("read", "/admin/reports/lists/joined.xlsx"),
     "admin.developers": ("own", "/admin/developers"),
+    "reference.document": ("anyone", "/api/v1/openapi.json"),
+    "reference.page": ("anyone", "/api/docs"),
     "api.list_referrals": ("key", "/api/v1/referrals"),
     "api.list_rewards": ("key", "/api/v1/rewards"),
     "api.list_payouts": ("key", "/api/v1/payouts"),

@@ -44,6 +44,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "join": _LINK | {"inviter": "Olivia", "role": "reviewer"},
     "role_given": {"inviter": "Olivia", "role": "reviewer"},
     "digest": {"pending": 12, "days": 2},
+    "webhook_off": {"host": "shop.example.com", "gone": False, "webhook_id": "example"},
 }
 """Every mail with what it may tell. Links lead into the portal."""
 
@@ -60,6 +61,8 @@ _NOT_TOLD = (
     "role",
     "reminds",
     "payout_id",
+    "gone",
+    "webhook_id",
 )
 
 

@@ -8,6 +8,7 @@ from portal import terms as terms_
 from portal.accounts import audit, users
 from portal.accounts.users import User
 from portal.core.database import session
+from portal.notices import events
 from portal.payouts import moving, payouts
 from portal.referrals import referrals
 from portal.referrals.referrals import Referral
@@ -104,6 +105,7 @@ def apply(conversion: Conversion, customer: User, *, at: datetime) -> None:
     else:
         conversion.outcome = [SUSPENDED]
     session.flush()
+    events.rewards_created(conversion.id, at=at)
     for refund in conversions.refunds_for(conversion):
         take_back(conversion, refund, at=at)
     looks.at_order(conversion, referral, at=at)
@@ -167,3 +169,4 @@ def take_back(conversion: Conversion, given_back: Refund, *, at: datetime) -> No
             moving.join(clawback, at=at)
             if not payouts.lines_about(reward):
                 rewards.reverse(reward, at=at)
+    events.rewards_reversed(made, at=at)

@@ -16,6 +16,8 @@ from flask import current_app
 
 from portal import VERSION
 from portal.core.text import marked
+from portal.notices import events
+from portal.notices.events import Event
 from portal.payouts import payouts
 from portal.payouts.methods import Kind
 from portal.referrals.attribution import How
@@ -125,6 +127,44 @@ CALLS = {
 }
 """Endpoint -> what it does."""
 
+_REFERRAL_TOLD = events.ReferralTold(
+    _REFERRAL.id, _ALICE, "customer-7", _BOB, "customer-8", _REFERRAL.joined_at, _REFERRAL.expires_at
+)
+_REWARD_TOLD = events.RewardTold(
+    _REWARD.id, _ALICE, "customer-7", Beneficiary.REFERRER, _REFERRAL.id, "purchase", _CONVERSION.id, "order-1001",
+    1000, 0, "EUR", rewards.State.PENDING, _REWARD.hold_until,
+)  # fmt: skip
+_PAYOUT_TOLD = events.PayoutTold(
+    _PAYOUT.id, "PO-2026-0042", _ALICE, "customer-7", Kind.CREDIT, 1000, "EUR", payouts.State.SENT
+)
+
+HOOKS: dict[Event, tuple[str, Any]] = {
+    Event.REFERRAL_CREATED: (marked("A friend belongs to whoever brought them."), _REFERRAL_TOLD),
+    Event.REFERRAL_EXPIRED: (marked("The goal was not reached in time."), _REFERRAL_TOLD),
+    Event.REWARD_CREATED: (marked("Something was earned, and is in review."), _REWARD_TOLD),
+    Event.REWARD_APPROVED: (marked("Approved; it may still be on hold."), _REWARD_TOLD),
+    Event.REWARD_REJECTED: (marked("Rejected."), _REWARD_TOLD),
+    Event.REWARD_REOPENED: (marked("The decision was taken back: it is in review again."), _REWARD_TOLD),
+    Event.REWARD_REVERSED: (marked("Refunds have taken back all of it."), _REWARD_TOLD),
+    Event.REWARD_PAID: (marked("Paid out."), _REWARD_TOLD),
+    Event.CREDIT_GRANTED: (
+        marked("Somebody is paid by shop credit: put it down for them, once for each id of a payout."),
+        _PAYOUT_TOLD,
+    ),
+    Event.PAYOUT_PAID: (marked("A payout has arrived."), _PAYOUT_TOLD),
+    Event.PAYOUT_FAILED: (marked("A payout came to nothing; its money goes into the next one."), _PAYOUT_TOLD),
+}
+"""Event -> what it says, and an example of what it tells."""
+
+SENT_WITH = {
+    "webhook-id": marked("The same for every try: by it you know what you have taken already."),
+    "webhook-timestamp": marked("The moment of this try, in seconds since 1970."),
+    "webhook-signature": marked(
+        "One or more of v1, and HMAC-SHA256 over id.timestamp.body, by the secret of the webhook (base64)."
+    ),
+}
+"""The headers of Standard Webhooks."""
+
 REFUSALS = {
     400: marked("The request cannot be read: no JSON, or a sign that cannot be kept."),
     401: marked("No live key."),
@@ -146,6 +186,9 @@ OBJECTS = {
     "Referrals": marked("One page of a list."),
     "Rewards": marked("One page of a list."),
     "Payouts": marked("One page of a list."),
+    "ReferralTold": marked("What is told of a referral."),
+    "RewardTold": marked("What is told of a reward."),
+    "PayoutTold": marked("What is told of a payout."),
     "Problem": marked("A no, as RFC 9457 has it."),
     "Fault": marked("What is wrong with one field."),
     "CustomerIn": marked("A customer of the shop."),
@@ -201,6 +244,12 @@ FIELDS = {
     "title": marked("What the status means."),
     "type": marked("Always about:blank: the status says it."),
     "user": marked("Whose it is."),
+    "referrer_external_id": marked("The shop’s id of whoever brought the friend, if it told one."),
+    "referee_external_id": marked("The shop’s id of the friend, if it told one."),
+    "PayoutTold.external_id": marked("The shop’s id of whoever is paid, if it told one."),
+    "RewardTold.external_id": marked("The shop’s id of whoever it is for, if it told one."),
+    "RewardTold.conversion": marked("The portal’s id of the order."),
+    "RewardTold.conversion_external_id": marked("The shop’s id of the order; null if it was not the shop’s to tell."),
     "Conversion.external_id": marked("The shop’s id of the order."),
     "ConversionIn.amount_minor": marked(
         "What the order was worth, in the smallest unit of the currency: 6400 is 64.00. Left out for goals without one."
@@ -244,6 +293,7 @@ def document(base_url: str) -> dict[str, Any]:
         "security": [{"key": []}],
         "tags": [{"name": TOLD}, {"name": ASKED}],
         "paths": _paths(),
+        "webhooks": {event: _webhook(event, *said) for event, said in HOOKS.items()},
         "components": {
             "schemas": _schemas(),
             "securitySchemes": {
@@ -306,6 +356,32 @@ def _responses(call: Call, *, wrong: bool) -> dict[str, Any]:
     return responses
 
 
+def _webhook(event: Event, summary: str, told: Any) -> dict[str, Any]:
+    data, moment = type(told).__name__, {"type": "string", "format": "date-time"}
+    schema = {
+        "type": "object",
+        "required": ["type", "timestamp", "data"],
+        "properties": {"type": {"const": event}, "timestamp": moment, "data": _ref(data)},
+    }
+    example = {"type": event, "timestamp": "2026-11-03T10:41:00.000Z", "data": answers.as_json(told)}
+    headers = [
+        {"name": name, "in": "header", "required": True, "description": words, "schema": {"type": "string"}}
+        for name, words in SENT_WITH.items()
+    ]
+    said = {
+        "summary": summary,
+        "security": [],
+        "parameters": headers,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}},
+        "responses": {"2XX": {"description": TAKEN}, "410": {"description": GONE}, "default": {"description": LATER}},
+    }
+    return {"post": said}
+
+
+TAKEN = marked("Taken. Answer within ten seconds, and work afterwards.")
+GONE = marked("Nobody is there any more: the webhook is switched off.")
+LATER = marked("Anything else, or nothing: it is sent again, with growing waits, for three days.")
+
 _SCHEMAS = "#/components/schemas/"
 
 
@@ -320,13 +396,17 @@ def _schemas() -> dict[str, Any]:
     from portal.web import bodies
 
     read = {name: getattr(bodies, name) for name in (call.body for call in CALLS.values()) if name}
-    said = {model.__name__: model for model in [*(type(call.answer) for call in CALLS.values()), answers.Problem]}
+    said = {model.__name__: model for model in [*_answered(), answers.Problem]}
     found: dict[str, Any] = {}
     for mode, models in (("validation", read), ("serialization", said)):
         for name, model in models.items():
             made = TypeAdapter(model).json_schema(mode=mode, ref_template=f"{_SCHEMAS}{{model}}")  # type: ignore[arg-type] # a Literal
             found |= _plain(made.pop("$defs", {}) | {name: made})
     return {name: _described(name, schema) for name, schema in sorted(found.items())}
+
+
+def _answered() -> list[type[Any]]:
+    return [*(type(call.answer) for call in CALLS.values()), *(type(told) for _, told in HOOKS.values())]
 
 
 def _plain(schemas: dict[str, Any]) -> dict[str, Any]:

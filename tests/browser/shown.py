@@ -148,11 +148,13 @@ def _at_the_owners() -> Iterator[Shown]:
     yield Shown("admin.referrer", "something is paid", "/admin/referrals/{referral}/referrer", "owner")
     yield Shown("admin.check_import", "checked", "/admin/imports", "owner", act=_check_a_file)
     yield Shown("joining.join", "link not known", "/join/nothing", status=404)
+    yield Shown("admin.webhook", "switched off", "/admin/developers/webhooks/{webhook_off}", "owner")
     for page, path, action, given in (
         ("admin.correction", "/admin/people/{bob}/correction", "/correction", {"amount": "nothing"}),
         ("admin.order", "/admin/orders", "/orders", {"amount": "nothing"}),
         ("admin.program", "/admin/program", "/program", {"time_zone": "Mars"}),
         ("admin.refund", "/admin/refunds", "/refunds", {"amount": "nothing"}),
+        ("admin.developers", "/admin/developers", "/webhooks", {"url": "nowhere"}),
         ("admin.colleagues", "/admin/colleagues", "/colleagues", {"email": "nobody"}),
         ("admin.imports", "/admin/imports", "/imports", {}),
         ("admin.referrer", "/admin/referrals/{unpaid}/referrer", "/referrer", {"named": "nobody", "note": "So."}),

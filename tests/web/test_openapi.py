@@ -12,7 +12,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.core import NotSet
 
+from portal import program
 from portal.core import clock
+from portal.notices.events import Event
+from portal.payouts.methods import Kind
 from tests.factories import fixed
 from tests.web.keys import PROBLEM, Shop
 from tests.web.routes import of_map
@@ -149,6 +152,39 @@ def test_real_answers_are_as_described_from_the_first_customer_to_the_payout(app
     assert shop.seen | stranger.seen == said - others
 
 
+def test_every_event_is_described_and_what_is_told_is_as_it_says(app, scene, document):
+    scene.webhook()
+    scene.publish(fixed(6000), fixed(500, to="referee"), goal_days=1)
+    described, shop = Described(app, document, secret=""), Shop(app)
+    alice = scene.alice
+    scene.paid_reward()
+    shop.customer("c-3", "dan@shop.example", code=scene.code(alice))
+    scene.later(minutes=1)
+    shop.order(customer={"external_id": "c-3"})
+    scene.reject(scene.undo(scene.approve(scene.rewards(alice)[-1])))
+    scene.refund(scene.order(scene.friend("Dora", of=alice)))
+    scene.friend("Eve", of=alice)
+    scene.method(alice, Kind.CREDIT)
+    scene.later(days=32)
+    scene.do(lambda: program.expire_due(at=scene.at))
+    scene.order(scene.friend("Fred", of=alice))
+    scene.approve(scene.rewards(alice)[-1])
+    scene.later(days=31)
+    scene.fail(scene.exported_batch().payouts[0])
+    assert set(document["webhooks"]) == {str(event) for event in Event}
+    told = {one.event: json.loads(one.body) for one in scene.told()}
+    assert set(told) == set(Event)
+    for event, hook in document["webhooks"].items():
+        content = hook["post"]["requestBody"]["content"]["application/json"]
+        described.validator(content["schema"]).validate(told[event])
+        described.validator(content["schema"]).validate(content["example"])
+        assert {one["name"] for one in hook["post"]["parameters"]} == {
+            "webhook-id",
+            "webhook-timestamp",
+            "webhook-signature",
+        }
+
+
 @pytest.mark.own_app
 def test_before_the_program_is_set_up_the_answers_are_as_described(app, document):
     shop = Described(app, document)
@@ -223,6 +259,8 @@ def test_the_page_says_what_the_document_says_and_owners_find_it(scene, document
         for field, said in schema["properties"].items():
             assert field in section.text and said["description"] in section.text
             assert all(word in section.text for word in said.get("enum", ()))
+    for event, hook in document["webhooks"].items():
+        assert f"{event} {hook['post']['summary']}" in page.main
     ids = {one.get("id") for one in page.tree.walk()}
     assert {one.get("href")[1:] for one in page.tree.all("a") if one.get("href").startswith("#")} <= ids
     olivia = tab_of(scene.olivia)

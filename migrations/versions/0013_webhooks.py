@@ -1,4 +1,4 @@
-"""Webhooks: the addresses that are told what happens, and what each was told.
+"""Webhooks: the addresses that are told what happens, and what each was told; and until when a rotated API key works.
 
 Frozen, as every version is.
 """
@@ -21,7 +21,7 @@ def _whole(*columns: str) -> str:
 
 
 def upgrade() -> None:
-    """Makes both tables."""
+    """Makes both tables, and the column."""
     on_sqlite = op.get_bind().dialect.name == "sqlite"
     op.create_table(
         "webhook_endpoints",
@@ -86,3 +86,4 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_webhooks_due", "webhooks", ["state", "due_at"])
+    op.add_column("api_keys", sa.Column("ends_at", MOMENT))

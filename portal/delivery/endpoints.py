@@ -203,7 +203,7 @@ def failed(endpoint: Endpoint, *, gone: bool, at: datetime) -> bool:
         endpoint.resting_until = at + timedelta(seconds=min(5 * 2 ** min(endpoint.failures, 10), LONGEST_REST_S))
     since = endpoint.failing_since or at
     long = at >= since + OFF_AFTER and endpoint.failures >= LEAST_FAILURES
-    if endpoint.off_at is not None or not (gone or long):
+    if endpoint.off_at is not None or endpoint.removed_at is not None or not (gone or long):
         return False
     endpoint.off_at, endpoint.off_why = at, Off.GONE if gone else Off.FAILING
     return True

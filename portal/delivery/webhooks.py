@@ -72,9 +72,14 @@ class Webhook(Model):
     endpoint: Mapped[Endpoint] = relationship(Endpoint)
 
     @property
+    def next_try_at(self) -> datetime | None:
+        """When it is tried again, if it was tried and waits."""
+        return self.due_at if self.tries and self.state == State.QUEUED else None
+
+    @property
     def waits_for_a_hand(self) -> bool:
         """Whether sending it again has a meaning: it arrived, was given up, or waits for its next try."""
-        return self.state in (State.SENT, State.GIVEN_UP) or (self.state == State.QUEUED and self.tries > 0)
+        return self.state in (State.SENT, State.GIVEN_UP) or self.next_try_at is not None
 
 
 def put_all(event: str, told: Iterable[tuple[str, Mapping[str, Any]]], *, to: Collection[int], at: datetime) -> None:
@@ -159,30 +164,32 @@ ITS_LOCK = {"of": Webhook}
 
 def note(number: int, outcome: Outcome, *, at: datetime) -> Endpoint | None:
     """Notes what a try brought: arrived, to be tried again with growing waits and jitter, or given up. Gives the
-    endpoint if it is switched off by that; then what waits for it is given up."""
+    endpoint if it is switched off by that."""
     found = session.get_one(Webhook, number)
     endpoint = found.endpoint
     session.refresh(endpoint, with_for_update=endpoints.ITS_LOCK)
     session.refresh(found, with_for_update=ITS_LOCK)
-    if found.state != State.SENDING or endpoint.removed_at is not None:
-        return None  # taken back meanwhile
+    if found.state != State.SENDING:
+        return None  # another worker has noted it meanwhile
     found.tried_at, found.status, found.took_ms = at, outcome.status, outcome.took_ms
     found.answer, found.trouble = outcome.text[:LONGEST_ANSWER], one_line(outcome.trouble, 300)
     if outcome.arrived:
         found.state, found.sent_at = State.SENT, at
         endpoints.worked(endpoint)
         return None
+    goes_off = endpoints.failed(endpoint, gone=outcome.gone, at=at)
     since = found.made_again_at or found.made_at
-    over = outcome.gone or (at > since + GIVE_UP_AFTER and found.tries >= LEAST_TRIES)
+    nobody = endpoint.off_at is not None or endpoint.removed_at is not None
+    over = nobody or (at > since + GIVE_UP_AFTER and found.tries >= LEAST_TRIES)
     found.state = State.GIVEN_UP if over else State.QUEUED
     wait = min(10 * 4 ** min(found.tries - 1, 7), 6 * 3600)
     found.due_at = at + timedelta(seconds=wait * random.uniform(0.8, 1.2))
-    return endpoint if endpoints.failed(endpoint, gone=outcome.gone, at=at) else None
+    return endpoint if goes_off else None
 
 
 def give_up(endpoint: Endpoint) -> None:
-    """Gives up what waits for an endpoint that is off or gone."""
-    waits = (Webhook.endpoint_id == endpoint.id, Webhook.state.in_((State.QUEUED, State.SENDING)))
+    """Gives up what waits for an endpoint that is off or removed; what is on its way is noted when it has come back."""
+    waits = (Webhook.endpoint_id == endpoint.id, Webhook.state == State.QUEUED)
     session.execute(sa.update(Webhook).where(*waits).values(state=State.GIVEN_UP, leased_until=None))
 
 
@@ -216,7 +223,7 @@ def forget_old(*, at: datetime, most: int = 1000) -> int:
     """Deletes what has been over for a month; gives how many."""
     over = sa.or_(
         sa.and_(Webhook.state == State.SENT, Webhook.sent_at < at - KEPT),
-        sa.and_(Webhook.state.in_((State.GIVEN_UP, State.WITHDRAWN)), Webhook.due_at < at - KEPT),
+        sa.and_(Webhook.state == State.GIVEN_UP, Webhook.due_at < at - KEPT),
     )
     old = sa.select(Webhook.id).where(over).order_by(Webhook.id).limit(most)
     return len(

@@ -47,7 +47,7 @@ def keyed(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseRet
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
         scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-        key = api_keys.find(secret.strip()) if scheme.lower() == "bearer" and secret else None
+        key = api_keys.find(secret.strip(), at=clock.now()) if scheme.lower() == "bearer" and secret else None
         if key is None:
             return problems.answer(401, "Send a live API key as Authorization: Bearer <key>.")
         g.api_key_id = key.id

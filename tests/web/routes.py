@@ -295,6 +295,7 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "admin.add_goal": ("own", "/admin/program/goals", {"name": "visit", "label": "Visit"}),
     "admin.weigh": ("own", "/admin/signals/disposable", {"weight": "55", "is_on": "y"}),
     "admin.make_key": ("own", "/admin/developers/keys", {"name": "The other shop"}),
+    "admin.rotate_key": ("own", "/admin/developers/keys/{key}/rotation", {}),
     "admin.revoke_key": ("own", "/admin/developers/keys/{key}/revocation", {}),
     "admin.make_webhook": (
         "own", "/admin/developers/webhooks", {"url": "http://127.0.0.1:9/others", "events": "reward.created"},

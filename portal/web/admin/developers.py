@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from flask import abort, current_app, render_template, url_for
+from flask import abort, current_app, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
@@ -33,6 +33,7 @@ def _desk(
         "admin/developers.html", keys=api_keys.listed(), form=form or inputs.people.ApiKey(formdata=None),
         secret=secret, base_url=_settings().base_url, only=inputs.fields.Only(), endpoints=endpoints.listed(),
         counts=webhooks.counts(), hook=hook or inputs.people.Webhook(formdata=None), hooks=openapi.HOOKS,
+        now=clock.now(),
     )  # fmt: skip
 
 
@@ -51,6 +52,19 @@ def make_key() -> ResponseReturnValue:
         with database.writing():
             secret = api_keys.make(form.name.data, by=access.me().id, at=clock.now())
     return _desk(form=form, secret=secret), 200 if secret else 422
+
+
+@blueprint.post("/developers/keys/<wanted>/rotation")
+@access.needs("own")
+def rotate_key(wanted: str) -> ResponseReturnValue:
+    """Makes a successor of a key and shows it, this once."""
+    try:
+        with database.writing():
+            secret = api_keys.rotate(wanted, by=access.me().id, at=clock.now())
+    except api_keys.KeyRefused as refusal:
+        flash(words.say(refusal), "bad")
+        return redirect(url_for(".developers"))
+    return _desk(secret=secret)
 
 
 @blueprint.post("/developers/keys/<wanted>/revocation")

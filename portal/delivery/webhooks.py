@@ -248,8 +248,9 @@ def listed(endpoint: Endpoint, *, before: int | None = None, most: int = 50) -> 
 
 
 def counts() -> dict[int, dict[str, int]]:
-    """How many there are of each endpoint in each state, by row number."""
+    """How many there are in each state of each endpoint that was not removed, by its row number."""
     query = sa.select(Webhook.endpoint_id, Webhook.state, sa.func.count()).group_by(Webhook.endpoint_id, Webhook.state)
+    query = query.join(Endpoint, Endpoint.id == Webhook.endpoint_id).where(Endpoint.removed_at.is_(None))
     found: dict[int, dict[str, int]] = {}
     for number, state, many in session.execute(query):
         found.setdefault(number, {})[state] = many

@@ -39,6 +39,9 @@ class Event(StrEnum):
     PAYOUT_FAILED = "payout.failed"
 
 
+AT_ONCE = 500
+"""So many rewards are read at once: an act may be about more than a statement takes."""
+
 TEST = "webhook.test"
 """What an owner has sent to see whether it arrives."""
 
@@ -144,9 +147,12 @@ def rewards_reversed(touched: Iterable[Reward], *, at: datetime) -> None:
 
 
 def _rewards(reward_ids: Collection[int], moment: str) -> Iterable[tuple[str, RewardTold]]:
-    taken_back = rewards.taken_back_of(reward_ids)
-    for reward in rewards.read(reward_ids):
-        yield f"{reward.public_id}{moment}", _reward(reward, taken_back.get(reward.id, 0))
+    numbers = sorted(reward_ids)
+    for start in range(0, len(numbers), AT_ONCE):
+        some = numbers[start : start + AT_ONCE]
+        taken_back = rewards.taken_back_of(some)
+        for reward in rewards.read(some):
+            yield f"{reward.public_id}{moment}", _reward(reward, taken_back.get(reward.id, 0))
 
 
 def _reward(reward: Reward, taken_back_minor: int) -> RewardTold:

@@ -186,7 +186,8 @@ def test_every_event_is_described_and_what_is_told_is_as_it_says(app, scene, doc
 
 
 @pytest.mark.own_app
-def test_before_the_program_is_set_up_the_answers_are_as_described(app, document):
+def test_before_the_program_is_set_up_the_answers_are_as_described(app, document, tab):
+    assert tab.get("/api/docs").status == 200
     shop = Described(app, document)
     assert [shop.customer().status_code, shop.order().status_code] == [409, 409]
     for what in ("referrals", "rewards", "payouts"):

@@ -204,10 +204,11 @@ def payout_failed(payout: Payout, *, at: datetime) -> None:
 
 
 def _tell_payouts(event: Event, chosen: Iterable[Payout], *, at: datetime) -> None:
-    _tell(event, lambda: ((payout.public_id, _payout(payout)) for payout in chosen), at=at)
+    _tell(event, lambda: ((payout.public_id, payout_told(payout)) for payout in chosen), at=at)
 
 
-def _payout(payout: Payout) -> PayoutTold:
+def payout_told(payout: Payout) -> PayoutTold:
+    """A payout as programs read it."""
     return PayoutTold(
         id=payout.public_id,
         reference=payout.reference,

@@ -10,8 +10,7 @@ from typing import Any, Literal
 
 from flask import Response
 
-from portal.payouts import payouts
-from portal.payouts.methods import Kind
+from portal.notices.events import PayoutTold
 from portal.referrals.attribution import How
 from portal.reports.status import Word
 from portal.rewards import rewards
@@ -75,15 +74,9 @@ class Refund:
 
 
 @dataclass(frozen=True)
-class Payout:
-    id: str
-    reference: str
-    user: str
-    external_id: str | None
-    method: Kind
-    amount_minor: int
-    currency: str
-    state: payouts.State
+class Payout(PayoutTold):
+    """What webhooks tell of it, and when it ended."""
+
     ended_at: datetime | None
 
 

@@ -17,8 +17,7 @@ from werkzeug.exceptions import BadRequest
 from portal import program, terms
 from portal.accounts import api_keys, users
 from portal.core import clock, database
-from portal.payouts import payouts
-from portal.payouts.methods import Kind
+from portal.notices import events
 from portal.payouts.payouts import Payout
 from portal.program import Answer
 from portal.referrals import candidates, referrals
@@ -288,14 +287,4 @@ def _reward(reward: Reward) -> answers.Reward:
 
 
 def _payout(payout: Payout) -> answers.Payout:
-    return answers.Payout(
-        id=payout.public_id,
-        reference=payout.reference,
-        user=payout.user.public_id,
-        external_id=payout.user.external_id,
-        method=Kind(payout.method.kind),
-        amount_minor=payout.amount_minor,
-        currency=payout.currency,
-        state=payouts.State(payout.state),
-        ended_at=payout.ended_at,
-    )
+    return answers.Payout(**vars(events.payout_told(payout)), ended_at=payout.ended_at)

@@ -13,6 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 ROOT = Path(__file__).resolve().parent.parent
 
 
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
 class BadSetting(ValueError):
     """A setting that cannot be used; the message begins with the variable's name."""
 
@@ -53,6 +56,11 @@ class Settings:
         return self.base_url.startswith("https://")
 
     @property
+    def on_loopback(self) -> bool:
+        """Whether people reach the portal on this machine alone: a demo, or a test."""
+        return (urlsplit(self.base_url).hostname or "") in LOOPBACK
+
+    @property
     def sqlite(self) -> bool:
         return self.database_url.startswith("sqlite")
 
@@ -60,7 +68,7 @@ class Settings:
     def hosts(self) -> list[str]:
         """The Host names the portal answers to; anything else is 400."""
         names = {urlsplit(self.base_url).hostname or "127.0.0.1", *self.extra_hosts}
-        if names & {"127.0.0.1", "localhost", "::1"}:
+        if names & LOOPBACK:
             names |= {"127.0.0.1", "localhost"}
         return sorted(names)
 
@@ -198,7 +206,7 @@ def _smtp_url(url: str) -> str:
     security = asked.get("security", "starttls")
     if security not in ("starttls", "none") or (parts.scheme == "smtps" and "security" in asked):
         raise BadSetting("MAIL_URL: security is starttls or none, and only for smtp://; smtps:// is always encrypted.")
-    if security == "none" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+    if security == "none" and parts.hostname not in LOOPBACK:
         raise BadSetting("MAIL_URL: security=none is for a mail server on this machine; any other has to be encrypted.")
     if asked.get("ca") and not Path(asked["ca"]).is_file():
         raise BadSetting(f"MAIL_URL: ca names no file of certificates: {asked['ca']!r}.")

@@ -1,16 +1,20 @@
-"""Sweeps: the jobs the worker runs: send what is due, approve what the terms allow, release holds, expire, seal, count.
+"""Sweeps: the jobs the worker runs: send mails and webhooks, approve what the terms allow, release holds, expire, seal,
+count.
 
 Each may run in many processes at once: what it works on is locked or claimed. They need the context of an app.
 """
 
 import logging
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import timedelta
 
 from portal import program, terms
 from portal.core import clock, database
-from portal.delivery import mail, outbox, worker
+from portal.core.sealed import Box, NotOurs
+from portal.delivery import endpoints, mail, outbox, webhooks, worker
+from portal.delivery.calls import Caller, Outcome
 from portal.delivery.mail import Away, Line, Sender, Undeliverable, WayOut
-from portal.referrals import referrals
+from portal.delivery.webhooks import Ready, Webhook
 from portal.reports import rollups
 from portal.rewards import ledger
 
@@ -86,6 +90,47 @@ def _send(message: outbox.Message, line: Line, by: Sender) -> int:
     return 1
 
 
+def send_webhooks(caller: Caller, *, keep: Box) -> int:
+    """Sends the webhooks that are due, some at once; gives how many arrived. The database is free meanwhile, and a slow
+    receiver keeps others waiting for ten seconds, once."""
+    arrived = 0
+    while True:
+        with database.writing():
+            ready = [_ready(one, keep) for one in webhooks.claim(at=clock.now())]
+        if not ready:
+            return arrived
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="webhook") as threads:
+            under_way = {threads.submit(_call, caller, one): one.number for one in ready}
+            for done in as_completed(under_way):
+                with database.writing():
+                    program.note_webhook(under_way[done], done.result(), at=clock.now())
+                arrived += done.result().arrived
+
+
+AT_ONCE = 8
+"""So many webhooks are on their way at once."""
+
+
+def _ready(one: Webhook, keep: Box) -> Ready:
+    try:
+        secrets = endpoints.signing(one.endpoint, keep=keep, at=clock.now())
+    except NotOurs:
+        secrets = []
+    return Ready(one.id, one.public_id, one.endpoint.url, one.body.encode(), secrets)
+
+
+def _call(caller: Caller, ready: Ready) -> Outcome:
+    if not ready.secrets:
+        return Outcome(0, trouble="Its secret was kept by another key than the portal has now: make a new one.")
+    return caller.post(ready.url, ready.headers(at=clock.now()), ready.body)
+
+
+def forget_webhooks() -> int:
+    """Deletes webhooks that have been over for a month; gives how many."""
+    with database.writing():
+        return webhooks.forget_old(at=clock.now())
+
+
 def write_mails() -> int:
     """Writes what nobody's act causes: reminders of invites, the colleagues' digest and the summaries of a month that
     is over; deletes addresses whose time is over. Gives how many it did."""
@@ -120,7 +165,7 @@ def approve_and_release() -> int:
 def expire() -> int:
     """Marks referrals whose goal was not reached in time; gives how many."""
     with database.writing():
-        return referrals.expire_due(at=clock.now())
+        return program.expire_due(at=clock.now())
 
 
 def seal() -> int:

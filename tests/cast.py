@@ -17,7 +17,11 @@ from portal.accounts.roles import Role
 from portal.accounts.users import NOWHERE, Surroundings, User
 from portal.core import database
 from portal.core.database import session
+from portal.core.sealed import Box
+from portal.delivery.endpoints import PURPOSE, Endpoint
 from portal.delivery.outbox import Message
+from portal.delivery.webhooks import Webhook
+from portal.notices.events import Event
 from portal.payouts.methods import Details
 from portal.referrals import referrals
 from portal.referrals.referrals import Referral
@@ -203,6 +207,25 @@ class Cast:
     def referral(self, referee: User) -> Referral | None:
         """To whom a friend belongs."""
         return referrals.of_referee(referee.id)
+
+    # --- webhooks ---------------------------------------------------------------------------------------------
+
+    @property
+    def keep_secrets(self) -> Box:
+        """The box in which the secrets of webhooks are kept."""
+        return Box(self.app.extensions["settings"].details_key, PURPOSE)
+
+    def webhook(self, url: str = "http://127.0.0.1:9/hooks", *events: str) -> tuple[Endpoint, str]:
+        """Olivia has an address told of these events, or all of them; the endpoint and its secret."""
+        by, keep = self.olivia.id, self.keep_secrets
+        return self.do(
+            lambda: program.add_webhook(url, events or list(Event), local=True, keep=keep, by=by, at=self.at)
+        )
+
+    def told(self, event: str = "") -> list[Webhook]:
+        """What programs are told, or were, the first one first."""
+        query = sa.select(Webhook).order_by(Webhook.id)
+        return list(session.scalars(query.where(Webhook.event == event) if event else query))
 
     # --- told -------------------------------------------------------------------------------------------------
 

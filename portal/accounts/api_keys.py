@@ -1,4 +1,8 @@
-"""API keys: by which a shop's program is let in. Shown once, kept as a hash; a revoked one is out at once."""
+"""API keys: by which a shop's program is let in. Shown once, kept as a hash; a revoked one is out at once.
+
+A key that is rotated has a successor of the same name and works on for a day, or until it is revoked: the shop changes
+over without a gap.
+"""
 
 from datetime import datetime, timedelta
 
@@ -8,9 +12,15 @@ from sqlalchemy.orm import Mapped, mapped_column
 from portal.accounts import audit
 from portal.core import database
 from portal.core.database import Model, session
-from portal.core.text import one_line, public_id, token, token_hash
+from portal.core.text import Refusal, marked, one_line, public_id, token, token_hash
 
 PREFIX = "rp_"
+OVERLAP = timedelta(hours=24)
+"""How long a key works on when it is rotated."""
+
+
+class KeyRefused(Refusal):
+    """A key that cannot be rotated."""
 
 
 class ApiKey(Model):
@@ -27,6 +37,12 @@ class ApiKey(Model):
     made_by_id: Mapped[int | None] = database.refers_to("users.id", index=False)
     used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    ends_at: Mapped[datetime | None]
+    """Until when it works since it was rotated."""
+
+    def works(self, *, at: datetime) -> bool:
+        """Whether a program is let in by it."""
+        return self.revoked_at is None and (self.ends_at is None or at <= self.ends_at)
 
 
 def make(name: str, *, by: int | None, at: datetime) -> str:
@@ -41,10 +57,21 @@ def make(name: str, *, by: int | None, at: datetime) -> str:
     return secret
 
 
-def find(secret: str) -> ApiKey | None:
-    """The key of a secret, unless it was revoked."""
-    query = sa.select(ApiKey).where(ApiKey.token_hash == token_hash(secret), ApiKey.revoked_at.is_(None))
-    return session.scalar(query)
+def find(secret: str, *, at: datetime) -> ApiKey | None:
+    """The key of a secret, if it works."""
+    key = session.scalar(sa.select(ApiKey).where(ApiKey.token_hash == token_hash(secret)))
+    return key if key is not None and key.works(at=at) else None
+
+
+def rotate(wanted: str, *, by: int, at: datetime) -> str:
+    """A successor of a key, which works on for a day; what comes back is shown once. Raises KeyRefused for a key that
+    has one, or was revoked."""
+    where = (ApiKey.public_id == wanted, ApiKey.revoked_at.is_(None), ApiKey.ends_at.is_(None))
+    name = session.scalar(sa.update(ApiKey).where(*where).values(ends_at=at + OVERLAP).returning(ApiKey.name))
+    if name is None:
+        raise KeyRefused(marked("This key was rotated or revoked already."))
+    audit.write("api_key_rotated", "api_key", wanted, by=by, at=at)
+    return make(name, by=by, at=at)
 
 
 def see(key_id: int, *, at: datetime) -> None:

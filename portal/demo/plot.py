@@ -8,7 +8,6 @@ from portal import program
 from portal.demo import arrivals, earnings
 from portal.demo.people import BEGAN, OLIVIA
 from portal.demo.storyteller import Step, Storyteller, email
-from portal.referrals import referrals
 from portal.rewards.rules import Beneficiary, Rule
 
 
@@ -55,4 +54,4 @@ def _rule(side: Beneficiary) -> Rule:
 
 def _turn_of_the_worker(at: datetime) -> None:
     program.release_due(at=at)
-    referrals.expire_due(at=at)
+    program.expire_due(at=at)

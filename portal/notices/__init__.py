@@ -18,6 +18,9 @@ from portal.accounts.roles import Role
 from portal.accounts.users import User
 from portal.core import language, text
 from portal.delivery import outbox
+from portal.delivery.endpoints import Endpoint, Off
+from portal.notices import events
+from portal.notices.events import Event
 from portal.notices.writing import Invited, Office, amount_for, tell, tell_address, tell_all, wanted, written
 from portal.payouts import methods
 from portal.payouts.methods import Method
@@ -128,6 +131,7 @@ def rewards_approved(reward_ids: Collection[int], *, at: datetime) -> None:
     """To everybody who gets some: one mail for all that was approved in one act."""
     people = rewards.people_of(reward_ids)
     tell_all("reward_approved", "approval", _of_approvals(decisions.approvals(at, people), people, at), at=at)
+    events.rewards_moved(Event.REWARD_APPROVED, reward_ids, at=at)
 
 
 def _pays_on(at: datetime) -> date | str:
@@ -190,6 +194,7 @@ def rewards_rejected(chosen: Sequence[Reward], told: str, *, at: datetime) -> No
         for reward in chosen
     )
     tell_all("reward_rejected", "reward", letters, at=at)
+    events.rewards_moved(Event.REWARD_REJECTED, [reward.id for reward in chosen], at=at)
 
 
 def decisions_taken_back(taken_back: Iterable[tuple[Reward, Decision]]) -> None:
@@ -268,6 +273,13 @@ def month_over(people: Iterable[tuple[User, Brought]], month: date, *, at: datet
 def _amounts(person: User, by_currency: Mapping[str, int]) -> str:
     amounts = [amount_for(person, minor, currency) for currency, minor in by_currency.items()]
     return language.listed(amounts, language.spoken(person.language)) if amounts else ""
+
+
+def webhook_off(endpoint: Endpoint, owners: Iterable[User], *, at: datetime) -> None:
+    """To the owners: a program of theirs is told nothing any more."""
+    facts = {"host": endpoint.host, "gone": endpoint.off_why == Off.GONE, "webhook_id": endpoint.public_id}
+    about = f"{endpoint.public_id} {at.isoformat()}"
+    tell_all("webhook_off", "webhook", [(user, about, facts) for user in owners], at=at)
 
 
 def method_changed(user: User, method: Method, *, at: datetime) -> None:

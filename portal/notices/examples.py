@@ -77,6 +77,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "paid": Coins(50),
     },
     "digest": {"pending": 12, "days": 2},
+    "webhook_off": {"host": "shop.example.com", "gone": False, "webhook_id": "example"},
 }
 """Every mail with what it may tell: see `facts`. Links lead into the portal, days that are no moments are months."""
 
@@ -96,6 +97,8 @@ _NOT_TOLD = (
     "payout_id",
     "ends",
     "friend_id",
+    "gone",
+    "webhook_id",
 )
 
 

@@ -31,6 +31,7 @@ from portal.program.joining import (
     answer_claim,
     claim,
     confirm,
+    expire_due,
     forgot_password,
     mail_again,
     report_customer,
@@ -102,6 +103,16 @@ from portal.program.paying import (
     remind,
     reminded,
     take_results,
+)
+from portal.program.webhooks import (
+    add_webhook,
+    change_webhook,
+    note_webhook,
+    remove_webhook,
+    renew_webhook,
+    send_webhook_again,
+    switch_webhook_on,
+    try_webhook,
 )
 from portal.program.accounts import (
     AddressRefused,

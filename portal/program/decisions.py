@@ -9,6 +9,8 @@ from portal import terms as terms_
 from portal.accounts import audit, users
 from portal.core.database import session
 from portal.core.text import Refusal, marked
+from portal.notices import events
+from portal.notices.events import Event
 from portal.payouts import moving, payouts
 from portal.program.orders import both_in_good_standing, settle
 from portal.referrals.referrals import Referral
@@ -165,6 +167,7 @@ def _undo_many(reward_ids: Collection[int], *, by: int, note: str, at: datetime)
     taken_back = decisions.last_of(decided.done)
     decisions.undo(going, by=by, note=note, at=at)
     notices.decisions_taken_back((reward, taken_back[reward.id]) for reward in going)
+    events.rewards_moved(Event.REWARD_REOPENED, decided.done, at=at)
     _catch_up(going, at=at)
     return decided
 
@@ -214,6 +217,7 @@ def _catch_up(chosen: Sequence[Reward], *, at: datetime) -> None:
         if reward.conversion_id in with_refunds:
             settle(reward, conversions.given_back(reward.conversion), at=at)
             rewards.reverse(reward, at=at)
+    events.rewards_reversed(chosen, at=at)
 
 
 def appeal(reward: Reward, text: str, *, by: int, at: datetime) -> Appeal:

@@ -13,9 +13,10 @@ from portal import terms as terms_
 from portal.accounts import audit, mail_choices, one_time, passkeys, roles, sign_ins, two_step, users
 from portal.accounts.users import User
 from portal.core.text import Refusal, marked
-from portal.delivery import outbox
+from portal.delivery import outbox, webhooks
 from portal.delivery.outbox import Message
-from portal.notices import writing
+from portal.notices import events, writing
+from portal.notices.events import Event
 from portal.payouts import methods, moving, payouts
 from portal.program.accounts import former_hashes, wanted_hashes
 from portal.program.people import owners
@@ -84,6 +85,7 @@ def erase(user: User, *, gives_up_minor: int | None, by: int | None, at: datetim
     signals.forget_values([referral.id for referral in referrals.of_person(user.id)])
     outside = user.external_id if "@" in (user.external_id or "") else None
     conversions.forget_customer(user.id, address, outside)
+    webhooks.forget(user.public_id, outside)
     for room in (mail_choices, one_time, sign_ins, two_step, passkeys):
         room.forget(user.id)
     roles.withdraw_all(user.id)
@@ -97,6 +99,7 @@ def _give_up_money(user: User, *, at: datetime) -> None:
     theirs = rewards.locked(rewards.waiting_of(user.id))
     decisions.undo([one for one in theirs if one.state == State.APPROVED], by=None, note=GONE, at=at)
     decisions.reject(theirs, by=None, reason=Reason.OTHER, told=GONE, note="", at=at)
+    events.rewards_moved(Event.REWARD_REJECTED, [one.id for one in theirs], at=at)
     corrections.give_up_ready(user, at=at)
 
 

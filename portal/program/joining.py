@@ -10,7 +10,7 @@ from portal.accounts.one_time import Purpose
 from portal.accounts.users import Surroundings, User
 from portal.core.database import session
 from portal.core.text import marked
-from portal.notices import writing
+from portal.notices import events, writing
 from portal.payouts import methods
 from portal.program.accounts import begin_anew, replace_password
 from portal.program.orders import apply, apply_waiting, convert
@@ -79,8 +79,11 @@ def _note_return(user: User) -> None:
         session.flush()
 
 
-def refer(referee: User, outcome: Attribution, terms: Terms, *, at: datetime) -> Referral | None:
-    """Makes the referral and has the signals look at it; None for who cannot be brought, or not again."""
+def refer(
+    referee: User, outcome: Attribution, terms: Terms, *, at: datetime, told_at: datetime | None = None
+) -> Referral | None:
+    """Makes the referral and has the signals look at it; None for who cannot be brought, or not again. `told_at`: the
+    moment at which this is found out, where the referral goes back to an earlier one."""
     if referee.former_hash is not None:
         return None
     users.lock(outcome.referrer_id, referee.id)
@@ -92,7 +95,16 @@ def refer(referee: User, outcome: Attribution, terms: Terms, *, at: datetime) ->
         audit.write("referral_made", "referral", referral.public_id, by=None, at=at, how=referral.how)
         if referee.known:  # else anybody could have the portal write to a referrer in another's name
             notices.friend_joined(referral, referee, referrer, at=at)
+        events.referral_created(referral, at=told_at or at)
     return referral
+
+
+def expire_due(*, at: datetime) -> int:
+    """Referrals whose goal was not reached in time end. Gives how many."""
+    expired = referrals.expire_due(at=at)
+    if expired:
+        events.referrals_expired(expired, at=at)
+    return len(expired)
 
 
 # --- confirm --------------------------------------------------------------------------------------------------
@@ -228,7 +240,7 @@ def report_customer(
             typed=brought, touches=[], touch=terms_.Touch(terms.touch), window_days=terms.window_days, at=at, shop=True
         )
         assert outcome is not None
-        refer(user, outcome, terms, at=user.signed_up_at)
+        refer(user, outcome, terms, at=user.signed_up_at, told_at=at)
     apply_waiting(customer, user, at=at)
     return user, True
 
@@ -285,7 +297,7 @@ def answer_claim(claim: Claim, *, granted: bool, by: int, at: datetime) -> Refer
         outcome = Attribution(
             link.id, claim.referrer.id, links.current_code(link.id), How.CLAIM, claim.referee.created_at, None
         )
-        referral = refer(claim.referee, outcome, terms_.in_force(), at=claim.referee.created_at)
+        referral = refer(claim.referee, outcome, terms_.in_force(), at=claim.referee.created_at, told_at=at)
         if referral is not None:
             for conversion in conversions.without_referral(claim.referee_id, since=referral.joined_at):
                 apply(conversion, claim.referee, at=at)

@@ -8,6 +8,8 @@ from portal import terms as terms_
 from portal.accounts import audit, users
 from portal.accounts.users import User
 from portal.core.database import session
+from portal.notices import events
+from portal.notices.events import Event
 from portal.payouts import moving, payouts
 from portal.referrals import referrals
 from portal.referrals.referrals import Referral
@@ -114,6 +116,7 @@ def apply(conversion: Conversion, customer: User, *, at: datetime) -> None:
     else:
         conversion.outcome = [SUSPENDED]
     session.flush()
+    events.rewards_created(conversion.id, at=at)
     level(conversion, at=at)
     looks.at_order(conversion, referral, at=at)
 
@@ -215,8 +218,13 @@ def level(conversion: Conversion, *, at: datetime) -> None:
         return
     made = rewards.of_conversion(conversion.id)
     users.lock(*(reward.person_id for reward in made))
+    gone = {reward.id for reward in made if reward.state == State.REVERSED}
     for reward in made:
         settle(reward, back, at=at)
+    events.rewards_reversed(made, at=at)
+    events.rewards_moved(
+        Event.REWARD_REINSTATED, [one.id for one in made if one.id in gone and one.state != State.REVERSED], at=at
+    )
 
 
 def settle(reward: Reward, back: GivenBack, *, at: datetime) -> None:

@@ -8,6 +8,7 @@ from portal import terms as terms_
 from portal.accounts import audit, users
 from portal.accounts.users import User
 from portal.core.text import marked
+from portal.notices import events
 from portal.payouts import drawing, methods, moving, payouts, results, vouchers
 from portal.payouts.payouts import Batch, Payout
 from portal.payouts.results import Checked, Result
@@ -98,7 +99,12 @@ def approve_batch(batch: Batch, *, by: int, at: datetime) -> None:
 
 def export_batch(batch: Batch, *, by: int, at: datetime) -> None:
     """The batch's file is taken out. Raises PayoutRefused."""
-    moving.export(payouts.lock_batch(batch.id), by=by, at=at)
+    locked = payouts.lock_batch(batch.id)
+    before = locked.exported_at
+    moving.export(locked, by=by, at=at)
+    if before is None:
+        out = [payout for payout in locked.payouts if payout.state == payouts.State.SENT]
+        events.credits_granted(out, at=at)
 
 
 def cancel_batch(batch: Batch, *, by: int, at: datetime) -> None:
@@ -135,6 +141,7 @@ def _pay(
     new = moving.pay(batch, arrived, terms_.in_force(), by=by, on=on, bank_reference=bank_reference, at=at)
     for payout in new:
         notices.payout_paid(payout, at=at)
+    events.payouts_paid(new, at=at)
     return new
 
 
@@ -147,6 +154,7 @@ def _fail(batch: Batch, payout: Payout, *, failure: str, by: int, at: datetime) 
     changed = moving.fail(batch, payout, failure=failure, by=by, at=at)
     if changed:
         notices.payout_failed(payout, at=at)
+        events.payout_failed(payout, at=at)
     return changed
 
 

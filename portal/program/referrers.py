@@ -8,6 +8,8 @@ from portal.accounts import audit, users
 from portal.accounts.users import User
 from portal.core.database import session
 from portal.core.text import marked
+from portal.notices import events
+from portal.notices.events import Event
 from portal.payouts import methods, moving, payouts
 from portal.program.joining import refer
 from portal.program.orders import SUSPENDED, apply, level
@@ -36,7 +38,7 @@ def give_referrer(referee: User, referrer: User, *, note: str, by: int, at: date
     if opened_at is not None and referee.signed_up_at < opened_at:
         raise ReferralRefused(marked("%(name)s was a customer before the program began."), name=referee.called)
     why = _why_so(note, referee, by=by, at=at)
-    referral = refer(referee, _by_admin(referrer, referee.signed_up_at), terms, at=referee.signed_up_at)
+    referral = refer(referee, _by_admin(referrer, referee.signed_up_at), terms, at=referee.signed_up_at, told_at=at)
     assert referral is not None
     audit.write("referrer_corrected", "referral", referral.public_id, by=by, at=at, note_id=why, now=referrer.public_id)
     for conversion in conversions.without_referral(referee.id, since=referral.joined_at):
@@ -80,6 +82,7 @@ def correct_referrer(referral: Referral, referrer: User, *, note: str, by: int, 
     for reward in rewards.of_referral(referral.id):
         if reward.person_id == referrer.id and decisions.of_other_referrer(reward):
             decisions.undo([reward], by=by, note=note, at=at)
+            events.rewards_moved(Event.REWARD_REOPENED, [reward.id], at=at)
     for conversion in conversions.of_customer(referee.id):
         _earn_for_another(conversion, referral, at=at)
     if referee.known:
@@ -95,6 +98,7 @@ def _earn_for_another(conversion: Conversion, referral: Referral, *, at: datetim
     elif conversion.counted:
         earning.earn_again(conversion, referral, at=at)
     session.flush()
+    events.rewards_created(conversion.id, at=at)
     level(conversion, at=at)
 
 

@@ -126,13 +126,13 @@ def count(referral: Referral, *, at: datetime) -> None:
         referral.expired_at = None
 
 
-def expire_due(*, at: datetime) -> int:
-    """Marks referrals whose goal was not reached in time. Gives how many."""
+def expire_due(*, at: datetime) -> list[Referral]:
+    """Marks referrals whose goal was not reached in time, and gives them."""
     where = (Referral.expires_at < at, Referral.counted_at.is_(None), Referral.expired_at.is_(None))
-    done = session.scalars(sa.update(Referral).where(*where).values(expired_at=at).returning(Referral.public_id)).all()
-    for name in done:
-        audit.write("referral_expired", "referral", name, by=None, at=at)
-    return len(done)
+    done = list(session.scalars(sa.update(Referral).where(*where).values(expired_at=at).returning(Referral)))
+    for one in done:
+        audit.write("referral_expired", "referral", one.public_id, by=None, at=at)
+    return done
 
 
 def of_person(user_id: int) -> list[Referral]:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from portal.accounts import sign_ins
 from portal.accounts.sign_ins import SignIn
 from portal.core.database import session
-from portal.delivery import outbox, worker
+from portal.delivery import outbox, webhooks, worker
 from portal.rewards.rewards import Reward, State
 
 
@@ -17,6 +17,8 @@ class Watched:
     """How things stand at a moment; spans in seconds."""
 
     outbox: dict[str, int]
+    webhooks: dict[str, int]
+    """Those for endpoints that were not removed."""
     waits_s: float
     worker_s: float | None
     sign_ins: int
@@ -26,7 +28,7 @@ class Watched:
 def look(*, at: datetime) -> Watched:
     """The numbers as they are now."""
     counts, turn = outbox.counts(), worker.last_turn("worker")
-    waits = outbox.oldest_due(at=at)
+    waits, told = outbox.oldest_due(at=at), webhooks.counts()
     live = (
         SignIn.ended_at.is_(None),
         SignIn.started_at >= at - sign_ins.LONGEST,
@@ -34,6 +36,7 @@ def look(*, at: datetime) -> Watched:
     )
     return Watched(
         outbox={str(state): counts.get(state, 0) for state in outbox.State},
+        webhooks={str(state): sum(one.get(state, 0) for one in told.values()) for state in outbox.State},
         waits_s=waits.total_seconds() if waits else 0,
         worker_s=(at - turn).total_seconds() if turn else None,
         sign_ins=session.scalar(sa.select(sa.func.count()).select_from(SignIn).where(*live)) or 0,

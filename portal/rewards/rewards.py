@@ -277,6 +277,12 @@ def taken_back(reward_id: int) -> int:
     return int(session.scalar(query.where(Clawback.reward_id == reward_id)) or 0)
 
 
+def taken_back_of(numbers: Collection[int]) -> dict[int, int]:
+    """What refunds have taken of these rewards, by row number; without those that are whole. Minor units."""
+    query = sa.select(Clawback.reward_id, sa.func.sum(Clawback.amount_minor)).where(Clawback.reward_id.in_(numbers))
+    return {number: int(minor) for number, minor in session.execute(query.group_by(Clawback.reward_id))}
+
+
 def clawbacks(reward_id: int) -> list[Clawback]:
     """What refunds took of a reward and gave again, the first one first."""
     query = sa.select(Clawback).options(joinedload(Clawback.refund)).where(Clawback.reward_id == reward_id)

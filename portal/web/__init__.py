@@ -27,6 +27,7 @@ from portal.web import (
     metrics,
     poster,
     public,
+    reference,
     safety,
     sharing,
     shell,
@@ -44,7 +45,7 @@ def create_web(app: Flask, settings: Settings, quick: Quick) -> None:
     gate.install(app)
     protect = CSRFProtect(app)
     people = (public, signing_in, account, safety, leaving, joining, stopping, languages, look)
-    for room in (*people, dashboard, sharing, exports, poster, admin, api, metrics):
+    for room in (*people, dashboard, sharing, exports, poster, admin, api, reference, metrics):
         app.register_blueprint(room.blueprint)
     if settings.demo:
         for room in (mailbox, components):

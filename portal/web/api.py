@@ -7,20 +7,21 @@ Bodies are imported where one is read: Pydantic takes a fifteenth of a start, an
 
 import re
 from collections.abc import Callable
-from datetime import datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, g, jsonify, request
+from flask import Blueprint, g, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest
 
 from portal import program, terms
 from portal.accounts import api_keys, users
 from portal.core import clock, database
+from portal.notices import events
 from portal.payouts.payouts import Payout
 from portal.program import Answer
 from portal.referrals import candidates, referrals
+from portal.referrals.attribution import How
 from portal.referrals.referrals import Referral
 from portal.reports import lists, status
 from portal.rewards import conversions, ledger, rewards
@@ -34,16 +35,18 @@ from portal.rewards.conversions import (
     ReinstatementReport,
     ReportRefused,
 )
+from portal.rewards.ledger import Bucket
 from portal.rewards.rewards import Reward
-from portal.web import limits, problems, words
+from portal.rewards.rules import Beneficiary
+from portal.web import answers, limits, problems, words
 
 if TYPE_CHECKING:
     from portal.web.bodies import CustomerRef
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 
-MOST = 200
-STATUS = {Answer.MADE: 201, Answer.KNOWN: 200, Answer.WAITING: 202}
+USUAL, MOST = 50, 200
+"""How many are on a page of a list: unless it is said, and at most."""
 
 
 def keyed(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
@@ -52,7 +55,7 @@ def keyed(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseRet
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
         scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-        key = api_keys.find(secret.strip()) if scheme.lower() == "bearer" and secret else None
+        key = api_keys.find(secret.strip(), at=clock.now()) if scheme.lower() == "bearer" and secret else None
         if key is None:
             return problems.answer(401, "Send a live API key as Authorization: Bearer <key>.")
         g.api_key_id = key.id
@@ -128,15 +131,15 @@ def customers() -> ResponseReturnValue:
             at=at,
         )
         referral = referrals.of_referee(user.id)
-        said = {
-            "id": user.public_id,
-            "external_id": user.external_id,
-            "referral": _referral(referral) if referral else None,
-        }
-        if body.code and candidates.by_code(body.code, at=at) is None:
-            said["note"] = "This code leads to nobody, so nobody is credited."
+        unknown = bool(body.code) and candidates.by_code(body.code, at=at) is None
+        said = answers.Customer(
+            id=user.public_id,
+            external_id=user.external_id,
+            referral=_referral(referral) if referral else None,
+            note="This code leads to nobody, so nobody is credited." if unknown else None,
+        )
         api_keys.see(g.api_key_id, at=at)
-    return said, 201 if new else 200
+    return answers.answer(said, 201 if new else 200)
 
 
 @blueprint.post("/v1/conversions")
@@ -194,19 +197,19 @@ def reinstate() -> ResponseReturnValue:
     at = clock.now()
     with database.writing():
         reinstated = program.reinstate(ReinstatementReport(body.refund_external_id), at=at)
-        said = {
-            "id": reinstated.reinstatement.public_id,
-            "refund_external_id": reinstated.reinstatement.refund_external_id,
-            "refund": _refund(reinstated.refund) if reinstated.refund else None,
-        }
+        said = answers.Reinstatement(
+            id=reinstated.reinstatement.public_id,
+            refund_external_id=reinstated.reinstatement.refund_external_id,
+            refund=_refund(reinstated.refund) if reinstated.refund else None,
+        )
         api_keys.see(g.api_key_id, at=at)
-    return said, STATUS[reinstated.answer]
+    return _answered(said, reinstated.answer)
 
 
-def _answered(said: dict[str, Any], answer: Answer, disagrees: str) -> ResponseReturnValue:
+def _answered(said: answers.Told, answer: Answer, disagrees: str = "") -> ResponseReturnValue:
     if answer == Answer.DISAGREES:
         return problems.answer(409, disagrees)
-    return said, STATUS[answer]
+    return answers.answer(said, {Answer.MADE: 201, Answer.KNOWN: 200, Answer.WAITING: 202}[answer])
 
 
 # --- asked by the shop ----------------------------------------------------------------------------------------
@@ -215,38 +218,44 @@ def _answered(said: dict[str, Any], answer: Answer, disagrees: str) -> ResponseR
 @blueprint.get("/v1/referrals")
 @keyed
 def list_referrals() -> ResponseReturnValue:
-    return _page(Referral, _referral)
+    return _page(Referral, _referral, answers.Referrals)
 
 
 @blueprint.get("/v1/rewards")
 @keyed
 def list_rewards() -> ResponseReturnValue:
-    return _page(Reward, _reward)
+    return _page(Reward, _reward, answers.Rewards)
 
 
 @blueprint.get("/v1/payouts")
 @keyed
 def list_payouts() -> ResponseReturnValue:
-    return _page(Payout, _payout)
+    return _page(Payout, _payout, answers.Payouts)
 
 
-@blueprint.get("/v1/users/<wanted>/balance")
+@blueprint.get("/v1/users/<user>/balance")
 @keyed
-def balance(wanted: str) -> ResponseReturnValue:
-    user = users.find_by_public_id(wanted)
-    if user is None:
+def balance(user: str) -> ResponseReturnValue:
+    found = users.find_by_public_id(user)
+    if found is None:
         return problems.answer(404, "There is no such user.")
     currency = terms.in_force().currency
-    sums = ledger.balances(user.id, currency)
-    return {
-        "user": user.public_id,
-        "currency": currency,
-        **{f"{name}_minor": sums[name] for name in ledger.Bucket if name != "program"},
-    }
+    sums = ledger.balances(found.id, currency)
+    return answers.answer(
+        answers.Balance(
+            user=found.public_id,
+            currency=currency,
+            pending_minor=sums[Bucket.PENDING],
+            approved_minor=sums[Bucket.APPROVED],
+            payable_minor=sums[Bucket.PAYABLE],
+            in_payout_minor=sums[Bucket.IN_PAYOUT],
+            paid_minor=sums[Bucket.PAID],
+        )
+    )
 
 
-def _page(model: type[Any], said: Callable[[Any], dict[str, Any]]) -> ResponseReturnValue:
-    cursor, limit = request.args.get("cursor", ""), request.args.get("limit", "50")
+def _page(model: type[Any], said: Callable[[Any], Any], page: Callable[..., answers.Told]) -> ResponseReturnValue:
+    cursor, limit = request.args.get("cursor", ""), request.args.get("limit", str(USUAL))
     if not re.fullmatch(r"[0-9]{1,3}", limit, re.ASCII) or not 0 < int(limit) <= MOST:
         return problems.answer(422, errors=[{"field": "limit", "message": f"Write a number from 1 to {MOST}."}])
     after = lists.position(model, cursor) if cursor else 0
@@ -255,78 +264,63 @@ def _page(model: type[Any], said: Callable[[Any], dict[str, Any]]) -> ResponseRe
             422, errors=[{"field": "cursor", "message": "Use the next_cursor of an earlier answer."}]
         )
     found, more = lists.after(model, after, most=int(limit))
-    return jsonify(data=[said(one) for one in found], next_cursor=found[-1].public_id if more else None)
+    return answers.answer(page(data=[said(one) for one in found], next_cursor=found[-1].public_id if more else None))
 
 
-def _iso(at: datetime | None) -> str | None:
-    return at.isoformat(timespec="seconds").replace("+00:00", "Z") if at else None
+def _referral(referral: Referral) -> answers.Referral:
+    return answers.Referral(
+        id=referral.public_id,
+        referrer=referral.referrer.public_id,
+        referee=referral.referee.public_id,
+        code=referral.code,
+        how=How(referral.how),
+        joined_at=referral.joined_at,
+        expires_at=referral.expires_at,
+        counted_at=referral.counted_at,
+    )
 
 
-def _referral(referral: Referral) -> dict[str, Any]:
-    return {
-        "id": referral.public_id,
-        "referrer": referral.referrer.public_id,
-        "referee": referral.referee.public_id,
-        "code": referral.code,
-        "how": referral.how,
-        "joined_at": _iso(referral.joined_at),
-        "expires_at": _iso(referral.expires_at),
-        "counted_at": _iso(referral.counted_at),
-    }
+def _conversion(conversion: Conversion) -> answers.Conversion:
+    return answers.Conversion(
+        id=conversion.public_id,
+        goal=conversion.goal,
+        external_id=conversion.external_id,
+        amount_minor=conversion.amount_minor,
+        currency=conversion.currency,
+        occurred_at=conversion.occurred_at,
+        state="applied" if conversion.applied_at else "waiting for the customer",
+        referral=conversion.referral.public_id if conversion.referral else None,
+        rewards=[_reward(reward) for reward in rewards.of_conversion(conversion.id)],
+    )
 
 
-def _conversion(conversion: Conversion) -> dict[str, Any]:
-    return {
-        "id": conversion.public_id,
-        "goal": conversion.goal,
-        "external_id": conversion.external_id,
-        "amount_minor": conversion.amount_minor,
-        "currency": conversion.currency,
-        "occurred_at": _iso(conversion.occurred_at),
-        "state": "applied" if conversion.applied_at else "waiting for the customer",
-        "referral": conversion.referral.public_id if conversion.referral else None,
-        "rewards": [_reward(reward) for reward in rewards.of_conversion(conversion.id)],
-    }
+def _reward(reward: Reward) -> answers.Reward:
+    return answers.Reward(
+        id=reward.public_id,
+        user=reward.person.public_id,
+        beneficiary=Beneficiary(reward.beneficiary),
+        referral=reward.referral.public_id,
+        amount_minor=reward.amount_minor,
+        taken_back_minor=reward.amount_minor - rewards.left(reward),
+        currency=reward.currency,
+        state=rewards.State(reward.state),
+        status=status.of_reward(reward).word,
+        hold_until=reward.hold_until,
+        made_at=reward.made_at,
+        computation=reward.computation,
+    )
 
 
-def _refund(refund: Refund) -> dict[str, Any]:
+def _refund(refund: Refund) -> answers.Refund:
     conversion = conversions.find(refund.source, refund.conversion_external_id)
-    return {
-        "id": refund.public_id,
-        "external_id": refund.external_id,
-        "reason": refund.reason,
-        "stands": conversions.find_reinstatement(refund.source, refund.external_id) is None,
-        "conversion": _conversion(conversion) if conversion else None,
-    }
+    return answers.Refund(
+        id=refund.public_id,
+        external_id=refund.external_id,
+        reason=RefundReason(refund.reason),
+        stands=conversions.find_reinstatement(refund.source, refund.external_id) is None,
+        conversion=_conversion(conversion) if conversion else None,
+    )
 
 
-def _reward(reward: Reward) -> dict[str, Any]:
-    where = status.of_reward(reward)
-    return {
-        "id": reward.public_id,
-        "user": reward.person.public_id,
-        "beneficiary": reward.beneficiary,
-        "referral": reward.referral.public_id,
-        "amount_minor": reward.amount_minor,
-        "taken_back_minor": reward.amount_minor - rewards.left(reward),
-        "currency": reward.currency,
-        "state": reward.state,
-        "status": where.word,
-        "hold_until": _iso(reward.hold_until),
-        "made_at": _iso(reward.made_at),
-        "computation": reward.computation,
-    }
-
-
-def _payout(payout: Payout) -> dict[str, Any]:
-    return {
-        "id": payout.public_id,
-        "reference": payout.reference,
-        "user": payout.user.public_id,
-        "external_id": payout.user.external_id,
-        "method": payout.method.kind,
-        "amount_minor": payout.amount_minor,
-        "currency": payout.currency,
-        "state": payout.state,
-        "ended_at": _iso(payout.ended_at),
-    }
+def _payout(payout: Payout) -> answers.Payout:
+    return answers.Payout(**vars(events.payout_told(payout)), ended_at=payout.ended_at)

@@ -37,6 +37,8 @@ class CustomerIn(Body):
 
 
 class CustomerRef(Body):
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["external_id"]}, {"required": ["email"]}]})
+
     external_id: str | None = Field(default=None, min_length=1, max_length=128)
     email: str | None = Field(default=None, min_length=3, max_length=254)
 

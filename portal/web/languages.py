@@ -28,7 +28,7 @@ def install(app: Flask) -> None:
 
 def of_request() -> str:
     """The account's choice, else the cookie's, else what the browser asks for, else English."""
-    if request.path.startswith("/api/"):
+    if request.path.startswith("/api/v1/"):
         return LANGUAGES[0]
     for chosen in (_of_account(), request.cookies.get(shell.cookie(COOKIE))):
         if chosen in LANGUAGES:

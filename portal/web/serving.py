@@ -19,7 +19,10 @@ from flask import Flask
 from portal import sweeps
 from portal.config import Settings
 from portal.core import database
+from portal.core.sealed import Box
 from portal.delivery import mail, worker
+from portal.delivery.calls import Caller
+from portal.delivery.endpoints import PURPOSE
 from portal.delivery.worker import Job
 
 if TYPE_CHECKING:
@@ -30,9 +33,12 @@ def jobs(app: Flask, settings: Settings) -> list[Job]:
     """What the worker does, and how often."""
     out = mail.way_out(settings.mail_url, settings.mail_dir)
     sender = settings.mail_from or mail.usual_address(settings.base_url)
+    caller, keep = Caller(local=settings.on_loopback), Box(settings.details_key, PURPOSE)
     send = functools.partial(sweeps.send_mail, out, sender=sender, base_url=settings.base_url)
     return [
         Job("send mail", 1, _in(app, send)),
+        Job("send webhooks", 1, _in(app, functools.partial(sweeps.send_webhooks, caller, keep=keep))),
+        Job("forget webhooks", 3600, _in(app, sweeps.forget_webhooks)),
         Job("write mails", 60, _in(app, sweeps.write_mails)),
         Job("forget files", 60, _in(app, functools.partial(sweeps.forget_files, mail.Files(settings.mail_dir)))),
         Job("empty log", 60, _in(app, database.empty_log)),

@@ -24,6 +24,7 @@ NO_PAGES = {
     "public.robots", "public.favicon", "public.healthz", "public.readyz", "assets.show", "metrics.metrics", "dashboard.picture",
     "public.start", "public.follow", "admin.report_file", "admin.report_list_file", "leaving.download",
     "safety.two_step_picture", "signing_in.code", "look.style", "look.logo", "account.name_shown",
+    "reference.document",
 }  # fmt: skip
 """Routes that answer with something else than a page, or lead on to one."""
 
@@ -147,12 +148,14 @@ def _at_the_owners() -> Iterator[Shown]:
     yield Shown("admin.referrer", "something is paid", "/admin/referrals/{referral}/referrer", "owner")
     yield Shown("admin.check_import", "checked", "/admin/imports", "owner", act=_check_a_file)
     yield Shown("joining.join", "link not known", "/join/nothing", status=404)
+    yield Shown("admin.webhook", "switched off", "/admin/developers/webhooks/{webhook_off}", "owner")
     for page, path, action, given in (
         ("admin.correction", "/admin/people/{bob}/correction", "/correction", {"amount": "nothing"}),
         ("admin.tier", "/admin/people/{bob}/tier", "/tier", {"note": ""}),
         ("admin.order", "/admin/orders", "/orders", {"amount": "nothing"}),
         ("admin.program", "/admin/program", "/program", {"time_zone": "Mars"}),
         ("admin.refund", "/admin/refunds", "/refunds", {"amount": "nothing"}),
+        ("admin.developers", "/admin/developers", "/webhooks", {"url": "nowhere"}),
         ("admin.colleagues", "/admin/colleagues", "/colleagues", {"email": "nobody"}),
         ("admin.imports", "/admin/imports", "/imports", {}),
         ("admin.referrer", "/admin/referrals/{unpaid}/referrer", "/referrer", {"named": "nobody", "note": "So."}),

@@ -7,9 +7,11 @@ import pytest
 from portal import sweeps
 from portal.core import clock
 from portal.core.database import session
+from portal.delivery.calls import Caller
 from portal.delivery.mail import Server
 from tests.factories import Scene
 from tests.mailserver import MailServer, listening
+from tests.receiver import Receiver, receiving
 
 BASE = "http://127.0.0.1:8000"
 
@@ -27,6 +29,25 @@ class Post:
 
     def subjects(self, to: str) -> list[str]:
         return [str(mail["Subject"]) for mail in self.server.to(to)]
+
+
+class Shop:
+    """A shop's program that takes webhooks, and the worker's job that sends them at the scene's moment."""
+
+    def __init__(self, scene: Scene, receiver: Receiver) -> None:
+        self.scene, self.receiver = scene, receiver
+        self.caller = Caller(local=True, timeout_s=1)
+
+    def sweep(self) -> int:
+        session.rollback()
+        return sweeps.send_webhooks(self.caller, keep=self.scene.keep_secrets)
+
+
+@pytest.fixture
+def shop(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    monkeypatch.setattr(clock, "now", lambda: scene.at)
+    with receiving(Receiver()) as receiver:
+        yield Shop(scene, receiver)
 
 
 @pytest.fixture

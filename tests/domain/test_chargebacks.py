@@ -223,9 +223,9 @@ def test_won_before_the_chargeback_arrives_it_takes_nothing_and_is_a_flag(scene:
     reward = scene.approved_reward()
     assert scene.win().answer == Answer.WAITING
     assert scene.win().answer == Answer.WAITING
-    assert desk.attention().waiting_reinstatements == 1
+    assert desk.attention(in_force(), at=scene.at).waiting_reinstatements == 1
     assert scene.charge_back("order-1").answer == Answer.MADE
-    assert desk.attention().waiting_reinstatements == 0
+    assert desk.attention(in_force(), at=scene.at).waiting_reinstatements == 0
     assert scene.win().answer == Answer.KNOWN
     assert (reward.state, taken(reward)) == (State.APPROVED, [])
     assert scene.balance(scene.alice) == {"approved": 2000} and flags(reward) == [Kind.CHARGEBACK]

@@ -16,7 +16,8 @@ from portal.accounts.users import User
 from portal.core import language
 from portal.core.database import session
 from portal.core.sealed import Box
-from portal.delivery import outbox, wordings
+from portal.delivery import outbox, webhooks, wordings
+from portal.delivery.calls import Outcome
 from portal.delivery.outbox import Message
 from portal.notices import examples, writing
 from portal.notices.writing import TOPICS
@@ -258,6 +259,16 @@ def _a_payout_fails(scene: Scene) -> User:
     scene.exported_batch()
     scene.fail(scene.payout_of(reward))
     return scene.alice
+
+
+@event("webhook_off")
+def _a_webhook_is_gone(scene: Scene) -> User:
+    endpoint, _ = scene.webhook()
+    by = scene.olivia.id
+    scene.do(lambda: program.try_webhook(endpoint, by=by, at=scene.at))
+    (one,) = scene.do(lambda: webhooks.claim(at=scene.at))
+    scene.do(lambda: program.note_webhook(one.id, Outcome(5, status=410), at=scene.at))
+    return scene.olivia
 
 
 @event("digest")

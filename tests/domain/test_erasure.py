@@ -34,6 +34,7 @@ NEEDLES = ("zebulon", "quartz", "zq-own", "•••• 3000", "93.184", "browse
 @pytest.fixture
 def zebulon(scene: Scene) -> User:
     """Somebody with a long story: friends, invites, money in every state, notes, mails, sign-ins, own codes."""
+    scene.webhook()
     scene.publish(fixed(2000), fixed(500, to="referee"), allowed_hosts=["shop.example.com"])
     seen = Surroundings(visitor="visitor-of-z", network="93.184.216.0/24", browser="browser-of-z")
     user = scene.friend("Zebulon Quartz", of=scene.alice, email="zebulon@quartz.example.org", seen=seen)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from portal import terms
+from portal import program, terms
 from portal.core.database import session
 from portal.referrals import referrals
 from portal.referrals.attribution import Attribution, How
@@ -114,9 +114,9 @@ def test_a_paused_or_ended_program_opens_its_links_and_makes_no_new_referrals(sc
 def test_a_referral_whose_goal_is_not_reached_in_time_expires_and_earns_nothing(scene: Scene) -> None:
     bob = scene.bob
     scene.later(days=90)
-    assert scene.do(lambda: referrals.expire_due(at=scene.at)) == 0, "its last moment still counts"
+    assert scene.do(lambda: program.expire_due(at=scene.at)) == 0, "its last moment still counts"
     scene.at += timedelta(microseconds=1)
-    assert scene.do(lambda: referrals.expire_due(at=scene.at)) == 1
+    assert scene.do(lambda: program.expire_due(at=scene.at)) == 1
     reported = scene.order(bob)
     referral = scene.referral(bob)
     assert referral is not None and referral.expired_at == scene.at

@@ -25,7 +25,8 @@ from portal.accounts.users import NOWHERE, User
 from portal.core import database
 from portal.core.database import session
 from portal.core.sealed import Box
-from portal.delivery import outbox, stops
+from portal.delivery import outbox, stops, webhooks
+from portal.delivery.calls import Outcome
 from portal.notices.writing import Office
 from portal.reports import queue
 from portal.reports.queue import Filters
@@ -135,6 +136,10 @@ READ: dict[str, tuple[str, str]] = {
     "admin.report_file": ("read", "/admin/reports/performance.csv"),
     "admin.report_list_file": ("read", "/admin/reports/lists/joined.xlsx"),
     "admin.developers": ("own", "/admin/developers"),
+    "admin.webhook": ("own", "/admin/developers/webhooks/{webhook}"),
+    "admin.sent_webhook": ("own", "/admin/developers/deliveries/{sent_webhook}"),
+    "reference.document": ("anyone", "/api/v1/openapi.json"),
+    "reference.page": ("anyone", "/api/docs"),
     "api.list_referrals": ("key", "/api/v1/referrals"),
     "api.list_rewards": ("key", "/api/v1/rewards"),
     "api.list_payouts": ("key", "/api/v1/payouts"),
@@ -296,7 +301,17 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "admin.add_goal": ("own", "/admin/program/goals", {"name": "visit", "label": "Visit"}),
     "admin.weigh": ("own", "/admin/signals/disposable", {"weight": "55", "is_on": "y"}),
     "admin.make_key": ("own", "/admin/developers/keys", {"name": "The other shop"}),
+    "admin.rotate_key": ("own", "/admin/developers/keys/{key}/rotation", {}),
     "admin.revoke_key": ("own", "/admin/developers/keys/{key}/revocation", {}),
+    "admin.make_webhook": (
+        "own", "/admin/developers/webhooks", {"url": "http://127.0.0.1:9/others", "events": "reward.created"},
+    ),
+    "admin.change_webhook": ("own", "/admin/developers/webhooks/{webhook}/events", {"events": "payout.paid"}),
+    "admin.renew_webhook": ("own", "/admin/developers/webhooks/{webhook}/secret", {}),
+    "admin.try_webhook": ("own", "/admin/developers/webhooks/{webhook}/test", {}),
+    "admin.switch_webhook_on": ("own", "/admin/developers/webhooks/{webhook_off}/return", {}),
+    "admin.remove_webhook": ("own", "/admin/developers/webhooks/{webhook}/removal", {}),
+    "admin.send_webhook_again": ("own", "/admin/developers/deliveries/{sent_webhook}/sending", {}),
     "api.customers": ("key", "/api/v1/customers", {}),
     "api.convert": ("key", "/api/v1/conversions", {}),
     "api.refund": ("key", "/api/v1/refunds", {}),
@@ -397,6 +412,7 @@ def furnish(scene: Scene) -> Things:
     bob = users.find_by_public_id(words["bob"])
     assert bob is not None
     words["gives_up"] = str(program.given_up(bob).total_minor)
+    words |= _told(scene)
     words["logo"] = scene.do(lambda: logos.keep(PICTURE, at=scene.at))
     return Things(scene.at, words, {who: person.email for who, person in people.items()})
 
@@ -460,6 +476,19 @@ def _at_the_owners(scene: Scene) -> dict[str, str]:
         "shut_out": zed.public_id, "unpaid": unpaid, "charged_back": charged_back, "at_a_step": zed.public_id, "raised": flagged.public_id, "dismissed": looked_at.public_id, "join": scene.secret_for(invited, "join"),
         "upload": uploads.keep(sent, "customers", by=name),
     }  # fmt: skip
+
+
+def _told(scene: Scene) -> dict[str, str]:
+    """A webhook that was tried in vain, and one that is gone."""
+    by, words = scene.olivia.id, {}
+    for word, status in (("webhook", 500), ("webhook_off", 410)):
+        endpoint, _ = scene.webhook()
+        scene.do(lambda endpoint=endpoint: program.try_webhook(endpoint, by=by, at=scene.at))
+        (one,) = scene.do(lambda: webhooks.claim(at=scene.at))
+        outcome = Outcome(12, status=status, text="<b>Not today.</b>", trouble=f"It answered {status}.")
+        scene.do(lambda one=one, outcome=outcome: program.note_webhook(one.id, outcome, at=scene.at))
+        words |= {word: endpoint.public_id, f"sent_{word}": one.public_id}
+    return words
 
 
 def _asked(scene: Scene) -> dict[str, str]:

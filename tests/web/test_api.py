@@ -312,3 +312,33 @@ def test_a_page_of_no_size_or_from_nowhere_is_422(shop, subtests):
         with subtests.test(f"cursor {cursor[:20]}"):
             assert fields(shop.get("rewards", cursor=cursor)) == {"cursor"}
     assert shop.get("rewards", cursor="\x00").status_code == 400
+
+
+# --- a key changed over ---------------------------------------------------------------------------------------
+
+
+def test_a_rotated_key_works_on_for_a_day_and_its_successor_from_now_on(app, scene, tab_of):
+    shop, olivia = Shop(app), tab_of(scene.olivia)
+    page = olivia.press("/admin/developers", "/rotation$")
+    (field,) = [one for one in page.tree.all("input") if one.get("id") == "secret"]
+    after = Shop(app, secret=field.get("value"))
+    assert "Works until" in page.main and after.secret != shop.secret
+    scene.later(hours=23)
+    assert (shop.get("rewards").status_code, after.get("rewards").status_code) == (200, 200)
+    scene.later(hours=2)
+    assert (shop.get("rewards").status_code, after.get("rewards").status_code) == (401, 200)
+    assert "Ended" in olivia.get("/admin/developers").main
+
+
+def test_the_key_of_before_can_be_revoked_at_once_and_none_is_rotated_twice(app, scene, tab_of):
+    shop, olivia = Shop(app), tab_of(scene.olivia)
+    (before,) = api_keys.listed()
+    path = f"/admin/developers/keys/{before.public_id}"
+    olivia.post(f"{path}/rotation", {})
+    page = olivia.post(f"{path}/rotation", {}, follow=True)
+    assert "rotated or revoked already" in page.main and len(api_keys.listed()) == 2
+    olivia.post(f"{path}/revocation", {})
+    assert shop.get("rewards").status_code == 401
+    for wanted in (before.public_id, "nothing", "a" * 5000, "%ff"):
+        olivia.post(f"/admin/developers/keys/{wanted}/rotation", {}, follow=True)
+        assert len(api_keys.listed()) == 2

@@ -22,7 +22,7 @@ ENGLISH = re.compile(r"\b(the|and|of|is|are|you|your|with|for|not|this|it|its|to
 """Words that no German sentence has."""
 
 ITS_OWN = re.compile(
-    r"[\w.-]+@[\w.•-]+|https?://\S+|/\S+|external_id|BASE_URL|^Friends$|^purchase$|^signup$|For a good reason|Cheats|the shop|Not this time|550 nobody of this name|They roast on Tuesdays"
+    r"[\w.-]+@[\w.•-]+|https?://\S+|/\S+|external_id|BASE_URL|next_cursor|^Friends$|^purchase$|^signup$|For a good reason|Cheats|the shop|Not this time|550 nobody of this name|They roast on Tuesdays"
 )
 """What stands in German pages as it is: addresses, names for machines, what people of the scene wrote."""
 

@@ -49,6 +49,7 @@ def test_without_the_token_or_with_another_nothing_is_told(app, tab, each):
 
 @pytest.mark.both_databases
 def test_what_an_operator_watches(app, scene, tab, tab_of):
+    scene.webhook()
     scene.pending_reward()
     tab_of(scene.alice).get("/dashboard")
     with writing():
@@ -75,6 +76,7 @@ def test_what_an_operator_watches(app, scene, tab, tab_of):
     assert 300 <= seen["portal_worker_turn_age_seconds"] < 310
     assert seen['portal_outbox_messages{state="queued"}'] >= 1
     assert seen["portal_outbox_oldest_due_seconds"] >= 300
+    assert (seen['portal_webhooks{state="queued"}'], seen['portal_webhooks{state="given_up"}']) == (2, 0)
 
 
 @pytest.mark.wrecks_the_books

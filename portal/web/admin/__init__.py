@@ -1,9 +1,10 @@
 """The admin's desk, a file a part of it: overview, queue, payouts, people and what is recorded
-and corrected about them, program, signals, mails, records, reports."""
+and corrected about them, program, signals, mails, developers, records, reports."""
 
 from portal.web.admin import (
     batch,
     corrections,
+    developers,
     imports,
     mails,
     offer,
@@ -23,6 +24,7 @@ from portal.web.admin import (
 from portal.web.admin.room import blueprint
 
 __all__ = [
-    "batch", "blueprint", "corrections", "imports", "mails", "offer", "orders", "overview", "payouts", "people",
-    "program", "queue", "records", "referrals", "referrers", "reports", "signals", "tiers",
+    "batch", "blueprint", "corrections", "developers", "imports", "mails", "offer", "orders", "overview", "payouts",
+    "people", "program", "queue", "records", "referrals", "referrers", "reports", "signals",
+    "tiers",
 ]  # fmt: skip

@@ -54,7 +54,7 @@ def opened() -> ResponseReturnValue:
         "admin/opened.html",
         link=public.url_of(links.current_code(links.main_link(me.id).id)),
         steps={
-            "shop": any(key.revoked_at is None for key in api_keys.listed()),
+            "shop": any(key.works(at=clock.now()) for key in api_keys.listed()),
             "mail": settings.mail_url.startswith("smtp"),
             "words": bool(current.legal_text and current.help_contact),
             "second": two_step.is_on(me.id) or bool(passkeys.of_person(me.id)),

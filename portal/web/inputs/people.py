@@ -6,11 +6,14 @@ from wtforms import (
     EmailField,
     PasswordField,
     SelectField,
+    SelectMultipleField,
     StringField,
     TextAreaField,
 )
 from wtforms.validators import DataRequired, InputRequired, Length, Optional
+from wtforms.widgets import CheckboxInput
 
+from portal.notices.events import Event
 from portal.web.inputs.account import Deletion, OnceMore
 from portal.web.inputs.fields import LONGEST_PASSWORD, Form, an_address, of, without_nul
 
@@ -18,6 +21,27 @@ from portal.web.inputs.fields import LONGEST_PASSWORD, Form, an_address, of, wit
 class ApiKey(Form):
     name = StringField(
         _l("What is it for?"), validators=[InputRequired(_l("Name the key.")), Length(max=60), without_nul]
+    )
+
+
+class WebhookEvents(Form):
+    """Which events an address is told of."""
+
+    events = SelectMultipleField(
+        _l("Events"),
+        choices=of({event: event for event in Event}),
+        option_widget=CheckboxInput(),
+        validators=[DataRequired(_l("Choose at least one event."))],
+    )
+
+
+class Webhook(WebhookEvents):
+    """An address that is told."""
+
+    url = StringField(
+        _l("Address"),
+        filters=[lambda text: (text or "").strip()],
+        validators=[InputRequired(_l("Write an address such as https://shop.example.com/webhooks.")), Length(max=500)],
     )
 
 

@@ -1,0 +1,148 @@
+"""Calls: one request to an address that an owner typed, so that it reaches nothing inside our own network.
+
+Invariants: each address that the name has is a public one, and it is one of these that is called, without asking again
+(OWASP, Server-Side Request Forgery Prevention: a name may lead elsewhere a moment later); nothing is followed; ten
+seconds in all; of the answer no more is read than 64 kB.
+"""
+
+import http.client
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import SplitResult
+
+from portal.delivery import endpoints
+from portal.delivery.endpoints import EndpointRefused
+
+TIMEOUT_S = 10.0
+MOST_READ = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call brought: the answer's status, the beginning of its text, or why there is none."""
+
+    took_ms: int
+    status: int | None = None
+    text: str = ""
+    trouble: str = ""
+
+    @property
+    def arrived(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody is there any more, and nothing should be sent."""
+        return self.status == 410
+
+
+class NotCalled(Exception):
+    """An address that was not called, or that did not answer."""
+
+
+class Caller:
+    """Makes calls. `local`: this machine may be called, by http as well (a demo, or a test); `ca`: a file of
+    certificates to be trusted beside nothing else, empty for the system's."""
+
+    def __init__(self, *, local: bool = False, ca: str = "", timeout_s: float = TIMEOUT_S) -> None:
+        self.local, self.ca, self.timeout_s = local, ca, timeout_s
+
+    @cached_property
+    def _context(self) -> ssl.SSLContext:
+        # Reads all certificates that are trusted, which takes longer than most calls.
+        return ssl.create_default_context(cafile=self.ca or None)
+
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
+        """Sends a body and reads the answer. Never raises: what went wrong stands in the outcome."""
+        began = time.monotonic()
+        status, text, trouble = None, "", ""
+        try:
+            status, text = self._post(
+                endpoints.read(url, local=self.local), headers, body, until=began + self.timeout_s
+            )
+            if not 200 <= status < 300:
+                trouble = f"It answered {status}" + (", and is not followed elsewhere." if 300 <= status < 400 else ".")
+        except (EndpointRefused, NotCalled) as refusal:
+            trouble = str(refusal)
+        except ssl.SSLError as error:
+            trouble = f"The certificate or encryption is not right: {_said(error)}."
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            over = time.monotonic() >= began + self.timeout_s
+            trouble = f"No answer within {self.timeout_s:g} s." if over else f"No answer: {_said(error)}."
+        return Outcome(int((time.monotonic() - began) * 1000), status, text, trouble)
+
+    def _post(self, parts: SplitResult, headers: Mapping[str, str], body: bytes, *, until: float) -> tuple[int, str]:
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        plain = _connected(self._addresses(host, port), port, until=until)
+        with plain:
+            line: socket.socket = plain
+            if parts.scheme == "https":
+                line = self._context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
+            # The time-out of a socket is for each byte; this one is for all of it.
+            watch = threading.Timer(max(0.0, until - time.monotonic()), _cut, [line])
+            watch.daemon = True
+            watch.start()
+            try:
+                with line:
+                    if isinstance(line, ssl.SSLSocket):
+                        line.do_handshake()
+                    return _exchanged(line, parts, headers, body)
+            finally:
+                watch.cancel()
+
+    def _addresses(self, host: str, port: int) -> list[str]:
+        """The addresses of a name. Raises NotCalled if one of them is not public, or there is none."""
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise NotCalled(f"The name {host} leads nowhere: {_said(error)}.") from error
+        addresses = list(dict.fromkeys(str(where[0]) for *_, where in found))
+        for address in addresses:
+            known = ipaddress.ip_address(address.partition("%")[0])
+            if not (endpoints.is_public(known) or (self.local and known.is_loopback)):
+                raise NotCalled(f"The name {host} leads into a network of its own; only public addresses are called.")
+        return addresses
+
+
+def _connected(addresses: list[str], port: int, *, until: float) -> socket.socket:
+    """A connection to the first of these that takes one."""
+    trouble: OSError = TimeoutError("timed out")
+    for address in addresses:
+        left = until - time.monotonic()
+        if left <= 0:
+            break
+        try:
+            return socket.create_connection((address, port), timeout=left)
+        except OSError as error:
+            trouble = error
+    raise trouble
+
+
+def _exchanged(line: socket.socket, parts: SplitResult, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
+    """Sends the request over an open line and reads the answer: its status, and what it says as far as it is read."""
+    connection = http.client.HTTPConnection(parts.hostname or "")
+    connection.sock = line
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    connection.request("POST", target, body, {"Host": parts.netloc, "Connection": "close", **headers})
+    answer = connection.getresponse()
+    said = b""
+    with suppress(OSError, http.client.HTTPException, ValueError):  # it has answered; the rest is for people to read
+        said = answer.read(MOST_READ)
+    return answer.status, said.decode("utf-8", "replace").replace("\x00", "")
+
+
+def _cut(line: socket.socket) -> None:
+    with suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)
+
+
+def _said(error: Exception) -> str:
+    reason = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error)
+    return str(reason).rstrip(".") or type(error).__name__

@@ -11,7 +11,7 @@ from portal.config import ROOT, Settings
 if TYPE_CHECKING:
     from flask import Flask
 
-VERSION = "0.5.0"
+VERSION = "0.6.0"
 """The portal's version; the latest heading of CHANGELOG.md."""
 
 

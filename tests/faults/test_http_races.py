@@ -226,7 +226,7 @@ def test_a_refund_against_its_order(live: Live) -> None:
 def test_a_won_dispute_against_its_chargeback(live: Live) -> None:
     shop = live.visitors(16)
     for number in range(ROUNDS):
-        reward = pending(live, f"Disputed {number}")
+        reward = pending(live, f"Charged back {number}")
         order = {"conversion_external_id": reward.conversion.external_id, "reason": "chargeback"}
         lost, won = {"external_id": f"lost-{number}"} | order, {"refund_external_id": f"lost-{number}"}
         answers = at_once(

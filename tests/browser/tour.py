@@ -133,6 +133,12 @@ STOPS = [
         Stop("mails", "Wording of mails", "Which mails there are, and which have words of one’s own.", "/admin/mails", OLIVIA),
         Stop("mail-wording", "One mail’s wording", "Named places, a preview, a test to oneself, and the way back.", "/admin/mails/invite/en", OLIVIA),
     ]),
+    ("The owner", [
+        Stop("program", "The program", "Its settings in sections, with how it will look beside them.", "/admin/program", OLIVIA),
+        Stop("program-history", "Its history", "Every version with its author and what it changed.", "/admin/program/history", OLIVIA),
+        Stop("developers", "Developers", "Keys, webhooks, and a first call.", "/admin/developers", OLIVIA),
+        Stop("api", "The API", "Every call with its fields and answers, from the document that machines read.", "/api/docs"),
+    ]),
     ("Reports", [
         Stop("reports", "Performance", "A range and the one before; every number leads to the rows behind it.", "/admin/reports?range=90", OLIVIA),
         Stop("reports-referrers", "Referrers", "Who brought most.", "/admin/reports/referrers?range=90", OLIVIA),

@@ -91,8 +91,8 @@ def _send(message: outbox.Message, line: Line, by: Sender) -> int:
 
 
 def send_webhooks(caller: Caller, *, keep: Box) -> int:
-    """Sends the webhooks that are due, some at once; gives how many arrived. The database is free meanwhile, and a slow
-    receiver keeps others waiting for ten seconds, once."""
+    """Sends the webhooks that are due, some at once; gives how many arrived. The database is free meanwhile. A slow
+    receiver keeps others waiting for ten seconds at most, and then rests as long."""
     arrived = 0
     while True:
         with database.writing():

@@ -38,6 +38,8 @@ class Receiver:
         """How long it thinks before it answers."""
         self.drips = False
         """Whether it answers a letter at a time, for ever."""
+        self.drips_text = False
+        """Whether what it says after an answer of 200 comes a letter at a time, for ever."""
         self.drops_before = self.drops_after = 0
         """So many are taken and the connection breaks before the answer, or in the middle of what it says."""
         self.port = 0
@@ -71,8 +73,11 @@ class Receiver:
             asked.send_header("Location", f"http://127.0.0.1:{self.port}/elsewhere")
         cut = self.drops_after > 0
         self.drops_after -= cut
-        asked.send_header("Content-Length", str(len(self.text) + 100 * cut))
+        asked.send_header("Content-Length", str(len(self.text) + 100 * cut + 10**6 * self.drips_text))
         asked.end_headers()
+        while self.drips_text:
+            asked.wfile.write(b"z")
+            time.sleep(0.05)
         asked.wfile.write(self.text)
 
 

@@ -22,6 +22,8 @@ from portal.delivery.endpoints import EndpointRefused
 
 TIMEOUT_S = 10.0
 MOST_READ = 64 * 1024
+READING_S = 1.0
+"""How long an answer's text may take once its status is known: it is for people to read."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,13 @@ def _exchanged(line: socket.socket, parts: SplitResult, headers: Mapping[str, st
     connection.request("POST", target, body, {"Host": parts.netloc, "Connection": "close", **headers})
     answer = connection.getresponse()
     said = b""
-    with suppress(OSError, http.client.HTTPException, ValueError):  # it has answered; the rest is for people to read
-        said = answer.read(MOST_READ)
+    enough = threading.Timer(READING_S, _cut, [line])
+    enough.daemon = True
+    enough.start()
+    with suppress(OSError, http.client.HTTPException, ValueError):
+        while len(said) < MOST_READ and (more := answer.read1(MOST_READ - len(said))):
+            said += more
+    enough.cancel()
     return answer.status, said.decode("utf-8", "replace").replace("\x00", "")
 
 

@@ -30,6 +30,7 @@ OFF_AFTER = timedelta(days=3)
 LEAST_FAILURES = 5
 """However long ago the first one was: after a weekend without a worker, one bad answer is no reason."""
 LONGEST_REST_S = 900
+SLOW = timedelta(seconds=2)
 
 
 class EndpointRefused(Refusal):
@@ -87,7 +88,7 @@ def read(url: str, *, local: bool) -> SplitResult:
         raise EndpointRefused(NO_ADDRESS) from error
     fine = re.fullmatch(r"[!-~]{1,500}", url) and not re.search(r"[\\@#<>\"'`{}|^]", url) and port != 0
     host = parts.hostname or ""
-    if not fine or not re.fullmatch(r"[a-z0-9.-]+|[0-9a-f:.]+", host):
+    if not fine or not (_NAME.fullmatch(host) or re.fullmatch(r"[0-9a-f:.]+", host)):
         raise EndpointRefused(NO_ADDRESS)
     if local and _is_here(host):
         if parts.scheme in ("http", "https"):
@@ -100,6 +101,7 @@ def read(url: str, *, local: bool) -> SplitResult:
     return parts
 
 
+_NAME = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*")
 NO_ADDRESS = marked("Write an address such as https://shop.example.com/webhooks: by https, without a name or password.")
 INSIDE = marked("This address lies inside a network of its own; only public ones are called.")
 
@@ -188,10 +190,11 @@ def lock(endpoint: Endpoint) -> None:
 # --- how it does ----------------------------------------------------------------------------------------------
 
 
-def worked(endpoint: Endpoint) -> None:
-    """Notes that something arrived."""
-    if endpoint.failures:
-        endpoint.failures, endpoint.failing_since, endpoint.resting_until = 0, None, None
+def worked(endpoint: Endpoint, *, took: timedelta, at: datetime) -> None:
+    """Notes that something arrived. Who takes long rests as long, so that others have their turn."""
+    if endpoint.failures or took >= SLOW:
+        endpoint.failures, endpoint.failing_since = 0, None
+        endpoint.resting_until = at + took if took >= SLOW else None
 
 
 def failed(endpoint: Endpoint, *, gone: bool, at: datetime) -> bool:
@@ -213,7 +216,7 @@ def switch_on(endpoint: Endpoint) -> None:
     """Tries again with one that was switched off. Raises EndpointRefused."""
     lock(endpoint)
     endpoint.off_at, endpoint.off_why = None, ""
-    worked(endpoint)
+    endpoint.failures, endpoint.failing_since, endpoint.resting_until = 0, None, None
 
 
 # --- looked up ------------------------------------------------------------------------------------------------
@@ -223,14 +226,16 @@ LIVE = (Endpoint.off_at.is_(None), Endpoint.removed_at.is_(None))
 """For queries: those to which something is sent."""
 
 
-def listening(event: str) -> list[int]:
-    """Row numbers of the endpoints that are to be told of an event. One query, whatever happens and how often."""
-    return [number for number, events in session.execute(_live()) if event in events]
+def listening(event: str) -> dict[int, bool]:
+    """The endpoints that asked for an event, by row number, and whether each is switched on: for one that is off it is
+    kept. One query, whatever happens and how often."""
+    return {number: off_at is None for number, events, off_at in session.execute(_asking()) if event in events}
 
 
 @database.once_for_each_database
-def _live() -> sa.Select[Any]:
-    return sa.select(Endpoint.id, Endpoint.events).where(*LIVE).order_by(Endpoint.id)
+def _asking() -> sa.Select[Any]:
+    there = Endpoint.removed_at.is_(None)
+    return sa.select(Endpoint.id, Endpoint.events, Endpoint.off_at).where(there).order_by(Endpoint.id)
 
 
 def find(wanted: str) -> Endpoint | None:

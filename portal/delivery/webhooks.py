@@ -10,7 +10,7 @@ import hmac
 import json
 import random
 from base64 import b64decode, b64encode
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -74,7 +74,9 @@ class Webhook(Model):
     @property
     def next_try_at(self) -> datetime | None:
         """When it is tried again, if it was tried and waits."""
-        return self.due_at if self.tries and self.state == State.QUEUED else None
+        if not self.tries or self.state != State.QUEUED:
+            return None
+        return max(self.due_at, self.endpoint.resting_until or self.due_at)
 
     @property
     def waits_for_a_hand(self) -> bool:
@@ -82,13 +84,17 @@ class Webhook(Model):
         return self.state in (State.SENT, State.GIVEN_UP) or self.next_try_at is not None
 
 
-def put_all(event: str, told: Iterable[tuple[str, Mapping[str, Any]]], *, to: Collection[int], at: datetime) -> None:
-    """Queues an event about several things, each by (what it is about, data), for these endpoints, once each."""
+def put_all(event: str, told: Iterable[tuple[str, Mapping[str, Any]]], *, to: Mapping[int, bool], at: datetime) -> None:
+    """Queues an event about several things, each by (what it is about, data), for these endpoints, once each. `to`: for
+    one that is switched off it stands there as given up, to be sent by hand."""
     rows = []
     for about, data in told:
         body = json.dumps({"type": event, "timestamp": said(at), "data": data}, default=said, ensure_ascii=False)
         common = {"event": event, "about": about, "body": body, "made_at": at, "due_at": at}
-        rows += [common | {"endpoint_id": number} for number in to]
+        rows += [
+            common | {"endpoint_id": number, "state": State.QUEUED if is_on else State.GIVEN_UP}
+            for number, is_on in to.items()
+        ]
     database.insert_all(Webhook, rows)
 
 
@@ -175,7 +181,7 @@ def note(number: int, outcome: Outcome, *, at: datetime) -> Endpoint | None:
     found.answer, found.trouble = outcome.text[:LONGEST_ANSWER], one_line(outcome.trouble, 300)
     if outcome.arrived:
         found.state, found.sent_at = State.SENT, at
-        endpoints.worked(endpoint)
+        endpoints.worked(endpoint, took=timedelta(milliseconds=outcome.took_ms), at=at)
         return None
     goes_off = endpoints.failed(endpoint, gone=outcome.gone, at=at)
     since = found.made_again_at or found.made_at

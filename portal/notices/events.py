@@ -98,7 +98,7 @@ def _tell(event: Event, told: Callable[[], Iterable[tuple[str, Any]]], *, at: da
 def try_out(endpoint: Endpoint, *, at: datetime) -> None:
     """Something that arrives at one endpoint and tells nothing."""
     data = {"message": "This is a test. Nothing happened."}
-    webhooks.put_all(TEST, [(at.isoformat(), data)], to=[endpoint.id], at=at)
+    webhooks.put_all(TEST, [(at.isoformat(), data)], to={endpoint.id: True}, at=at)
 
 
 # --- referrals ------------------------------------------------------------------------------------------------

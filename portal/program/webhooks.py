@@ -56,7 +56,7 @@ def remove_webhook(endpoint: Endpoint, *, by: int, at: datetime) -> None:
 
 
 def switch_webhook_on(endpoint: Endpoint, *, by: int, at: datetime) -> None:
-    """Sends again to one that was switched off; what was given up meanwhile is sent by hand. Raises EndpointRefused."""
+    """Sends to one that was switched off; what it was not told meanwhile is sent by hand. Raises EndpointRefused."""
     endpoints.switch_on(endpoint)
     _note("webhook_switched_on", endpoint, by=by, at=at)
 

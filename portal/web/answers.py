@@ -64,7 +64,7 @@ class Customer:
     id: str
     external_id: str | None
     referral: Referral | None
-    note: str | None = None
+    note: str | None
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,8 @@ def told(model: type[Any]) -> Any:
         given = request.get_json(force=True, silent=False)
     except (UnicodeDecodeError, RecursionError) as error:
         raise BadRequest from error
+    if not isinstance(given, dict):
+        raise BodyRefused([{"field": "body", "message": "Send an object, such as {}."}])
     try:
         return model.model_validate(given)
     except ValidationError as refusal:

@@ -74,7 +74,7 @@ _FOUND = marked("Found.")
 CALLS = {
     "api.customers": Call(
         marked("A customer, with the code they came with if any"),
-        answers.Customer(_BOB, "customer-8", _REFERRAL),
+        answers.Customer(_BOB, "customer-8", _REFERRAL, None),
         {201: _NEW, 200: marked("Known before. The referral as it stands now."), 409: _NOT_SET_UP},
         "CustomerIn",
         {"external_id": "customer-8", "email": "bob@example.com", "name": "Bob", "code": "alice7k2m"},

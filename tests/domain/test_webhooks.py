@@ -138,7 +138,7 @@ def test_a_chargeback_and_its_won_dispute_are_told(scene: Scene) -> None:
     assert (said["state"], said["taken_back_minor"]) == ("approved", 0)
 
 
-def test_only_what_was_asked_for_is_told_and_nothing_to_who_is_off_or_removed(scene: Scene) -> None:
+def test_only_what_was_asked_for_is_told_and_it_is_kept_for_who_is_off(scene: Scene) -> None:
     wanted, _ = scene.webhook("http://127.0.0.1:9/a", "reward.created")
     off, _ = scene.webhook("http://127.0.0.1:9/b")
     removed, _ = scene.webhook("http://127.0.0.1:9/c")
@@ -150,7 +150,13 @@ def test_only_what_was_asked_for_is_told_and_nothing_to_who_is_off_or_removed(sc
 
     scene.do(switch_off)
     scene.pending_reward()
-    assert [(one.event, one.endpoint_id) for one in scene.told()] == [("reward.created", wanted.id)]
+    told = {(one.event, one.endpoint_id): one for one in scene.told()}
+    kept = told.pop(("referral.created", off.id)), told.pop(("reward.created", off.id))
+    assert [*told] == [("reward.created", wanted.id)], "nothing to one that was removed"
+    assert {(one.state, one.tries) for one in kept} == {(State.GIVEN_UP, 0)}
+    scene.do(lambda: program.switch_webhook_on(off, by=by, at=scene.at))
+    scene.do(lambda: program.send_webhook_again(kept[1], by=by, at=scene.at))
+    assert [one.state for one in kept] == [State.GIVEN_UP, State.QUEUED]
 
 
 def test_what_is_not_done_is_not_told(scene: Scene) -> None:
@@ -357,7 +363,7 @@ def test_who_says_that_it_is_gone_is_switched_off_at_once_and_the_owners_are_tol
     (mail,) = scene.mails("webhook_off")
     assert mail.to == "olivia@example.com" and "410" in mail.text and "127.0.0.1" in mail.subject
     scene.friend("Dora", of=scene.alice)
-    assert len(scene.told()) == 2, "nothing more is put down for it"
+    assert [one.state for one in scene.told()] == [State.GIVEN_UP] * 3, "kept, to be sent by hand"
     by = scene.olivia.id
     again = scene.told()[-1]
     with pytest.raises(webhooks.WebhookRefused, match="Switch it on"):
@@ -423,6 +429,24 @@ def test_a_slow_receiver_keeps_neither_mails_nor_other_receivers_waiting(scene: 
         before = len(slow.taken)
         shop.sweep()
         assert len(slow.taken) == before + 1, "who fails is asked one thing at a time"
+
+
+def test_one_that_says_at_length_that_all_is_well_keeps_nobody_waiting(scene: Scene, shop: Shop) -> None:
+    """Its text is read for a second; and who took long rests as long, while others have their turn."""
+    with receiving(Receiver()) as talks:
+        talks.says, talks.drips_text = 200, True
+        scene.webhook(talks.url, "reward.created")
+        scene.pending_reward()
+        began = time.monotonic()
+        assert shop.sweep() == 1
+        assert time.monotonic() - began < 3
+        (told,) = scene.told()
+        assert told.state == State.SENT and told.answer.startswith("zz")
+    endpoint = told.endpoint
+    for took, rests in ((1999, None), (2500, scene.at + timedelta(seconds=2.5)), (10, None)):
+        endpoint.resting_until = None
+        endpoints.worked(endpoint, took=timedelta(milliseconds=took), at=scene.at)
+        assert endpoint.resting_until == rests
 
 
 # --- at once --------------------------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ def test_an_owner_makes_one_tries_it_sees_what_came_back_and_sends_it_again(scen
     assert "sent again in a moment" in page.main
     assert sweep(scene) == 1
     page = olivia.get(page.path)
-    assert "Arrived" in page.main and "Status 200" in page.main
+    assert "Arrived" in page.main and "HTTP status 200" in page.main
     first, second = receiver.taken
     assert first.headers["webhook-id"] == second.headers["webhook-id"] and first.body == second.body
     assert "Failing" not in olivia.get(address).main

@@ -83,7 +83,7 @@ class Because(OnceMore):
 class Tier(Form):
     """At which step of the tiers a referrer is to be, and why; the view fills the steps in."""
 
-    counts_as = SelectField(_l("Step"), coerce=int, validate_choice=False)
+    counts_as = SelectField(_l("Step of the tiers"), coerce=int, validate_choice=False)
     note = TextAreaField(
         _l("Reason, for colleagues"), validators=[DataRequired(_l("Write why.")), Length(max=500), without_nul]
     )

@@ -162,6 +162,8 @@ def _of_approvals(
 
 def rewards_ready(reward_ids: Collection[int], *, at: datetime) -> None:
     """To everybody whose rewards have passed their hold: one mail for all that became ready at once."""
+    if not reward_ids:
+        return
     people, pays_on = rewards.people_of(reward_ids), _pays_on(at)
     letters = [
         (people[person_id], f"{people[person_id].public_id} {at.isoformat()} {currency}",

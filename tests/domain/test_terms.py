@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from portal import terms
+from portal import sweeps, terms
 from portal.accounts import audit
 from portal.core import clock
 from portal.core.database import session
@@ -84,3 +84,8 @@ def test_a_rule_of_another_version_is_a_row_of_its_own(scene: Scene) -> None:
     scene.publish(window_days=30)
     found = session.scalars(sa.select(rules.Rule).order_by(rules.Rule.id)).all()
     assert [rule.terms_id for rule in found] == [1, 2] and len({rule.rule_key for rule in found}) == 1
+
+
+def test_before_the_set_up_the_worker_finds_nothing_to_do(app) -> None:
+    assert (sweeps.approve_and_release(), sweeps.expire(), sweeps.seal()) == (0, 0, 0)
+    assert not sweeps.write_mails() and not sweeps.roll_up()

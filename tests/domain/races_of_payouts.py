@@ -255,8 +255,9 @@ def a_correction_against_a_batch(scene: Scene, clients: int) -> tuple[Acts, Ques
 def a_batch_against_a_win(scene: Scene, clients: int) -> tuple[Acts, Question]:
     """What is given again is in the batch or with the next one, and a payment of what was drawn takes no heed."""
     number, order, person = a_reward(scene, ready=True)
-    lost = f"race-{next(scene._numbers)}"
-    scene.charge_back(order, 3200, external_id=lost)
+    lost = [f"race-{next(scene._numbers)}" for _ in range(clients - 2)]
+    for external_id in lost:
+        scene.charge_back(order, 500, external_id=external_id)
     scene.correct(person, 1500)  # so that there is enough for a payout, whichever comes first
     by, who = scene.finn.id, person.id
 
@@ -272,7 +273,7 @@ def a_batch_against_a_win(scene: Scene, clients: int) -> tuple[Acts, Question]:
         yield from expect("paid or to be paid", set(balance) <= {"paid", "payable"}, True)
         yield from expect("reward", state(number), State.PAID)
 
-    return [lingering(pays), *[lingering(win(scene, lost))] * (clients - 2), lingering(pays)], question
+    return [*(win(scene, external_id) for external_id in lost), *spread(scene, [pays, pays])], question
 
 
 RACES = [

@@ -28,9 +28,8 @@ from portal.delivery import mail, outbox
 from portal.delivery import worker as delivery_worker
 from portal.imports import Fault, Form, Row
 from portal.payouts.methods import Details
-from portal.program import Answer
 from portal.reports import books
-from portal.rewards.conversions import Customer, OrderReport
+from portal.rewards.conversions import Answer, Customer, OrderReport
 from portal.web import limits, logs, serving
 
 

@@ -15,9 +15,8 @@ from portal import program, terms
 from portal.accounts import audit, users
 from portal.core import clock, database, money
 from portal.core.text import Refusal, marked
-from portal.program import Answer
 from portal.rewards import goals
-from portal.rewards.conversions import Customer, OrderReport, ReportRefused
+from portal.rewards.conversions import Answer, Customer, OrderReport, ReportRefused
 
 MOST_FAULTS = 1000
 """How many faults are kept to be shown; all are counted."""

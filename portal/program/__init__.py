@@ -39,18 +39,8 @@ from portal.program.joining import (
     sign_up,
 )
 from portal.program.referrers import correct_referrer, give_referrer
-from portal.program.orders import (
-    Answer,
-    Refunded,
-    Reinstated,
-    Reported,
-    convert,
-    record_order,
-    record_refund,
-    record_reinstatement,
-    refund,
-    reinstate,
-)
+from portal.program.orders import Reported, convert, record_order
+from portal.program.refunds import Refunded, Reinstated, record_refund, record_reinstatement, refund, reinstate
 from portal.program.decisions import (
     AT_ONCE,
     Decided,

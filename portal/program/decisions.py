@@ -12,11 +12,12 @@ from portal.core.text import Refusal, marked
 from portal.notices import events
 from portal.notices.events import Event
 from portal.payouts import moving, payouts
-from portal.program.orders import both_in_good_standing, settle
+from portal.program.orders import both_in_good_standing
+from portal.program.refunds import settle
 from portal.referrals.referrals import Referral
 from portal.reports import queue
 from portal.reports.queue import Filters
-from portal.rewards import appeals, conversions, decisions, rewards, signals
+from portal.rewards import appeals, conversions, decisions, refunds, rewards, signals
 from portal.rewards.appeals import Appeal
 from portal.rewards.decisions import DecisionRefused, Reason
 from portal.rewards.rewards import Reward
@@ -212,10 +213,10 @@ def note(referral: Referral, text: str, *, by: int, at: datetime) -> None:
 def _catch_up(chosen: Sequence[Reward], *, at: datetime) -> None:
     """What was given back of the orders while their rewards were rejected counts again with the rewards, and so does
     what was reinstated."""
-    with_refunds = conversions.with_refunds(reward.conversion_id for reward in chosen)
+    with_refunds = refunds.with_refunds(reward.conversion_id for reward in chosen)
     for reward in chosen:
         if reward.conversion_id in with_refunds:
-            settle(reward, conversions.given_back(reward.conversion), at=at)
+            settle(reward, refunds.given_back(reward.conversion), at=at)
             rewards.reverse(reward, at=at)
     events.rewards_reversed(chosen, at=at)
 

@@ -20,8 +20,9 @@ from portal.core.database import Json, Model, session
 from portal.core.text import public_id
 from portal.referrals.referrals import Referral
 from portal.rewards import ledger
-from portal.rewards.conversions import Conversion, GivenBack, Refund
+from portal.rewards.conversions import Conversion
 from portal.rewards.ledger import Bucket, Cause
+from portal.rewards.refunds import GivenBack, Refund
 from portal.rewards.rules import Beneficiary, Computation, Often, Rule, hold_until
 from portal.terms import Terms
 

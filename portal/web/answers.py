@@ -14,7 +14,7 @@ from portal.notices.events import PayoutTold
 from portal.referrals.attribution import How
 from portal.reports.status import Word
 from portal.rewards import rewards
-from portal.rewards.conversions import RefundReason
+from portal.rewards.refunds import RefundReason
 from portal.rewards.rules import Beneficiary
 
 

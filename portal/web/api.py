@@ -19,23 +19,14 @@ from portal.accounts import api_keys, users
 from portal.core import clock, database
 from portal.notices import events
 from portal.payouts.payouts import Payout
-from portal.program import Answer
 from portal.referrals import candidates, referrals
 from portal.referrals.attribution import How
 from portal.referrals.referrals import Referral
 from portal.reports import lists, status
-from portal.rewards import conversions, ledger, rewards
-from portal.rewards.conversions import (
-    Conversion,
-    Customer,
-    OrderReport,
-    Refund,
-    RefundReason,
-    RefundReport,
-    ReinstatementReport,
-    ReportRefused,
-)
+from portal.rewards import conversions, ledger, refunds, rewards
+from portal.rewards.conversions import Answer, Conversion, Customer, OrderReport, ReportRefused
 from portal.rewards.ledger import Bucket
+from portal.rewards.refunds import Refund, RefundReason, RefundReport, ReinstatementReport
 from portal.rewards.rewards import Reward
 from portal.rewards.rules import Beneficiary
 from portal.web import answers, limits, problems, words
@@ -319,7 +310,7 @@ def _refund(refund: Refund) -> answers.Refund:
         id=refund.public_id,
         external_id=refund.external_id,
         reason=RefundReason(refund.reason),
-        stands=conversions.find_reinstatement(refund.source, refund.external_id) is None,
+        stands=refunds.find_reinstatement(refund.source, refund.external_id) is None,
         conversion=_conversion(conversion) if conversion else None,
     )
 

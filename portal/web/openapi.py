@@ -23,7 +23,7 @@ from portal.payouts.methods import Kind
 from portal.referrals.attribution import How
 from portal.reports.status import Word
 from portal.rewards import rewards
-from portal.rewards.conversions import RefundReason
+from portal.rewards.refunds import RefundReason
 from portal.rewards.rules import Beneficiary
 from portal.web import answers, api
 

@@ -11,14 +11,14 @@ from portal.accounts.users import User
 from portal.core import money
 from portal.core.database import session
 from portal.core.text import Refusal
-from portal.program import Answer
 from portal.referrals.referrals import Referral
 from portal.reports import queue
 from portal.reports.queue import Filters
 from portal.rewards import decisions, ledger, rewards, signals
-from portal.rewards.conversions import Conversion, RefundReport
+from portal.rewards.conversions import Answer, Conversion
 from portal.rewards.decisions import Reason
 from portal.rewards.kinds import Kind
+from portal.rewards.refunds import RefundReport
 from portal.rewards.rewards import State
 from portal.rewards.signals import Assessment
 from portal.rewards.tier_locks import TierLock

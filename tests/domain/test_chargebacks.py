@@ -10,11 +10,11 @@ from portal.core import money
 from portal.core.database import session
 from portal.payouts.payouts import Line
 from portal.payouts.payouts import State as PayoutState
-from portal.program import Answer
 from portal.reports import desk, evidence, queue, referrer, rehearsal
 from portal.rewards import rewards, rules, signals
-from portal.rewards.conversions import Customer, RefundReason, ReportRefused
+from portal.rewards.conversions import Answer, Customer, ReportRefused
 from portal.rewards.kinds import ABOUT, Kind
+from portal.rewards.refunds import RefundReason
 from portal.rewards.rewards import Reward, State
 from portal.rewards.signals import Assessment
 from portal.terms import in_force

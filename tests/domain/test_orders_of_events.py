@@ -19,19 +19,12 @@ from portal.core.text import Refusal
 from portal.payouts.methods import Kind
 from portal.payouts.payouts import Payout
 from portal.payouts.payouts import State as PayoutState
-from portal.program import Answer
 from portal.reports import books, desk
 from portal.rewards import ledger, rewards
-from portal.rewards.conversions import (
-    Conversion,
-    Customer,
-    OrderReport,
-    RefundReason,
-    RefundReport,
-    ReinstatementReport,
-)
+from portal.rewards.conversions import Answer, Conversion, Customer, OrderReport
 from portal.rewards.decisions import DecisionRefused
 from portal.rewards.ledger import Bucket
+from portal.rewards.refunds import RefundReason, RefundReport, ReinstatementReport
 from portal.rewards.rewards import Reward, State
 from tests.factories import EVERY, REFEREE, Scene, fixed, milestone, share
 

@@ -21,8 +21,9 @@ from portal.delivery.outbox import Message
 from portal.payouts.payouts import Batch, Line, Payout
 from portal.referrals import referrals
 from portal.rewards import decisions
-from portal.rewards.conversions import Conversion, Refund, Reinstatement
+from portal.rewards.conversions import Conversion
 from portal.rewards.decisions import Decision
+from portal.rewards.refunds import Refund, Reinstatement
 from portal.rewards.rewards import Clawback, Reward, State
 from tests.factories import PASSWORD
 from tests.faults.conftest import LONG, PROCESSES

@@ -12,7 +12,8 @@ from portal.accounts.audit import AuditEntry
 from portal.accounts.users import find_by_email, find_by_external_id
 from portal.config import ROOT
 from portal.core.database import session
-from portal.rewards.conversions import find, find_refund
+from portal.rewards.conversions import find
+from portal.rewards.refunds import find as find_refund
 from tests.factories import EVERY, PASSWORD, fixed
 from tests.web.client import Tab
 from tests.web.tables import SEEN, Unchanged

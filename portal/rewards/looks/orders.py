@@ -10,8 +10,9 @@ from portal.core import database
 from portal.core.database import session
 from portal.referrals.referrals import Referral
 from portal.rewards import rules
-from portal.rewards.conversions import STANDS, Conversion, Refund, RefundReason
+from portal.rewards.conversions import Conversion
 from portal.rewards.kinds import Kind
+from portal.rewards.refunds import STANDS, Refund, RefundReason
 from portal.rewards.rewards import Reward, State
 from portal.rewards.signals import Finding
 from portal.sharing import clicks

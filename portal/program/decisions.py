@@ -17,7 +17,7 @@ from portal.program.refunds import settle
 from portal.referrals.referrals import Referral
 from portal.reports import queue
 from portal.reports.queue import Filters
-from portal.rewards import appeals, conversions, decisions, refunds, rewards, signals
+from portal.rewards import appeals, clawbacks, conversions, decisions, refunds, rewards, signals
 from portal.rewards.appeals import Appeal
 from portal.rewards.decisions import DecisionRefused, Reason
 from portal.rewards.rewards import Reward
@@ -217,7 +217,7 @@ def _catch_up(chosen: Sequence[Reward], *, at: datetime) -> None:
     for reward in chosen:
         if reward.conversion_id in with_refunds:
             settle(reward, refunds.given_back(reward.conversion), at=at)
-            rewards.reverse(reward, at=at)
+            clawbacks.reverse(reward, at=at)
     events.rewards_reversed(chosen, at=at)
 
 

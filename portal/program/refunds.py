@@ -8,7 +8,7 @@ from portal.core.database import session
 from portal.notices import events
 from portal.notices.events import Event
 from portal.payouts import moving, payouts
-from portal.rewards import conversions, corrections, decisions, looks, refunds, rewards
+from portal.rewards import clawbacks, conversions, corrections, decisions, looks, refunds, rewards
 from portal.rewards.conversions import Answer, Conversion
 from portal.rewards.refunds import GivenBack, Refund, RefundReport, Reinstatement, ReinstatementReport
 from portal.rewards.rewards import Reward, State
@@ -119,14 +119,14 @@ def settle(reward: Reward, back: GivenBack, *, at: datetime) -> None:
     What is given again comes with the next payout: a batch that somebody has looked at never grows. The caller holds
     its owner's lock.
     """
-    owed = rewards.owed(reward, back)
+    owed = clawbacks.owed(reward, back)
     if owed > 0:
-        moving.join(rewards.take_back(reward, owed, back, at=at), at=at)
+        moving.join(clawbacks.take_back(reward, owed, back, at=at), at=at)
         if not payouts.lines_about(reward):
-            rewards.reverse(reward, at=at)
+            clawbacks.reverse(reward, at=at)
     elif owed < 0:
         if reward.state == State.REVERSED:
             decisions.take_up(reward, at=at)
-        rewards.give_again(reward, -owed, back, at=at)
+        clawbacks.give_again(reward, -owed, back, at=at)
         if reward.person.erased_at is not None:
             corrections.give_up_ready(reward.person, at=at)

@@ -18,8 +18,9 @@ from portal.core.database import session
 from portal.referrals.referrals import Referral
 from portal.reports import facts
 from portal.reports.figures import Range, View
+from portal.rewards.clawbacks import Clawback
 from portal.rewards.conversions import Conversion
-from portal.rewards.rewards import Clawback, Reward, State
+from portal.rewards.rewards import Reward, State
 from portal.sharing.clicks import Click
 from portal.sharing.invites import Invite
 from portal.sharing.links import Code, Link

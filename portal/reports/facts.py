@@ -15,9 +15,10 @@ import sqlalchemy as sa
 from portal.core import clock, database
 from portal.core.database import Moment
 from portal.referrals.referrals import Referral
+from portal.rewards.clawbacks import Clawback
 from portal.rewards.conversions import Conversion
 from portal.rewards.ledger import Bucket, Transfer
-from portal.rewards.rewards import Clawback, Reward, State
+from portal.rewards.rewards import Reward, State
 from portal.sharing.clicks import HOUR, Click
 from portal.sharing.invites import Invite
 from portal.sharing.links import Link

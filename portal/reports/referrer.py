@@ -20,10 +20,11 @@ from portal.referrals.attribution import How
 from portal.referrals.referrals import Referral
 from portal.reports import status
 from portal.reports.status import Status
-from portal.rewards import decisions, ledger, rewards
+from portal.rewards import clawbacks, decisions, ledger, rewards
+from portal.rewards.clawbacks import Clawback
 from portal.rewards.decisions import Decision
 from portal.rewards.ledger import Bucket
-from portal.rewards.rewards import Clawback, Reward, State
+from portal.rewards.rewards import Reward, State
 from portal.sharing.links import Link
 from portal.terms import Terms
 
@@ -229,7 +230,7 @@ def story(referral: Referral, *, of: int) -> list[Event]:
         events.extend(_decided(reward))
         events.extend(
             Event(clawback.at, _why_moved(clawback), -clawback.amount_minor, reward.currency, reward)
-            for clawback in rewards.clawbacks(reward.id)
+            for clawback in clawbacks.of_reward(reward.id)
         )
         if reward.released_at:
             events.append(Event(reward.released_at, "ready", reward=reward))

@@ -145,7 +145,7 @@ class Imagined:
         return made
 
     def take_back(self, conversion_id: int, part: int, whole: int) -> None:
-        """A refund: as `rewards.owed` has it."""
+        """A refund: as `clawbacks.owed` has it."""
         for made in self._of_conversion[conversion_id]:
             if made.lives and not (made.rule.threshold and part < whole):
                 asked = money.half_up(made.amount_minor * min(part, whole), whole)

@@ -23,7 +23,7 @@ from portal.referrals import candidates, referrals
 from portal.referrals.attribution import How
 from portal.referrals.referrals import Referral
 from portal.reports import lists, status
-from portal.rewards import conversions, ledger, refunds, rewards
+from portal.rewards import clawbacks, conversions, ledger, refunds, rewards
 from portal.rewards.conversions import Answer, Conversion, Customer, OrderReport, ReportRefused
 from portal.rewards.ledger import Bucket
 from portal.rewards.refunds import Refund, RefundReason, RefundReport, ReinstatementReport
@@ -294,7 +294,7 @@ def _reward(reward: Reward) -> answers.Reward:
         beneficiary=Beneficiary(reward.beneficiary),
         referral=reward.referral.public_id,
         amount_minor=reward.amount_minor,
-        taken_back_minor=reward.amount_minor - rewards.left(reward),
+        taken_back_minor=reward.amount_minor - clawbacks.left(reward),
         currency=reward.currency,
         state=rewards.State(reward.state),
         status=status.of_reward(reward).word,

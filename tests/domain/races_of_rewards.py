@@ -14,7 +14,7 @@ from portal.core.text import Refusal
 from portal.referrals.referrals import Referral
 from portal.reports import queue
 from portal.reports.queue import Filters
-from portal.rewards import decisions, ledger, rewards, signals
+from portal.rewards import clawbacks, decisions, ledger, rewards, signals
 from portal.rewards.conversions import Answer, Conversion
 from portal.rewards.decisions import Reason
 from portal.rewards.kinds import Kind
@@ -84,7 +84,7 @@ def the_same_refund(scene: Scene, clients: int) -> tuple[Acts, Question]:
         return program.refund(told, at=scene.at).answer
 
     def question(outcomes: list[Any]) -> Iterator[str]:
-        yield from expect("taken back", rewards.taken_back(number), 500)
+        yield from expect("taken back", clawbacks.taken_back(number), 500)
         yield from expect("balance", scene.balance(person), {"approved": 1500})
         yield from expect("made", outcomes.count(Answer.MADE), 1)
 
@@ -97,7 +97,7 @@ def the_same_win(scene: Scene, clients: int) -> tuple[Acts, Question]:
     scene.charge_back(order, external_id=lost)
 
     def question(outcomes: list[Any]) -> Iterator[str]:
-        yield from expect("taken back", rewards.taken_back(number), 0)
+        yield from expect("taken back", clawbacks.taken_back(number), 0)
         yield from expect("reward", (state(number), scene.balance(person)), (State.APPROVED, {"approved": 2000}))
         yield from expect("made", outcomes.count(Answer.MADE), 1)
 
@@ -202,7 +202,7 @@ def a_refund_against_an_approval(scene: Scene, clients: int) -> tuple[Acts, Ques
     def question(outcomes: list[Any]) -> Iterator[str]:
         yield from expect("state", state(number), State.REVERSED)
         yield from expect("balance", scene.balance(person), {})
-        yield from expect("taken back", rewards.taken_back(number), 2000)
+        yield from expect("taken back", clawbacks.taken_back(number), 2000)
         yield from expect("refunds made", outcomes.count(Answer.MADE), 1)
 
     return [approve(scene, number), gives_back] * (clients // 2), question
@@ -216,7 +216,7 @@ def all_clear_against_refunds(scene: Scene, clients: int) -> tuple[Acts, Questio
 
     def approves() -> Any:
         return sum(
-            map(rewards.left, rewards.read(program.approve_shown(clear, mark=shown.mark, by=by, at=scene.at).done))
+            map(clawbacks.left, rewards.read(program.approve_shown(clear, mark=shown.mark, by=by, at=scene.at).done))
         )
 
     gives_back = [refund(scene, order, f"race-{next(scene._numbers)}", 1600) for _, order, _ in orders]

@@ -11,7 +11,7 @@ from portal.core.database import session
 from portal.payouts.payouts import Line
 from portal.payouts.payouts import State as PayoutState
 from portal.reports import desk, evidence, queue, referrer, rehearsal
-from portal.rewards import rewards, rules, signals
+from portal.rewards import clawbacks, rules, signals
 from portal.rewards.conversions import Answer, Customer, ReportRefused
 from portal.rewards.kinds import ABOUT, Kind
 from portal.rewards.refunds import RefundReason
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.both_databases
 
 def taken(reward: Reward) -> list[int]:
     """What was taken of a reward, and with a minus what was given again, one after the other."""
-    return [clawback.amount_minor for clawback in rewards.clawbacks(reward.id)]
+    return [clawback.amount_minor for clawback in clawbacks.of_reward(reward.id)]
 
 
 def flags(reward: Reward) -> list[str]:
@@ -192,7 +192,7 @@ def test_won_while_its_reward_stands_in_a_batch(scene: Scene, ends: str, before:
     last = scene.exported_batch()
     assert [one.amount_minor for one in last.payouts] == [3000 if ends == "paid" else 7000]
     scene.pay_batch(last)
-    assert scene.balance(scene.alice) == {"paid": 7000} and rewards.left(reward) == 2000
+    assert scene.balance(scene.alice) == {"paid": 7000} and clawbacks.left(reward) == 2000
 
 
 @pytest.mark.case(101)
@@ -246,7 +246,7 @@ def test_in_every_order_of_order_chargeback_win_and_refund_the_same_is_left(scen
         for event in events:
             happens[event](f"A-{index}", friend)
         own, gift = scene.rewards(scene.alice)[-1], scene.reward(friend)
-        assert (rewards.left(own), rewards.left(gift)) == (320, 250), events
+        assert (clawbacks.left(own), clawbacks.left(gift)) == (320, 250), events
         assert (own.state, gift.state) == (State.PENDING, State.PENDING), events
         assert Kind.CHARGEBACK in flags(own), events
 
@@ -264,12 +264,12 @@ def test_what_is_taken_in_all_is_always_the_part_of_the_refunds_that_stand(scene
         for name, part in parts.items():
             scene.charge_back(order, part, external_id=f"{name} {index}")
             standing[name] = part
-            assert rewards.taken_back(reward.id) == money.half_up(given * min(4999, sum(standing.values())), 4999)
+            assert clawbacks.taken_back(reward.id) == money.half_up(given * min(4999, sum(standing.values())), 4999)
         for name in won:
             scene.win(f"{name} {index}")
             del standing[name]
-            assert rewards.taken_back(reward.id) == money.half_up(given * min(4999, sum(standing.values())), 4999)
-        assert (reward.state == State.REVERSED) == (rewards.left(reward) == 0)
+            assert clawbacks.taken_back(reward.id) == money.half_up(given * min(4999, sum(standing.values())), 4999)
+        assert (reward.state == State.REVERSED) == (clawbacks.left(reward) == 0)
 
 
 @pytest.mark.case(101)
@@ -414,7 +414,7 @@ def test_of_an_order_whose_customer_comes_later_nothing_is_taken_that_was_won(sc
     assert scene.win("CB-9").answer == Answer.MADE
     scene.customer("C-9", "cora@example.com", code=scene.code(scene.alice))
     reward = scene.reward(scene.alice)
-    assert (reward.state, rewards.left(reward), flags(reward)) == (State.PENDING, 2000, [Kind.CHARGEBACK])
+    assert (reward.state, clawbacks.left(reward), flags(reward)) == (State.PENDING, 2000, [Kind.CHARGEBACK])
 
 
 @pytest.mark.case(101)
@@ -449,7 +449,7 @@ def test_reward_and_line_of_other_payouts_add_up_when_payouts_fail_late(scene: S
     scene.fail(first.payouts[0])
     assert scene.balance(scene.alice) == {"payable": 5000, "paid": 5000}
     scene.refund("order-1")
-    assert (reward.state, rewards.left(reward)) == (State.APPROVED, 0)
+    assert (reward.state, clawbacks.left(reward)) == (State.APPROVED, 0)
     assert scene.balance(scene.alice) == {"payable": 3000, "paid": 5000}
     last = scene.exported_batch()
     assert sorted(line.amount_minor for line in last.payouts[0].lines) == [-2000, -2000, 2000, 5000]

@@ -19,9 +19,10 @@ from portal.reports.figures import Range, Step
 from portal.reports.rollups import DayFigure, Figure, MonthFigure, Rollup
 from portal.reports.touched import Touched
 from portal.rewards import ledger
+from portal.rewards.clawbacks import Clawback
 from portal.rewards.conversions import Conversion
 from portal.rewards.ledger import Bucket
-from portal.rewards.rewards import Clawback, Reward, State
+from portal.rewards.rewards import Reward, State
 from portal.sharing import clicks, links
 from portal.sharing.clicks import Click
 from portal.sharing.invites import Invite

@@ -131,6 +131,7 @@ READ: dict[str, tuple[str, str]] = {
     "admin.reports": ("read", "/admin/reports"),
     "admin.report_referrers": ("read", "/admin/reports/referrers"),
     "admin.report_links": ("read", "/admin/reports/links?by=clicks"),
+    "admin.report_cohorts": ("read", "/admin/reports/cohorts?range=90"),
     "admin.report_money": ("read", "/admin/reports/money?range=90"),
     "admin.report_list": ("read", "/admin/reports/lists/rewards?range=90"),
     "admin.report_file": ("read", "/admin/reports/performance.csv"),

@@ -44,6 +44,34 @@ def test_a_change_is_looked_at_with_what_it_touches_and_would_have_given_and_the
     assert version() == before + 1
 
 
+def would_give(looked):
+    return {row.all("td")[0].text: [cell.text for cell in row.all("td")[1:]] for row in looked.tree.all("tr")[1:]}
+
+
+def test_a_pause_or_an_end_is_looked_at_as_giving_nothing_new_and_said_when_it_is_saved(scene, tab_of):
+    scene.order(scene.bob)
+    tab = tab_of(scene.olivia)
+    nothing_new = "Links open and people can join, but neither they nor whoever sent them is given anything."
+    for state, said in (("paused", "The program is paused."), ("ended", "The program has ended.")):
+        with Unchanged(*SEEN):
+            looked = tab.submit(tab.get("/admin/program").form("/admin/program$"), only="preview", state=state)
+            assert would_give(looked)["In all"] == ["€20.00", "€0.00"]
+            assert would_give(looked)["Rewards"] == ["1", "0"]
+            assert "Closed to new friends, it would have given nothing." in looked.text
+            assert f"{nothing_new} Friends who signed up before still count." in looked.text
+            assert "New sign-ups use this" not in looked.text
+        page = tab.submit(looked.form("/admin/program$"))
+        assert f"Saved. {said} {nothing_new}" in page.text and "New sign-ups use this" not in page.text
+        looked = tab.submit(page.form("/admin/program/rules$"), only="preview", **RULE)
+        assert would_give(looked)["In all"] == ["€20.00", "€27.50"], "what rules are worth can be seen meanwhile"
+        assert "Both are told as if the program were open to new friends, which it is not." in looked.text
+        looked = tab.submit(page.form("/admin/program$"), only="preview", state="live")
+        assert would_give(looked)["In all"] == ["€0.00", "€20.00"] and "told as if" not in looked.text
+        page = tab.submit(looked.form("/admin/program$"))
+        assert "Saved. The program is live again: friends who sign up from now on count." in page.text
+    assert "Saved. New sign-ups use this from now on." in tab.submit(page.form("/admin/program$"), goal_days=30).text
+
+
 def hrefs(page, end):
     return [link.get("href") for link in page.tree.all("a") if link.get("href").endswith(end)]
 

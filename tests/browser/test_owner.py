@@ -122,6 +122,21 @@ def test_how_it_will_look_follows_what_is_typed_and_leaving_with_it_unsent_asks_
         assert asked == ["beforeunload"]
         olivia.goto("/admin/program")
 
+    # What is pasted is not cut: it is counted, and refused whole.
+    about = olivia.get_by_label("What the product is")
+    about.fill("x" * 199)
+    expect(olivia.get_by_text(" of 400")).to_be_hidden()
+    about.fill("\N{ROASTED SWEET POTATO}" + "x" * 311)
+    if people.script:
+        expect(olivia.get_by_text("312 of 400")).to_be_visible()
+        about.fill("x" * 401)
+        expect(olivia.get_by_text("401 of 400 Too long")).to_be_visible()
+    about.fill("x" * 401)
+    olivia.get_by_role("button", name="Publish version 2").last.click()
+    expect(olivia.locator(".error-summary")).to_contain_text("Use at most 400 characters; these are 401.")
+    expect(olivia.get_by_label("What the product is")).to_have_value("x" * 401)
+    olivia.get_by_label("What the product is").fill("")
+
     # One wrong field of the long form: its summary has the focus and is in sight.
     olivia.get_by_label("Time zone").fill("Mars")
     olivia.get_by_role("button", name="Publish version 2").last.click()

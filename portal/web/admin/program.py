@@ -9,13 +9,13 @@ from flask_babel import gettext, ngettext
 
 from portal import logos, terms
 from portal import program as story
-from portal.core import clock, colour, database, money
+from portal.core import clock, database, money
 from portal.core.text import Refusal
 from portal.referrals import referrals
 from portal.reports import versions
 from portal.rewards import goals, rules
 from portal.terms import Moved, State, Terms
-from portal.web import access, inputs, look, words
+from portal.web import access, inputs, words
 from portal.web.admin.room import blueprint, name_of
 from portal.web.admin.trial import (
     by_script,
@@ -25,6 +25,7 @@ from portal.web.admin.trial import (
     old_picture,
     only_looks,
     picture_of_look,
+    tint,
     trial,
     wrong_of,
 )
@@ -222,15 +223,15 @@ def _said_of(accent: str, before: str, *, new_logo: bool, gone: bool) -> str:
 
 
 def _said_of_colour(accent: str) -> str:
-    if not accent:
+    shade = tint(accent)
+    if shade is None:
         return gettext("Saved: the portal’s own colour.")
-    ratio = f"{colour.contrast(accent, colour.WHITE):.1f}"
-    used = look.fill(accent)
-    if used == accent:
-        return gettext("Saved. White words on it: %(ratio)s:1, fine.", ratio=ratio)
+    if shade["fine"]:
+        return gettext("Saved. White words on it: %(ratio)s:1, fine.", ratio=shade["ratio"])
     return gettext(
-        "Saved. White words on it: %(ratio)s:1, hard to read; buttons and links are %(used)s.", ratio=ratio, used=used
-    )
+        "Saved. White words on it: %(ratio)s:1, hard to read; buttons and links are %(used)s.",
+        ratio=shade["ratio"], used=shade["used"],
+    )  # fmt: skip
 
 
 @blueprint.post("/program/goals")

@@ -1,5 +1,6 @@
 """A change of the program before it is made: how it will look, what it touches, what it would have given."""
 
+import math
 from typing import Any
 
 from flask import render_template, request
@@ -53,7 +54,8 @@ def tint(accent: str) -> dict[str, Any] | None:
     if not colour.is_colour(accent):
         return None
     used = look.fill(accent)
-    return {"ratio": f"{colour.contrast(accent, colour.WHITE):.1f}", "used": used, "fine": used == accent}
+    tenths = math.floor(colour.contrast(accent, colour.WHITE) * 10)  # what misses a limit is not said to reach it
+    return {"ratio": f"{tenths / 10:.1f}", "used": used, "fine": used == accent}
 
 
 def for_newcomers(planned: Terms) -> str:

@@ -156,12 +156,17 @@ class Program(Change):
 
 
 def a_colour(_form: Form, field: Field) -> None:
-    """A colour such as #4538cf, cleaned in place."""
-    field.data = (field.data or "").strip().lower()
-    if field.data and not field.data.startswith("#"):
-        field.data = f"#{field.data}"
-    if field.data and not colour.is_colour(field.data):
-        raise ValidationError(_l("Write a colour such as #4538cf."))
+    """A colour such as #4538cf, or in short #fff for #ffffff; cleaned in place, and left as typed where it is none."""
+    digits = (field.data or "").strip().lower().removeprefix("#")
+    if not digits:
+        field.data = ""
+        return
+    meant = "#" + ("".join(2 * digit for digit in digits) if len(digits) == 3 else digits)
+    if not colour.is_colour(meant):
+        raise ValidationError(
+            _l("Write a colour as # and six digits or letters from a to f, such as #4538cf; not by its name.")
+        )
+    field.data = meant
 
 
 class Look(Change):

@@ -72,6 +72,21 @@ def test_a_pause_or_an_end_is_looked_at_as_giving_nothing_new_and_said_when_it_i
     assert "Saved. New sign-ups use this from now on." in tab.submit(page.form("/admin/program$"), goal_days=30).text
 
 
+def test_the_page_of_help_promises_no_gift_while_the_program_is_closed(scene, tab):
+    scene.publish(fixed(2000), fixed(1000, to=REFEREE))
+    page = tab.get("/help")
+    assert "What is the offer?" in page.main and "the gift still finds you" in page.main
+    for state, said in (
+        ("paused", "The program is paused since 1 Sept 2026. Friends who joined before still count."),
+        ("ended", "The program ended on 1 Sept 2026. Friends who joined before still count."),
+    ):
+        scene.publish(state=state)
+        page = tab.get("/help")
+        assert said in page.main and "If you signed up before, what you were promised stands." in page.main
+        assert "but nothing is given for it" in page.main, state
+        assert "gift still finds you" not in page.main and "What is the offer?" not in page.main
+
+
 def hrefs(page, end):
     return [link.get("href") for link in page.tree.all("a") if link.get("href").endswith(end)]
 

@@ -366,6 +366,24 @@ def test_the_history_tells_of_texts_by_their_lines_and_of_days(scene, tab_of):
     assert "A reward is decided within 5 days" in page.text and "Next pay day no fixed day" in page.text
 
 
+def test_a_long_text_is_told_by_how_it_begins_with_the_whole_behind_it(scene, tab_of):
+    olivia = tab_of(scene.olivia)
+    long = "The first words of it. " + "And so on. " * 200 + "The last words."
+    looked = olivia.submit(olivia.get("/admin/program").form("/admin/program$"), only="preview", legal_text=long)
+    olivia.press("/admin/program", "/admin/program$", legal_text=long)
+    olivia.press("/admin/program", "/admin/program$", legal_text="Short.", privacy_text="No longer than a line.")
+    for page, times in ((looked, 1), (olivia.get("/admin/program/history"), 2)):
+        shut = [one for one in page.tree.all("details") if "The first words of it." in one.text]
+        assert len(shut) == times, "as it came, and as it went"
+        for one in shut:
+            (summary,) = one.all("summary")
+            assert summary.text.startswith("The first words of it. And so on.") and "last words" not in summary.text
+            assert "… (2238 characters)" in summary.text and one.text.endswith("The last words.")
+        assert page.main.count("The last words.") == times
+    assert "No longer than a line." in page.main
+    assert not any("No longer than" in one.text for one in page.tree.all("details"))
+
+
 def test_no_number_or_text_that_a_colleague_published_is_undone_by_an_older_form(scene, tab_of):
     olivia, other = tab_of(scene.olivia), tab_of(scene.colleague("Otto", Role.OWNER))
     form = olivia.get("/admin/program").form("/admin/program$")

@@ -59,8 +59,12 @@ def main() -> None:
         click.echo(str(refusal), err=True)
         sys.exit(1)
     except database.Unavailable as error:
-        click.echo(f"DATABASE_URL: the database cannot be used: {_in_short(error)}", err=True)
+        click.echo(_away(error), err=True)
         sys.exit(1)
+
+
+def _away(error: Exception) -> str:
+    return f"DATABASE_URL: the database cannot be used: {_in_short(error)}"
 
 
 def _in_short(error: Exception) -> str:
@@ -192,6 +196,9 @@ def _told(name: str, look: Callable[[Settings], str], settings: Settings) -> boo
     except (mail.Away, Stop) as trouble:
         click.echo(f"{name}: NOT WELL. {trouble}")
         return False
+    except database.Unavailable as error:
+        click.echo(f"{name}: NOT WELL. {_away(error)}")
+        return False
     return True
 
 
@@ -224,7 +231,8 @@ def _look_at_the_limits(settings: Settings) -> str:
     return "Redis counts for all processes." if settings.redis_url else "Each process counts for itself."
 
 
-def _look_at_the_worker(_settings: Settings) -> str:
+def _look_at_the_worker(settings: Settings) -> str:
+    _look_at_the_database(settings)  # in which it notes its turns, and without which none can run
     seen = delivery_worker.last_turn("worker")
     if seen is None or clock.now() - seen > timedelta(minutes=2):
         raise Stop("No worker has run in the last two minutes: start `portal serve` or `portal worker`.")

@@ -39,6 +39,9 @@ LASTS = {
     Purpose.MOVE_BACK: timedelta(days=7),
 }
 
+MAILED = {purpose: lasts for purpose, lasts in LASTS.items() if purpose != Purpose.SET_UP}
+"""How long a mailed link works; that of the set-up is printed on the terminal."""
+
 
 class OneTimeKey(Model):
     """One mailed or printed secret."""

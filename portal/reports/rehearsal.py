@@ -1,7 +1,8 @@
 """Rehearsal: what an offer would have given for the friends of the last 90 days, had it been there when they joined.
 
 Decided by the very function that makes rewards (`earning.weigh`), over an imagined past: nothing is written.
-What a person decided afterwards, or who was suspended, is left out: it shows what the rules give.
+What a person decided afterwards, or who was suspended, is left out: it shows what the rules give. A program that is
+paused or ended makes no referrals, so it would have given nothing.
 """
 
 from collections import Counter, defaultdict
@@ -155,12 +156,17 @@ class Imagined:
 def rehearse(drafts: dict[str, tuple[Terms, list[Rule]]], *, at: datetime) -> dict[str, Result]:
     """What each of these offers would have given for the friends who joined in the last 90 days, by its name.
 
-    `Terms` and rules need not be kept anywhere; each rule has a `rule_key` of its own.
+    `Terms` and rules need not be kept anywhere; each rule has a `rule_key` of its own. Where none of the offers is open
+    to new friends only their rules can differ, and each is taken as if it were open.
     """
     since = at - clock.days(DAYS)
     joined = list(session.scalars(sa.select(Referral).where(Referral.joined_at > since, Referral.joined_at <= at)))
     told = list(_told(since))
-    return {name: _one(terms, rules, joined, told) for name, (terms, rules) in drafts.items()}
+    any_open = any(terms.open_to_new for terms, _ in drafts.values())
+    return {
+        name: _one(terms, rules, joined, told) if terms.open_to_new or not any_open else Result()
+        for name, (terms, rules) in drafts.items()
+    }
 
 
 def _one(

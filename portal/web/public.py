@@ -450,7 +450,7 @@ def terms() -> ResponseReturnValue:
 
 @blueprint.get("/privacy")
 def privacy() -> ResponseReturnValue:
-    return render_template("public/privacy.html")
+    return render_template("public/privacy.html", mailed=one_time.MAILED)
 
 
 @blueprint.get("/help")

@@ -201,6 +201,17 @@ def test_what_is_no_address_is_refused(address: str) -> None:
         users.clean_email(address)
 
 
+@pytest.mark.parametrize(
+    ("address", "reserved"),
+    [("x@y.test", "y.test"), ("boss@Shop.LOCAL ", "shop.local"), ("me@localhost", "localhost"), ("test", ""),
+     ("a@b.test, c@d.example", ""), ("x@mytest", ""), ("x@", "")],
+)  # fmt: skip
+def test_an_address_that_no_mail_can_reach_is_told_why(address: str, reserved: str) -> None:
+    with pytest.raises(BadAddress) as refused:
+        users.clean_email(address)
+    assert str(refused.value).startswith(f"No mail reaches {reserved}:" if reserved else "Enter an e-mail like")
+
+
 @pytest.mark.both_databases
 def test_an_address_is_there_once_by_lower_case(scene: Scene) -> None:
     alice = scene.alice

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import io
 import json
+from datetime import timedelta
 
 import cbor2
 import pytest
@@ -14,7 +15,8 @@ from passlib.totp import TOTP
 from webauthn.helpers import bytes_to_base64url
 
 from portal import program
-from portal.accounts import passkeys
+from portal.accounts import one_time, passkeys
+from portal.accounts.one_time import Purpose
 from portal.accounts.passkeys import Passkey, Place
 from portal.accounts.two_step import RecoveryCode
 from portal.accounts.users import find_by_email
@@ -451,3 +453,20 @@ def test_moments_are_told_by_ones_own_clocks(scene, tab_of):
         "Write a time zone such as Europe/Berlin."
         in tab.press("/account", "/account/time-zone", time_zone="Nowhere").text
     )
+
+
+def test_the_page_of_privacy_names_how_long_every_mailed_link_works(scene, tab, monkeypatch):
+    spans = {
+        Purpose.CONFIRM: ("to confirm the address of a new account: 2 days", "Kontos zu bestätigen: 2 Tage"),
+        Purpose.RESET: ("to set a new password: 2 hours", "neues Passwort zu setzen: 2 Stunden"),
+        Purpose.JOIN: ("to join as a colleague: 3 days", "mitzuarbeiten: 3 Tage"),
+        Purpose.MOVE: ("to confirm another address for an account: 24 hours", "zu bestätigen: 24 Stunden"),
+        Purpose.MOVE_BACK: ("to go back to the address of before: 7 days", "zurückzugehen: 7 Tage"),
+    }
+    assert set(spans) == set(Purpose) - {Purpose.SET_UP}, "which is printed, not mailed"
+    said = tab.get("/privacy").text
+    in_german = tab.get("/privacy", headers={"Accept-Language": "de"}).text
+    for english, german in spans.values():
+        assert english in said and german in in_german
+    monkeypatch.setitem(one_time.MAILED, Purpose.JOIN, timedelta(days=5))
+    assert "to join as a colleague: 5 days" in tab.get("/privacy").text, "by what holds, not by what was written"

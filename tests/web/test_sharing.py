@@ -35,6 +35,34 @@ def test_home_of_somebody_new_has_the_link_the_steps_and_a_ready_message(scene, 
     assert "What came of it" not in page.main
 
 
+def ticked(page):
+    return [
+        step.text.removesuffix(" – done").split(".")[0]
+        for step in page.tree.all("li")
+        if "is-done" in step.get("class")
+    ]
+
+
+def test_the_first_steps_are_ticked_by_what_is_known_of_them(scene, tab, tab_of):
+    alice, page = alice_home(scene, tab_of)
+    assert ticked(page) == [], "nothing is known yet"
+    alice.press("/invites", "/invites$", addresses="ann@example.com")
+    (sent,) = ticked(alice.get("/dashboard"))
+    assert "Send it to one friend" in sent
+    tab.get(f"/r/{scene.code(scene.alice)}")
+    copied, sent = ticked(alice.get("/dashboard"))
+    assert "Copy your link" in copied and "Send it to one friend" in sent
+    scene.later(days=40)
+    assert len(ticked(tab_of(scene.alice).get("/dashboard?range=30"))) == 2, "whatever days the numbers are of"
+
+
+def test_an_invite_that_the_portal_does_not_mail_is_not_taken_for_sent(scene, tab_of):
+    scene.publish(mails_invites=False)
+    alice = tab_of(scene.alice)
+    alice.press("/invites", "/invites$", addresses="ann@example.com")
+    assert ticked(alice.get("/dashboard")) == []
+
+
 def test_home_shows_numbers_of_the_period_asked_for(scene, tab_of):
     scene.pending_reward()
     scene.later(days=40)

@@ -324,6 +324,7 @@ def test_a_chargeback_by_form_and_the_won_dispute_on_the_page_of_the_referral(sc
     seen = olivia.get(page)
     assert "Dispute won: the payment stands after all" in seen.main and "recorded by Olivia" in seen.main
     assert not [one for one in seen.forms if "dispute was won" in one.labels]
+    assert "Withdrawn: no chargeback stands any more" in seen.main
     assert "the payment stands after all" in alice.get(told).main
     refund = find_refund("shop", "CB-1")
     assert refund is not None

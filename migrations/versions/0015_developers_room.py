@@ -1,8 +1,10 @@
-"""The developers' room: flags of chargebacks that were won before they were withdrawn by themselves.
+"""The developers' room: what fills the sentences about webhooks' troubles; flags of chargebacks that were won before
+they were withdrawn by themselves.
 
 Frozen, as every version is.
 """
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "0015"
@@ -18,7 +20,9 @@ CHARGEBACKS = (
 
 
 def upgrade() -> None:
-    """Withdraws the signals of chargebacks of which none stands any more, as of the day when the last one was won."""
+    """Adds the column. Withdraws the signals of chargebacks of which none stands any more, as of the day when the last
+    one was won."""
+    op.add_column("webhooks", sa.Column("trouble_values", sa.Text(), nullable=False, server_default="{}"))
     won = f"SELECT max(reinstatements.received_at) {CHARGEBACKS.format('')}"
     stands = f"SELECT 1 {CHARGEBACKS.format('LEFT')} AND reinstatements.id IS NULL"
     op.execute(

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship
 
 from portal.core import database
-from portal.core.database import Model, session
+from portal.core.database import Json, Model, session
 from portal.core.text import Refusal, marked, one_line, public_id
 from portal.delivery import endpoints
 from portal.delivery.calls import Outcome
@@ -30,7 +30,7 @@ AT_ONCE = 16
 """How many are claimed at once, and of one endpoint half as many; of one that fails, one."""
 KEPT = timedelta(days=30)
 """How long it stays told what became of one."""
-LONGEST_ANSWER = 2000
+LONGEST_ANSWER, LONGEST_VALUE = 2000, 300
 
 
 class WebhookRefused(Refusal):
@@ -68,8 +68,15 @@ class Webhook(Model):
     took_ms: Mapped[int | None]
     answer: Mapped[str] = mapped_column(sa.Text, default="")
     trouble: Mapped[str] = mapped_column(sa.String(300), default="")
+    trouble_values: Mapped[Any] = mapped_column(Json, default=dict, server_default="{}")
+    """What fills the places of the sentence about the trouble."""
 
     endpoint: Mapped[Endpoint] = relationship(Endpoint)
+
+    @property
+    def why(self) -> Refusal | None:
+        """What was wrong with the latest try, to be said in the reader's language."""
+        return Refusal(self.trouble, **self.trouble_values) if self.trouble else None
 
     @property
     def next_try_at(self) -> datetime | None:
@@ -178,7 +185,10 @@ def note(number: int, outcome: Outcome, *, at: datetime) -> Endpoint | None:
     if found.state != State.SENDING:
         return None  # another worker has noted it meanwhile
     found.tried_at, found.status, found.took_ms = at, outcome.status, outcome.took_ms
-    found.answer, found.trouble = outcome.text[:LONGEST_ANSWER], one_line(outcome.trouble, 300)
+    found.answer = outcome.text[:LONGEST_ANSWER]
+    found.trouble = outcome.trouble.message if outcome.trouble else ""
+    values = outcome.trouble.values if outcome.trouble else {}
+    found.trouble_values = {name: one_line(str(value), LONGEST_VALUE) for name, value in values.items()}
     if outcome.arrived:
         found.state, found.sent_at = State.SENT, at
         endpoints.worked(endpoint, took=timedelta(milliseconds=outcome.took_ms), at=at)
@@ -219,7 +229,7 @@ def forget(user_name: str, outside: str | None) -> None:
     (`outside`), and whatever was answered. Ids and sums stay."""
     theirs = Webhook.body.contains(user_name, autoescape=True)
     for one in session.scalars(sa.select(Webhook).where(theirs).with_for_update()):
-        one.answer = one.trouble = ""
+        one.answer, one.trouble, one.trouble_values = "", "", {}
         if outside is not None:
             one.body = one.body.replace(json.dumps(outside, ensure_ascii=False), "null")
     session.flush()

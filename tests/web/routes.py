@@ -25,8 +25,8 @@ from portal.accounts.users import NOWHERE, User
 from portal.core import database
 from portal.core.database import session
 from portal.core.sealed import Box
-from portal.delivery import outbox, stops, webhooks
-from portal.delivery.calls import Outcome
+from portal.delivery import calls, outbox, stops, webhooks
+from portal.delivery.calls import NotCalled, Outcome
 from portal.notices.writing import Office
 from portal.reports import queue
 from portal.reports.queue import Filters
@@ -485,7 +485,7 @@ def _told(scene: Scene) -> dict[str, str]:
         endpoint, _ = scene.webhook()
         scene.do(lambda endpoint=endpoint: program.try_webhook(endpoint, by=by, at=scene.at))
         (one,) = scene.do(lambda: webhooks.claim(at=scene.at))
-        outcome = Outcome(12, status=status, text="<b>Not today.</b>", trouble=f"It answered {status}.")
+        outcome = Outcome(12, status=status, text="<b>Not today.</b>", trouble=NotCalled(calls.ANSWERED, status=status))
         scene.do(lambda one=one, outcome=outcome: program.note_webhook(one.id, outcome, at=scene.at))
         words |= {word: endpoint.public_id, f"sent_{word}": one.public_id}
     return words

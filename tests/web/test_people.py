@@ -366,7 +366,11 @@ def test_a_referrer_is_put_at_a_step_and_everybody_reads_it(scene, tab_of):
     assert "from the 5. reward on, set by hand" in alice.get("/rewards").main
     assert "New rewards of yours" not in tab_of(scene.carol).get("/terms").main
 
+    again = olivia.get(page)
     assert "Taken off" in olivia.press(page, "/tier/removal").text
+    scene.later(minutes=5)
+    said = olivia.submit(again.form("/tier/removal$")).text
+    assert "Olivia did that already, on " in said and "Taken off" not in said
     assert "New rewards of yours" not in alice.get("/rewards").main + alice.get("/terms").main
     scene.order(scene.bob)
     assert scene.rewards(scene.alice)[1].amount_minor == 2500

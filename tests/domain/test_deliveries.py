@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from portal import program, sweeps
+from portal.accounts import audit
 from portal.core import clock
 from portal.core.database import session
 from portal.delivery import calls, endpoints, webhooks
-from portal.delivery.endpoints import EndpointRefused, Off
+from portal.delivery.endpoints import Endpoint, EndpointRefused, Off
 from portal.delivery.outbox import GIVE_UP_AFTER, LEASE, State
 from tests.domain.conftest import Post, Shop
 from tests.domain.racing import at_once
@@ -231,6 +232,23 @@ def test_two_workers_and_more_never_send_the_same_one(scene: Scene, shop: Shop) 
         scene.at += LEASE + timedelta(seconds=1)
         sweeps.send_webhooks(shop.caller, keep=keep)
         assert shop.receiver.copies + other.copies == dict.fromkeys(names, 1)
+
+
+@pytest.mark.both_databases
+def test_what_was_given_up_is_sent_again_once_however_many_press(scene: Scene) -> None:
+    endpoint, _ = scene.webhook()
+    for _ in range(10):
+        scene.do(lambda: program.try_webhook(endpoint, by=scene.olivia.id, at=scene.later(seconds=1)))
+    scene.do(lambda: webhooks.give_up(endpoint))
+    number, by = endpoint.id, scene.olivia.id
+
+    def presses() -> int:
+        return program.send_given_up_again(session.get_one(Endpoint, number), by=by, at=scene.at)
+
+    assert sorted(at_once(scene, [presses] * 4)) == [0, 0, 0, 10]
+    assert {(one.state, one.made_again_at) for one in scene.told()} == {(State.QUEUED, scene.at)}
+    noted = [one for one in audit.about("webhook", endpoint.public_id) if one.verb == "webhooks_sent_again"]
+    assert [one.details["many"] for one in noted] == [10]
 
 
 KILLED = """

@@ -1,16 +1,18 @@
 """Webhooks at the developers' desk: addresses that are told, what they were told, and what came back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from flask import abort, render_template, url_for
+from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext
+from flask_babel import gettext, ngettext
 
 from portal import program
 from portal.core import clock, database
 from portal.core.sealed import Box
+from portal.core.text import Refusal
 from portal.delivery import endpoints, webhooks
 from portal.delivery.endpoints import Endpoint, EndpointRefused
+from portal.delivery.outbox import State
 from portal.delivery.webhooks import Webhook
 from portal.web import access, inputs, openapi, words
 from portal.web.acting import act
@@ -54,11 +56,14 @@ def webhook(wanted: str) -> ResponseReturnValue:
 
 
 def _page(endpoint: Endpoint, *, form: inputs.people.WebhookEvents | None = None, secret: str | None = None) -> str:
-    listed, older = webhooks.listed(endpoint, before=page_key("before"))
+    state = request.args.get("state", "")
+    states = [State(state)] if state in list(State) else list(State)
+    listed, older = webhooks.listed(endpoint, states, before=page_key("before"))
     form = form or inputs.people.WebhookEvents(formdata=None, data={"events": endpoint.events})
     return render_template(
         "admin/webhook.html", endpoint=endpoint, listed=listed, older=older, form=form, secret=secret,
         only=inputs.fields.Only(), hooks=openapi.HOOKS, overlaps=bool(endpoint.before_until),
+        state=state, counts=webhooks.counts().get(endpoint.id, {}),
     )  # fmt: skip
 
 
@@ -143,3 +148,33 @@ def send_webhook_again(wanted: str) -> ResponseReturnValue:
         done=gettext("It is sent again in a moment, under the same id."),
         back=url_for(".sent_webhook", wanted=one.public_id),
     )
+
+
+@blueprint.post("/developers/webhooks/<wanted>/sending")
+@access.needs("own")
+def send_given_up_again(wanted: str) -> ResponseReturnValue:
+    """Has everything that was given up sent again, as many as one press takes."""
+    endpoint = _endpoint(wanted)
+    try:
+        with database.writing():
+            many = program.send_given_up_again(endpoint, by=access.me().id, at=clock.now())
+    except Refusal as refusal:
+        flash(words.say(refusal), "bad")
+    else:
+        left = webhooks.counts().get(endpoint.id, {}).get(State.GIVEN_UP, 0) if many else 0
+        flash(" ".join(_sent_again(many, left)), "ok")
+    return redirect(url_for(".webhook", wanted=endpoint.public_id))
+
+
+def _sent_again(many: int, left: int) -> Iterator[str]:
+    """What came of it, in one sentence or two."""
+    if not many:
+        yield gettext("Nothing is given up any more. Nothing was changed.")
+        return
+    yield ngettext(
+        "%(num)s is sent again in a moment, under the same id.",
+        "%(num)s are sent again in a moment, each under its id.",
+        many,
+    )
+    if left:
+        yield ngettext("%(num)s more is given up: press again.", "%(num)s more are given up: press again.", left)

@@ -252,9 +252,8 @@ def _moment(row: Row, column: str) -> datetime | None:
         return None
     try:
         return clock.parse(text)
-    except ValueError as error:
-        message = marked("Write a moment with its offset, like 2026-11-03T10:41:00Z.")
-        raise ReportRefused(column, message) from error
+    except clock.BadMoment as bad:
+        raise ReportRefused(column, bad.message, **bad.values) from bad
 
 
 def _take_conversion(row: Row, currency: str, at: datetime) -> Answer:

@@ -100,6 +100,7 @@ from portal.program.webhooks import (
     note_webhook,
     remove_webhook,
     renew_webhook,
+    send_given_up_again,
     send_webhook_again,
     switch_webhook_on,
     try_webhook,

@@ -17,7 +17,7 @@ from portal.program.refunds import settle
 from portal.referrals.referrals import Referral
 from portal.reports import queue
 from portal.reports.queue import Filters
-from portal.rewards import appeals, clawbacks, conversions, decisions, refunds, rewards, signals
+from portal.rewards import appeals, clawbacks, conversions, decisions, looks, refunds, rewards, signals
 from portal.rewards.appeals import Appeal
 from portal.rewards.decisions import DecisionRefused, Reason
 from portal.rewards.rewards import Reward
@@ -189,6 +189,8 @@ def dismiss(referral: Referral, signal: Signal, *, reason: str = "", by: int, at
 def raise_again(referral: Referral, signal: Signal, *, by: int, at: datetime) -> None:
     """Takes a dismissal back: the signal weighs what it weighed. Raises SignalRefused."""
     _lock_and_check(referral, signal, by)
+    if not looks.stands(signal):
+        raise signals.SignalRefused(marked("No chargeback stands any more: the dispute was won."))
     signals.raise_again(signal)
     audit.write("signal_raised_again", "referral", referral.public_id, by=by, at=at, signal=signal.kind)
 

@@ -86,6 +86,8 @@ def reinstate(report: ReinstatementReport, *, at: datetime) -> Reinstated:
         return Reinstated(made, refund, Answer.WAITING)
     session.refresh(conversion, with_for_update={"key_share": True})
     level(conversion, at=at)
+    if conversion.referral is not None:
+        looks.at_chargebacks(conversion.referral, at=at)
     return Reinstated(made, refund, Answer.MADE)
 
 
@@ -103,7 +105,8 @@ def level(conversion: Conversion, *, at: datetime) -> None:
     if not back.standing and not back.reinstated:
         return
     made = rewards.of_conversion(conversion.id)
-    users.lock(*(reward.person_id for reward in made))
+    sides = (conversion.referral.referrer_id, conversion.referral.referee_id) if conversion.referral else ()
+    users.lock(*(reward.person_id for reward in made), *sides)
     gone = {reward.id for reward in made if reward.state == State.REVERSED}
     for reward in made:
         settle(reward, back, at=at)

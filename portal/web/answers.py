@@ -132,7 +132,7 @@ class Problem:
     type: str
     title: str
     status: int
-    detail: str = ""
+    detail: str
     errors: list[Fault] = field(default_factory=list)
 
 

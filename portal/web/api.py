@@ -38,6 +38,7 @@ blueprint = Blueprint("api", __name__, url_prefix="/api")
 
 USUAL, MOST = 50, 200
 """How many are on a page of a list: unless it is said, and at most."""
+NO_PAGE = "There is no such page."
 
 
 def keyed(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
@@ -59,14 +60,18 @@ class BodyRefused(Exception):
     """A body of which some fields cannot be taken; its argument is what the answer says of each."""
 
 
+class NotJson(Exception):
+    """A body that cannot be read."""
+
+
 def told(model: type[Any]) -> Any:
-    """The body of this request as a model. Raises BodyRefused, or BadRequest for what is not JSON."""
+    """The body of this request as a model. Raises BodyRefused, or NotJson."""
     from pydantic import ValidationError
 
     try:
         given = request.get_json(force=True, silent=False)
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest from error
+    except (BadRequest, UnicodeDecodeError, RecursionError) as error:
+        raise NotJson from error
     if not isinstance(given, dict):
         raise BodyRefused([{"field": "body", "message": "Send an object, such as {}."}])
     try:
@@ -80,6 +85,11 @@ def told(model: type[Any]) -> Any:
             for one in refusal.errors(include_url=False, include_context=False, include_input=False)
         ]
         raise BodyRefused(errors) from refusal
+
+
+@blueprint.errorhandler(NotJson)
+def _not_json(_error: NotJson) -> ResponseReturnValue:
+    return problems.answer(400, "The body is not JSON that can be read. Nothing was stored.")
 
 
 @blueprint.errorhandler(BodyRefused)
@@ -250,12 +260,12 @@ def balance(user: str) -> ResponseReturnValue:
 def _page(model: type[Any], said: Callable[[Any], Any], page: Callable[..., answers.Told]) -> ResponseReturnValue:
     cursor, limit = request.args.get("cursor", ""), request.args.get("limit", str(USUAL))
     if not re.fullmatch(r"[0-9]{1,3}", limit, re.ASCII) or not 0 < int(limit) <= MOST:
-        return problems.answer(422, errors=[{"field": "limit", "message": f"Write a number from 1 to {MOST}."}])
+        errors = [{"field": "limit", "message": f"Write a number from 1 to {MOST}."}]
+        return problems.answer(422, NO_PAGE, errors=errors)
     after = lists.position(model, cursor) if cursor else 0
     if after is None:
-        return problems.answer(
-            422, errors=[{"field": "cursor", "message": "Use the next_cursor of an earlier answer."}]
-        )
+        errors = [{"field": "cursor", "message": "Use the next_cursor of an earlier answer."}]
+        return problems.answer(422, NO_PAGE, errors=errors)
     found, more = lists.after(model, after, most=int(limit))
     return answers.answer(page(data=[said(one) for one in found], next_cursor=found[-1].public_id if more else None))
 

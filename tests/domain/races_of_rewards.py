@@ -117,6 +117,22 @@ def a_win_against_its_chargeback(scene: Scene, clients: int) -> tuple[Acts, Ques
     return [*[refund(scene, order, other, 1600)] * 2, *acts], question
 
 
+def wins_of_all_chargebacks_of_a_friend(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    """Each of another order, so that each alone would leave the flag to the others."""
+    number, _, _ = a_reward(scene, approved=True)
+    friend = session.get_one(rewards.Reward, number).referral.referee
+    lost = [f"race-{next(scene._numbers)}" for _ in range(clients)]
+    for name in lost:
+        scene.charge_back(scene.order(friend), external_id=name)
+    referral = session.get_one(rewards.Reward, number).referral_id
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("won", outcomes.count(Answer.MADE), clients)
+        yield from expect("flags", [one.kind for one in signals.of_referral(referral) if one.stands], [])
+
+    return [lingering(win(scene, name)) for name in lost], question
+
+
 def a_tier_of_one(scene: Scene, clients: int) -> tuple[Acts, Question]:
     person = newcomer(scene, "referrer")
     friends = [newcomer(scene, "friend", code=scene.code(person)) for _ in range(clients)]
@@ -294,6 +310,7 @@ RACES = [
     Race(the_same_refund, drop=("ALTER TABLE refunds DROP CONSTRAINT uq_refunds_source_external_id",)),
     Race(the_same_win, drop=("ALTER TABLE reinstatements DROP CONSTRAINT uq_reinstatements_source_refund_external_id",)),
     Race(a_win_against_its_chargeback, locks=(NAMES,)),
+    Race(wins_of_all_chargebacks_of_a_friend, locks=(PEOPLE,)),
     Race(a_tier_of_one, offer=({"tiers": TIERS, "often": "every"},), locks=(PEOPLE,)),
     Race(a_step_set_beside_orders, offer=({"tiers": TIERS, "often": "every"},), locks=(PEOPLE,)),
     Race(a_milestone, offer=({"threshold": 3},), locks=(PEOPLE,)),

@@ -1,5 +1,6 @@
 """Chargebacks: taken back like a refund, flagged, and given again once when the dispute is won, in whatever order."""
 
+from datetime import timedelta
 from itertools import permutations
 
 import pytest
@@ -16,7 +17,7 @@ from portal.rewards.conversions import Answer, Customer, ReportRefused
 from portal.rewards.kinds import ABOUT, Kind
 from portal.rewards.refunds import RefundReason
 from portal.rewards.rewards import Reward, State
-from portal.rewards.signals import Assessment
+from portal.rewards.signals import Assessment, SignalRefused
 from portal.terms import in_force
 from tests.factories import EVERY, REFEREE, Scene, fixed, milestone, share
 
@@ -29,7 +30,8 @@ def taken(reward: Reward) -> list[int]:
 
 
 def flags(reward: Reward) -> list[str]:
-    return [signal.kind for signal in signals.of_referral(reward.referral_id)]
+    """What weighs against the referral of a reward."""
+    return [signal.kind for signal in signals.of_referral(reward.referral_id) if signal.stands]
 
 
 def next_payout(scene: Scene, *, by_another: int = 5000) -> list[int]:
@@ -219,7 +221,7 @@ def test_told_again_and_again_it_is_given_again_once(scene: Scene) -> None:
 
 
 @pytest.mark.case(101)
-def test_won_before_the_chargeback_arrives_it_takes_nothing_and_is_a_flag(scene: Scene) -> None:
+def test_won_before_the_chargeback_arrives_it_takes_nothing_and_is_no_flag(scene: Scene) -> None:
     reward = scene.approved_reward()
     assert scene.win().answer == Answer.WAITING
     assert scene.win().answer == Answer.WAITING
@@ -228,7 +230,7 @@ def test_won_before_the_chargeback_arrives_it_takes_nothing_and_is_a_flag(scene:
     assert desk.attention(in_force(), at=scene.at).waiting_reinstatements == 0
     assert scene.win().answer == Answer.KNOWN
     assert (reward.state, taken(reward)) == (State.APPROVED, [])
-    assert scene.balance(scene.alice) == {"approved": 2000} and flags(reward) == [Kind.CHARGEBACK]
+    assert scene.balance(scene.alice) == {"approved": 2000} and flags(reward) == []
 
 
 @pytest.mark.case(101)
@@ -248,7 +250,49 @@ def test_in_every_order_of_order_chargeback_win_and_refund_the_same_is_left(scen
         own, gift = scene.rewards(scene.alice)[-1], scene.reward(friend)
         assert (clawbacks.left(own), clawbacks.left(gift)) == (320, 250), events
         assert (own.state, gift.state) == (State.PENDING, State.PENDING), events
-        assert Kind.CHARGEBACK in flags(own), events
+        assert Kind.CHARGEBACK not in flags(own), events
+
+
+@pytest.mark.case(101)
+def test_the_flag_is_withdrawn_when_no_chargeback_of_the_friend_stands_and_comes_again_with_another(
+    scene: Scene,
+) -> None:
+    scene.publish(fixed(2000, **EVERY))
+    by, first, second = scene.rita.id, scene.order(scene.bob), scene.order(scene.bob)
+    reward = scene.rewards(scene.alice)[0]
+    scene.charge_back(first, 1600, external_id="CB-1")
+    scene.charge_back(first, 1600, external_id="CB-2")
+    scene.charge_back(second, external_id="CB-3")
+    for won in ("CB-1", "CB-3"):
+        scene.win(won)
+        assert flags(reward) == [Kind.CHARGEBACK], won
+    for answer in (Answer.MADE, Answer.KNOWN):
+        scene.later(hours=1)
+        assert scene.win("CB-2").answer == answer and flags(reward) == []
+    (signal,) = signals.of_referral(reward.referral_id)
+    assert (signal.withdrawn, signal.dismissed_at) == (True, scene.at - timedelta(hours=1))
+    assert signals.assessments({reward.referral_id})[reward.referral_id] == Assessment.CLEAR
+    with pytest.raises(SignalRefused, match="No chargeback stands any more"):
+        scene.do(lambda: program.raise_again(reward.referral, signal, by=by, at=scene.at))
+    with pytest.raises(SignalRefused, match="withdrawn"):
+        scene.do(lambda: program.dismiss(reward.referral, signal, reason="Won.", by=by, at=scene.at))
+    scene.charge_back(second, external_id="CB-4")
+    assert flags(reward) == [Kind.CHARGEBACK] and not signal.withdrawn
+    assert signals.assessments({reward.referral_id})[reward.referral_id] == Assessment.CHECK
+
+
+@pytest.mark.case(101)
+def test_a_flag_that_a_reviewer_dismissed_stays_theirs(scene: Scene) -> None:
+    reward = scene.approved_reward()
+    scene.charge_back("order-1")
+    (signal,) = signals.of_referral(reward.referral_id)
+    scene.do(lambda: program.dismiss(reward.referral, signal, reason="A mistake.", by=scene.rita.id, at=scene.at))
+    scene.later(hours=1)
+    scene.win()
+    assert (signal.withdrawn, signal.dismissed_by_id) == (False, scene.rita.id)
+    with pytest.raises(SignalRefused, match="No chargeback stands any more"):
+        scene.do(lambda: program.raise_again(reward.referral, signal, by=scene.rita.id, at=scene.at))
+    assert flags(reward) == []
 
 
 @pytest.mark.case(101)
@@ -414,7 +458,7 @@ def test_of_an_order_whose_customer_comes_later_nothing_is_taken_that_was_won(sc
     assert scene.win("CB-9").answer == Answer.MADE
     scene.customer("C-9", "cora@example.com", code=scene.code(scene.alice))
     reward = scene.reward(scene.alice)
-    assert (reward.state, clawbacks.left(reward), flags(reward)) == (State.PENDING, 2000, [Kind.CHARGEBACK])
+    assert (reward.state, clawbacks.left(reward), flags(reward)) == (State.PENDING, 2000, [])
 
 
 @pytest.mark.case(101)
@@ -518,7 +562,7 @@ def test_friends_whose_payments_stand_have_given_nothing_back(scene: Scene) -> N
     last = scene.order(scene.friend("Bo", of=scene.alice))
     scene.refund(last, 100)
     kinds = {signal for reward in scene.rewards(scene.alice) for signal in flags(reward)}
-    assert kinds == {Kind.CHARGEBACK}
+    assert kinds == set()
 
 
 @pytest.mark.case(101)

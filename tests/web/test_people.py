@@ -325,6 +325,7 @@ def test_a_chargeback_by_form_and_the_won_dispute_on_the_page_of_the_referral(sc
     seen = olivia.get(page)
     assert "Dispute won: the payment stands after all" in seen.main and "recorded by Olivia" in seen.main
     assert not [one for one in seen.forms if "dispute was won" in one.labels]
+    assert "Withdrawn: no chargeback stands any more" in seen.main
     assert "the payment stands after all" in alice.get(told).main
     refund = find_refund("shop", "CB-1")
     assert refund is not None
@@ -366,7 +367,11 @@ def test_a_referrer_is_put_at_a_step_and_everybody_reads_it(scene, tab_of):
     assert "from the 5. reward on, set by hand" in alice.get("/rewards").main
     assert "New rewards of yours" not in tab_of(scene.carol).get("/terms").main
 
+    again = olivia.get(page)
     assert "Taken off" in olivia.press(page, "/tier/removal").text
+    scene.later(minutes=5)
+    said = olivia.submit(again.form("/tier/removal$")).text
+    assert "Olivia did that already, on " in said and "Taken off" not in said
     assert "New rewards of yours" not in alice.get("/rewards").main + alice.get("/terms").main
     scene.order(scene.bob)
     assert scene.rewards(scene.alice)[1].amount_minor == 2500

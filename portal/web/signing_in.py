@@ -61,9 +61,10 @@ def code_given() -> ResponseReturnValue:
         return redirect(url_for("security.login"))
     form, box, at = inputs.account.SecondStep(), keep(), clock.now()
     if form.validate():
+        typed = two_step.read(user.id, form.code.data)
         with database.writing():
             left = two_step.codes_left(user.id)
-            good = two_step.check(user.id, form.code.data, keep=box, at=at)
+            good = two_step.check(user.id, typed, keep=box, at=at)
             if good and two_step.codes_left(user.id) < left:
                 notices.account_changed(user, "recovery_code_used", at=at)
             if not good:

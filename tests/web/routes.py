@@ -427,7 +427,8 @@ def _of_accounts(scene: Scene, people: dict[str, User]) -> dict[str, str]:
         with database.writing():
             offered[who] = two_step.begin(number, called=who, issuer="Friends", keep=box, at=scene.at).secret
     codes = {who: TOTP(key=secret.replace(" ", "")).generate(scene.at).token for who, secret in offered.items()}
-    scene.do(lambda: two_step.turn_on(tess.id, codes["two-step"], keep=box, at=scene.at))
+    recovery = two_step.make_codes(tess.id)
+    scene.do(lambda: two_step.turn_on(tess.id, codes["two-step"], codes=recovery, keep=box, at=scene.at))
     alice, lena = people["referrer"], scene.person("Luz")
     here = scene.do(lambda: sign_ins.start(alice.id, surroundings=NOWHERE, at=scene.at))
     sign_in = sign_ins.find(here, at=scene.at)

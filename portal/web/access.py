@@ -3,6 +3,7 @@
 import hashlib
 import unicodedata
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from typing import Any
 
@@ -109,9 +110,35 @@ def proved(form: inputs.account.OnceMore) -> bool:
 
 
 def renew_sign_in() -> None:
-    """Gives this browser's sign-in another token."""
+    """Gives this browser's sign-in another token: whoever it is has just shown once more that it is them."""
+    at = clock.now()
     with database.writing():
-        session[TOKEN] = sign_ins.renew(session[TOKEN], at=clock.now())
+        session[TOKEN] = sign_ins.renew(session[TOKEN], at=at)
+    _note_proof(at)
+
+
+PROVED = "proved"
+PROOF_LASTS_SECONDS = 600
+"""How long nothing is asked once more before other devices are signed out."""
+
+
+def _note_proof(at: datetime) -> None:
+    session[PROVED] = int(at.timestamp())
+
+
+def proved_lately() -> bool:
+    """Whether whoever is signed in here has given a password or shown a passkey in the last ten minutes."""
+    return 0 <= clock.now().timestamp() - int(session.get(PROVED, 0)) <= PROOF_LASTS_SECONDS
+
+
+def lately(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
+    """For what a browser left open is not enough for (ASVS 5.0, 7.5.2): whose sign-in is older is asked once more."""
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
+        return view(*args, **kwargs) if proved_lately() else redirect(url_for("security.verify"))
+
+    return guarded
 
 
 SYSTEMS = (("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"),
@@ -174,6 +201,7 @@ def install(app: Flask, settings: Settings) -> None:
         SECURITY_EMAIL_VALIDATOR_ARGS={"check_deliverability": False},
         SECURITY_POST_LOGIN_VIEW="/home",
         SECURITY_POST_LOGOUT_VIEW="/",
+        SECURITY_POST_VERIFY_VIEW="/account/security#sign-ins",
         SECURITY_UNAUTHORIZED_VIEW=None,
         SECURITY_I18N_DOMAIN="messages",  # ours: its own German is another one, and not found as `de`
         SECURITY_I18N_DIRNAME=[str(language.FOLDER)],
@@ -186,7 +214,8 @@ def install(app: Flask, settings: Settings) -> None:
     )
     app.session_interface = Sessions()
     store = SQLAlchemyUserDatastore(db, User, RoleGrant)  # type: ignore[arg-type] # roles are rows of grants
-    Security(app, store, login_form=SignInForm, verify_form=OnceMoreForm)
+    security = Security(app, store, login_form=SignInForm, verify_form=OnceMoreForm)
+    security.verify_context_processor(lambda: {"has_passkeys": bool(passkeys.of_person(me().id))})
     app.login_manager.user_loader(_load)  # type: ignore[attr-defined] # put there by Flask-Login
     app.login_manager.request_loader(_nobody)  # type: ignore[attr-defined] # the same
     app.extensions["browsers"] = Browsers(settings)
@@ -328,8 +357,10 @@ def _signed_in(_app: Flask, user: User, **_: Any) -> None:
     session.update(kept)
     session.permanent = True
     keep_visitor()
+    at = clock.now()
     with database.writing():
-        session[TOKEN] = sign_ins.start(number, surroundings=seen(), device=device(), at=clock.now())
+        session[TOKEN] = sign_ins.start(number, surroundings=seen(), device=device(), at=at)
+    _note_proof(at)
 
 
 def _signed_out(_app: Flask, **_: Any) -> None:

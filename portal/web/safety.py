@@ -57,6 +57,7 @@ def _page(**wrong: Any) -> str:
         few=two_step.FEW,
         passkeys=passkeys.of_person(user.id),
         by_passkey=access.by_passkey(),
+        proved_lately=access.proved_lately(),
         live=sign_ins.live(user.id, at=at),
         here=sign_ins.find(session[access.TOKEN], at=at),
     )
@@ -332,6 +333,7 @@ def passkey_removed(wanted: str) -> ResponseReturnValue:
 
 @blueprint.post("/account/sign-outs")
 @access.signed_in
+@access.lately
 def sign_out_others() -> ResponseReturnValue:
     """Signs this person out everywhere else."""
     here = session[access.TOKEN]
@@ -344,6 +346,7 @@ def sign_out_others() -> ResponseReturnValue:
 
 @blueprint.post("/account/sign-outs/<wanted>")
 @access.signed_in
+@access.lately
 def sign_out_one(wanted: str) -> ResponseReturnValue:
     """Signs this person out on one device."""
     if wanted not in {one.public_id for one in sign_ins.live(access.me().id, at=clock.now())}:

@@ -124,4 +124,5 @@ def passkey() -> ResponseReturnValue:
     elif access.me().id == number:
         access.renew_sign_in()
         access.note_passkey()
+        session.setdefault("wanted", url_for("safety.page", _anchor="sign-ins"))
     return redirect(url_for("public.start"))

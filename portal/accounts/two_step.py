@@ -13,11 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.accounts import users
-from portal.core import database
+from portal.core import database, sealed
 from portal.core.database import Model, session
-from portal.core.sealed import Box
+from portal.core.sealed import Box, Turn
 from portal.core.text import Refusal, marked, random_code, token_hash
 
+PURPOSE = "two-step"
+"""What the key of the box is for, in which the secrets are kept."""
 EARLY_SECONDS, LATE_SECONDS = 10, 20
 """A code is shown for 30 seconds. It is taken a little before, for a phone whose clock is ahead, and a little after,
 for who began to type at the end (RFC 6238, 5.2): a minute in all."""
@@ -203,6 +205,15 @@ def check(user_id: int, typed: Typed, *, keep: Box, at: datetime) -> bool:
     if known is None or known.on_at is None:
         return False
     return _takes(known, typed.digits, keep=keep, at=at) or _recovers(user_id, typed.code_hash, at=at)
+
+
+def reseal(keep: Box, *, after: int, most: int) -> Turn | None:
+    """Writes some secrets anew under the newest key (see `sealed.reseal`)."""
+
+    def change(known: SecondStep) -> None:
+        known.secret = keep.anew(known.secret)
+
+    return sealed.reseal(SecondStep, SecondStep.secret, keep, change, after=after, most=most)
 
 
 def _takes(known: SecondStep, digits: str, *, keep: Box, at: datetime) -> bool:

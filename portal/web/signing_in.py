@@ -24,7 +24,7 @@ QUESTION = "passkey"
 def keep() -> Box:
     """With what the secrets of people's apps are kept."""
     settings: Settings = current_app.extensions["settings"]
-    return Box(settings.details_key, "two-step")
+    return Box(settings.details_key, two_step.PURPOSE)
 
 
 def place() -> Place:

@@ -25,7 +25,8 @@ from portal.config import Settings
 from portal.core import clock, database, language
 from portal.core.database import db
 from portal.core.text import marked, token_hash
-from portal.web import inputs
+from portal.web import attempts, inputs
+from portal.web.attempts import By, Why
 from portal.web.door import Browsers
 
 TOKEN = "sign_in"
@@ -54,12 +55,27 @@ class SignInForm(NoEndlessPassword, LoginForm):
 
     def validate(self, **kwargs: Any) -> bool:
         if not super().validate(**kwargs):
+            self._note()
             return False
         user: User = self.user  # type: ignore[assignment] # ours
         if two_step.is_on(user.id):
+            attempts.half(user)
             sign_in_by_half(user)
             abort(redirect(url_for("signing_in.code")))
         return True
+
+    def _note(self) -> None:
+        """Notes who could not be signed in, and why; a form that was not filled in is no try."""
+        typed, user = (self.email.data or "").strip().lower(), self.user
+        if not typed or not self.password.data:
+            return
+        if not isinstance(user, User):
+            endless = len(self.password.data) > inputs.fields.LONGEST_PASSWORD  # whose it is was not even asked
+            attempts.refused(By.PASSWORD, Why.WRONG if endless else Why.UNKNOWN, typed=typed)
+        elif user.password is None:
+            attempts.refused(By.PASSWORD, Why.NO_PASSWORD, user)
+        else:
+            attempts.refused(By.PASSWORD, Why.SHUT_OUT if self.user_authenticated else Why.WRONG, user)
 
 
 def sign_in_by_half(user: User) -> None:
@@ -94,7 +110,9 @@ def once_more(typed: str) -> bool:
     and the one of before is nobody's (ASVS 5.0, 7.2.4)."""
     if not is_password(me(), typed):
         g.wrong_password = True  # counted, whatever the page answers
+        attempts.refused(By.ONCE_MORE, Why.WRONG, me())
         return False
+    attempts.worked(me(), By.ONCE_MORE)
     renew_sign_in()
     return True
 
@@ -162,7 +180,9 @@ class OnceMoreForm(NoEndlessPassword, VerifyForm):
     def validate(self, **kwargs: Any) -> bool:
         if not super().validate(**kwargs):
             g.wrong_password = True
+            attempts.refused(By.ONCE_MORE, Why.WRONG, me())
             return False
+        attempts.worked(me(), By.ONCE_MORE)
         renew_sign_in()
         return True
 
@@ -352,6 +372,7 @@ def note_sign_in_in_use() -> None:
 
 def _signed_in(_app: Flask, user: User, **_: Any) -> None:
     number = user.id
+    attempts.worked(user)
     kept = {name: session[name] for name in ("_user_id", "_fresh", "_id", "wanted") if name in session}
     session.clear()  # nothing else from before goes along: no fixation
     session.update(kept)

@@ -14,7 +14,8 @@ from portal.accounts.users import User
 from portal.config import Settings
 from portal.core import clock, database
 from portal.core.sealed import Box
-from portal.web import access, inputs, limits, words
+from portal.web import access, attempts, inputs, limits, words
+from portal.web.attempts import By, Why
 
 blueprint = Blueprint("signing_in", __name__)
 
@@ -72,6 +73,7 @@ def code_given() -> ResponseReturnValue:
         if good:
             login_user(user, authn_via=["password", "code"])
             return redirect(url_for("public.start"))
+        attempts.refused(By.CODE, Why.WRONG, user)
         form.code.errors = [gettext("This code is not right, or was used before. Take the next one.")]
     return render_template("security/code.html", form=form), 422
 
@@ -116,13 +118,21 @@ def passkey() -> ResponseReturnValue:
     else:
         number = None
     if number is None:
+        attempts.refused(By.PASSKEY, _why_not(user), user)
         flash(gettext("This passkey is not known here, or its time was over. Try again, or use your password."), "bad")
         return redirect(url_for("security.login"))
     if not current_user.is_authenticated:
         login_user(users.User.by_id(number), authn_via=["passkey"])
         access.note_passkey()
     elif access.me().id == number:
+        attempts.worked(access.me(), By.PASSKEY)
         access.renew_sign_in()
         access.note_passkey()
         session.setdefault("wanted", url_for("safety.page", _anchor="sign-ins"))
     return redirect(url_for("public.start"))
+
+
+def _why_not(user: User | None) -> Why:
+    if user is None:
+        return Why.UNKNOWN
+    return Why.UNCONFIRMED if user.active else Why.SHUT_OUT

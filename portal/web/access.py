@@ -94,7 +94,25 @@ def half_signed_in() -> User | None:
 
 def _mark(user: User) -> str:
     """Another one for each password: with a new one, who gave the old one begins again."""
-    return token_hash(user.password or "")[:16]
+    return mark(user.password or "")
+
+
+def mark(hashed: str) -> str:
+    """By what a browser knows a (hashed) password again; of no use to anybody."""
+    return token_hash(hashed)[:16]
+
+
+SIGNED_UP = "sign_up"
+
+
+def note_sign_up(hashed: str) -> None:
+    """Notes that the sign-up with this (hashed) password was made in this browser."""
+    session[SIGNED_UP] = mark(hashed)
+
+
+def signed_up_here(hashed: str) -> bool:
+    """Whether the latest sign-up in this browser was the one with this (hashed) password."""
+    return session.get(SIGNED_UP) == mark(hashed)
 
 
 def is_password(user: User, typed: str) -> bool:
@@ -373,7 +391,7 @@ def note_sign_in_in_use() -> None:
 def _signed_in(_app: Flask, user: User, **_: Any) -> None:
     number = user.id
     attempts.worked(user)
-    kept = {name: session[name] for name in ("_user_id", "_fresh", "_id", "wanted") if name in session}
+    kept = {name: session[name] for name in ("_user_id", "_fresh", "_id", "wanted", SIGNED_UP) if name in session}
     session.clear()  # nothing else from before goes along: no fixation
     session.update(kept)
     session.permanent = True

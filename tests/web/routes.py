@@ -154,7 +154,7 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "public.sign_up": (
         "anyone", "/signup", {"email": "new@example.com", "password": PASSWORD, "terms": "y", "ref": "{code}"},
     ),
-    "public.confirmation": ("anyone", "/confirm/{confirm}", {}),
+    "public.confirmation": ("anyone", "/confirm/{confirm}", {"password": PASSWORD}),
     "public.asked_again": ("anyone", "/confirm", {"email": "ula@example.com"}),
     "public.reset_asked": ("anyone", "/reset", {"email": "bob@example.com"}),
     "public.new_password_set": ("anyone", "/reset/{reset}", {"password": "quite another password"}),

@@ -154,7 +154,7 @@ def test_each_try_to_sign_in_is_a_line_that_says_whose_and_why_and_not_what_was_
         half.try_to_sign_in(alice.email)
         half.submit(half.get("/login/code").form(), code="000000")
         half.submit(half.get("/login/code").form(), code=app_of_hers.generate(scene.at).token)
-        Tab(app).press(f"/confirm/{confirm}")
+        Tab(app).press(f"/confirm/{confirm}", password=PASSWORD)
         Tab(app).post("/passkey", {"answer": "{}"})
     told = [line for line in lines.each if line["logger"] == "portal.sign_ins"]
     assert [(one["outcome"], one["by"], one.get("why"), one.get("whose")) for one in told] == [

@@ -438,12 +438,13 @@ def _tell_of_the_books() -> None:
 
 @portal.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-def backup(file: Path) -> None:
+@click.option("--replace", is_flag=True, help="Put it over the backup that is there.")
+def backup(file: Path, replace: bool) -> None:
     """Put everything into FILE, while the portal runs. Keep it secret: keys and addresses are in it."""
     settings = Settings.from_env()
     app = create_app(settings)
     with app.app_context():
-        made = backups.make(file.absolute(), database.db.engine, settings, at=clock.now())
+        made = backups.make(file.absolute(), database.db.engine, settings, at=clock.now(), replace=replace)
     click.echo(f"{file}: {made.many} rows and {made.mails} mails, schema {made.schema}, {made.size / 1e6:.1f} MB.")
 
 

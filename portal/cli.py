@@ -28,9 +28,8 @@ from portal.delivery import mail, outbox
 from portal.delivery import worker as delivery_worker
 from portal.imports import Fault, Form, Row
 from portal.payouts.methods import Details
-from portal.program import Answer
 from portal.reports import books
-from portal.rewards.conversions import Customer, OrderReport
+from portal.rewards.conversions import Answer, Customer, OrderReport
 from portal.web import limits, logs, serving
 
 
@@ -344,8 +343,8 @@ def convert(
             moment = clock.parse(occurred_at) if occurred_at else at
         except money.BadAmount as bad:
             raise Stop(f"--amount-minor: {bad}") from bad
-        except ValueError as bad:
-            raise Stop("--occurred-at: Write a moment with its offset, like 2026-11-03T10:41:00Z.") from bad
+        except clock.BadMoment as bad:
+            raise Stop(f"--occurred-at: {bad}") from bad
         with database.writing():
             report = OrderReport(
                 goal=goal,

@@ -16,8 +16,9 @@ from portal.core import clock, money
 from portal.core.database import session
 from portal.referrals.referrals import Referral
 from portal.rewards import earning, tier_locks
-from portal.rewards.conversions import STANDS, Conversion, Refund
+from portal.rewards.conversions import Conversion
 from portal.rewards.earning import Offer
+from portal.rewards.refunds import STANDS, Refund
 from portal.rewards.rules import Beneficiary, Computation, Often, Rule
 from portal.rewards.tier_locks import TierLock
 from portal.terms import Terms
@@ -145,7 +146,7 @@ class Imagined:
         return made
 
     def take_back(self, conversion_id: int, part: int, whole: int) -> None:
-        """A refund: as `rewards.owed` has it."""
+        """A refund: as `clawbacks.owed` has it."""
         for made in self._of_conversion[conversion_id]:
             if made.lives and not (made.rule.threshold and part < whole):
                 asked = money.half_up(made.amount_minor * min(part, whole), whole)
@@ -221,7 +222,7 @@ def _told(since: datetime) -> Iterator[Told]:
 
 
 def _part(conversion: Conversion, refund: Refund, before: tuple[int, int]) -> tuple[int, int]:
-    """What was given back of an order in all, as `conversions.given_back` has it: (part, whole)."""
+    """What was given back of an order in all, as `refunds.given_back` has it: (part, whole)."""
     if conversion.amount_minor is None:
         return 1, 1
     whole = conversion.amount_minor

@@ -17,7 +17,8 @@ from portal.delivery import outbox
 from portal.referrals.referrals import Referral
 from portal.reports import referrer, status
 from portal.reports.status import Status
-from portal.rewards.rewards import Clawback, Reward, State
+from portal.rewards.clawbacks import Clawback
+from portal.rewards.rewards import Reward, State
 from portal.sharing.clicks import Click
 from portal.sharing.invites import FIRST, MAILS, REMIND_BY_HAND_AFTER, REMINDER, Invite
 from portal.sharing.links import Code, Link

@@ -55,6 +55,7 @@ def home_page(inviting: inputs.sharing.Invites, claiming: inputs.sharing.Claim) 
         begun=begun,
         series=sharing.joined_series(user.id, at=at, zone=current.time_zone, period=period),
         friends=friends,
+        first=referrer.first_reward(user.id, at=at),
         expiring=referrer.next_to_expire(user.id, at=at, within=clock.days(7)),
         gift=gift(user.id),
         method=methods.in_force(user.id),

@@ -270,6 +270,7 @@ def install(app: Flask) -> None:
         share=share,
         plain=money.plain,
         ready=ready,
+        said=say,
         review_due=review_due,
     )
     app.jinja_env.tests.update(ahead=is_ahead)

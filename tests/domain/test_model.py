@@ -32,8 +32,9 @@ from portal.payouts.methods import Kind
 from portal.payouts.payouts import Batch, Payout
 from portal.reports import books
 from portal.rewards import kinds, ledger, rules
-from portal.rewards.conversions import Customer, OrderReport, RefundReason, RefundReport, ReinstatementReport
+from portal.rewards.conversions import Customer, OrderReport
 from portal.rewards.decisions import Reason
+from portal.rewards.refunds import RefundReason, RefundReport, ReinstatementReport
 from portal.rewards.rules import Often, Rule
 from tests import invariants
 from tests.conftest import close

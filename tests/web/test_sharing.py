@@ -112,6 +112,34 @@ def test_home_says_that_the_program_is_paused_that_one_is_or_that_the_limit_is_r
     assert "Your account is paused" in tab.get("/dashboard").main
 
 
+def test_home_tells_of_the_first_reward_once_it_is_approved_for_a_week(scene, tab_of):
+    reward = scene.pending_reward()
+    tab, page = alice_home(scene, tab_of)
+    assert "Your first reward" not in page.main
+    scene.approve(reward)
+    page = tab.get("/dashboard")
+    assert "Your first reward: €20.00 for Bob." in page.main and "It becomes ready to pay on" in page.main
+    assert f"/friends/{reward.referral.public_id}" in page.html
+    assert "Your first reward" not in tab_of(scene.bob).get("/dashboard").main
+    scene.undo(reward)
+    assert "Your first reward" not in tab.get("/dashboard").main
+    scene.approve(reward)
+    scene.later(days=6)
+    assert "Your first reward" in tab.get("/dashboard").main
+    scene.later(days=2)
+    assert "Your first reward" not in tab.get("/dashboard").main
+
+
+def test_another_approved_reward_or_a_refund_ends_the_first_one(scene, tab_of):
+    reward = scene.approved_reward()
+    tab, page = alice_home(scene, tab_of)
+    assert "Your first reward: €20.00 for Bob." in page.main
+    scene.refund(reward)
+    assert "Your first reward" not in tab.get("/dashboard").main
+    scene.earns(scene.alice, 2000, "Ben")
+    assert "Your first reward" not in tab.get("/dashboard").main
+
+
 def test_who_was_brought_sees_their_own_gift_first(scene, tab_of):
     from tests.factories import REFEREE, fixed
 

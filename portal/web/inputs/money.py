@@ -14,7 +14,7 @@ from wtforms import (
 from wtforms.validators import DataRequired, InputRequired, Length, Optional, ValidationError
 
 from portal.rewards import corrections
-from portal.rewards.conversions import RefundReason
+from portal.rewards.refunds import RefundReason
 from portal.web.inputs.fields import MOMENTS, AmountField, Form, LinesField, at_most, of, without_nul
 
 LONGEST_CODE = 80

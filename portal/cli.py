@@ -16,13 +16,13 @@ from pathlib import Path
 import click
 from flask import Flask
 
-from portal import VERSION, create_app, imports, program, sweeps, terms
+from portal import VERSION, config, create_app, imports, program, resealing, sweeps, terms
 from portal import backup as backups
 from portal import demo as demo_
 from portal.accounts import one_time, roles, users
 from portal.accounts.one_time import Purpose
 from portal.config import BadSetting, Settings
-from portal.core import at_work, clock, database, migrate, money
+from portal.core import at_work, clock, database, migrate, money, sealed
 from portal.core.text import Refusal
 from portal.delivery import mail, outbox
 from portal.delivery import worker as delivery_worker
@@ -166,6 +166,39 @@ def worker() -> None:
         scheduler.shutdown()
 
 
+@portal.command("new-key")
+def new_key() -> None:
+    """Make a new key for what is kept encrypted; restart the portal, then `reseal`."""
+    settings = Settings.from_env()
+    config.add_details_key(settings.instance_dir)
+    click.echo(
+        f"There is a new key in {settings.instance_dir / config.DETAILS_KEY}, in front of those of before. Restart "
+        "`portal serve` and `portal worker`, so that they know it; then run `portal reseal`."
+    )
+
+
+@portal.command()
+@click.option("--drop-older", is_flag=True, help="With the portal stopped: take the older keys out of the file too.")
+def reseal(*, drop_older: bool) -> None:
+    """Write all that is kept encrypted anew under the newest key, while the portal works.
+
+    If it is killed, it goes on the next time.
+    """
+    settings = Settings.from_env()
+    app = create_app(settings)
+    with app.app_context():
+        engine = database.db.engine
+        migrate.must_be_current(engine)
+        with at_work.alone(engine) if drop_older else at_work.with_others(engine):
+            turns = list(resealing.all_rows(settings.details_key))
+            click.echo(f"{sum(turn.anew for turn in turns)} rows were written under the newest key.")
+            if lost := sum(turn.lost for turn in turns):
+                raise Stop(f"{lost} rows are under a key that is not in details_key: they stay as they are.")
+            if drop_older:
+                config.drop_older_details_keys(settings.instance_dir, settings.details_key)
+                click.echo("The older keys are gone. Backups of before hold their own.")
+
+
 @portal.command()
 def doctor() -> None:
     """Look at the settings, the database, mails, Redis and the worker; exit code 1 if one does not work."""
@@ -240,9 +273,31 @@ def _look_at_the_worker(settings: Settings) -> str:
     return "It runs" + (f"; the oldest mail waits for {int(waits.total_seconds())} s." if waits else "; no mail waits.")
 
 
+NEW_KEY_AFTER = timedelta(days=730)
+"""How old the newest key of what is kept encrypted should be at most (NIST SP 800-57 part 1, 5.3.6: two years)."""
+
+
+def _look_at_the_keys(settings: Settings) -> str:
+    if migrate.state(database.db.engine).state != migrate.State.CURRENT:
+        raise Stop("What is kept encrypted can be looked at once the database is as this code needs it.")
+    found, newest = resealing.state(settings.details_key), sealed.ring(settings.details_key)[0]
+    if found.strangers:
+        raise Stop(
+            f"{found.strangers} of {found.rows} rows that are kept encrypted name a key that is not in details_key: "
+            "restore that file from the backup."
+        )
+    age = clock.now().date() - newest.made_on if newest.made_on else None
+    told = f"The newest is {age.days} days old." if age is not None else "The newest says no day: it is of before 0.7."
+    if age is None or age > NEW_KEY_AFTER:
+        told += " Make a new one: `portal new-key`."
+    if found.older:
+        return f"{told} {found.older} of {found.rows} rows are under an older one: `portal reseal`."
+    return f"{told} All that is kept encrypted ({found.rows} rows) is under it."
+
+
 _LOOKS = {
     "Version": _look_at_the_version, "Address": _look_at_the_address, "Database": _look_at_the_database,
-    "Mail": _look_at_the_mail, "Limits": _look_at_the_limits, "Worker": _look_at_the_worker,
+    "Mail": _look_at_the_mail, "Limits": _look_at_the_limits, "Keys": _look_at_the_keys, "Worker": _look_at_the_worker,
 }  # fmt: skip
 
 

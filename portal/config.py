@@ -7,6 +7,7 @@ import socket
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -28,7 +29,8 @@ class Settings:
     database_url: str
     secret_key: str
     details_key: str
-    """The key for payout details and the secrets of apps (URL-safe base64 of 32 bytes)."""
+    """The keys for payout details and the secrets of apps and webhooks, one a line, the newest first: URL-safe base64
+    of 32 bytes, and the day on which it was made."""
     suppression_key: str
     """Key of the hashes by which addresses are remembered without being kept."""
     base_url: str = "http://127.0.0.1:8000"
@@ -263,14 +265,52 @@ def _secret_key(env: Mapping[str, str], instance: Path) -> str:
     return key or _kept_key(instance, "secret_key", lambda: secrets.token_urlsafe(48))
 
 
+DETAILS_KEY = "details_key"
+
+
 def _details_key(instance: Path) -> str:
-    key = _kept_key(instance, "details_key", lambda: urlsafe_b64encode(secrets.token_bytes(32)).decode())
+    keys = _kept_key(instance, DETAILS_KEY, _new_details_key)
     try:
-        if len(urlsafe_b64decode(key)) == 32:
-            return key
-    except ValueError:
+        if all(len(urlsafe_b64decode(line.split()[0])) == 32 for line in keys.splitlines()):
+            return keys
+    except (ValueError, IndexError):
         pass
-    raise BadSetting(f"INSTANCE_DIR: {instance / 'details_key'} is damaged; restore it from the backup.")
+    raise BadSetting(f"INSTANCE_DIR: {instance / DETAILS_KEY} is damaged; restore it from the backup.")
+
+
+def _new_details_key() -> str:
+    return f"{urlsafe_b64encode(secrets.token_bytes(32)).decode()} {datetime.now(UTC):%Y-%m-%d}"
+
+
+def add_details_key(instance: Path) -> None:
+    """Makes a new key for what is kept encrypted, in front of those that are there. Raises BadSetting."""
+    keys = _details_key(instance)
+    _write_details_keys(instance, f"{_new_details_key()}\n{keys}")
+
+
+def drop_older_details_keys(instance: Path, keys: str) -> None:
+    """Keeps the newest of these keys alone: what an older one sealed is lost. Raises BadSetting, also if the file holds
+    others by now."""
+    if _details_key(instance) != keys:
+        raise BadSetting(f"INSTANCE_DIR: {instance / DETAILS_KEY} was changed meanwhile: try again.")
+    _write_details_keys(instance, keys.splitlines()[0])
+
+
+def _write_details_keys(instance: Path, keys: str) -> None:
+    """Puts the whole file in the place of the one of before; of two at once the second is refused."""
+    new = instance / f".{DETAILS_KEY}.new"
+    try:
+        with os.fdopen(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            file.write(keys)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(instance / DETAILS_KEY)
+    except FileExistsError as error:
+        raise BadSetting(
+            f"INSTANCE_DIR: {new} is there: another command is at it, or one was killed; then delete it."
+        ) from error
+    except OSError as error:
+        raise BadSetting(f"INSTANCE_DIR: {new} cannot be used ({error.strerror}).") from error
 
 
 def _kept_key(instance: Path, name: str, make: Callable[[], str]) -> str:

@@ -35,6 +35,8 @@ PLUS_TAGS = FOLDING.keys() | {"outlook.com", "hotmail.com", "live.com", "icloud.
 
 PASSWORD_FORM: Literal["NFKD"] = "NFKD"
 """The Unicode form of passwords before they are hashed (NIST SP 800-63B, 5.1.1.2)."""
+ARGON2_KIB, ARGON2_TIME, ARGON2_LANES = 19 * 1024, 2, 1
+"""How much argon2id works on a password (OWASP Password Storage Cheat Sheet)."""
 
 
 NOBODYS = "deleted.invalid"

@@ -16,9 +16,9 @@ from urllib.parse import SplitResult, urlsplit
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.core import database
+from portal.core import database, sealed
 from portal.core.database import Json, Model, session
-from portal.core.sealed import Box
+from portal.core.sealed import Box, NotOurs, Turn
 from portal.core.text import Refusal, marked, public_id
 
 PREFIX = "whsec_"
@@ -159,9 +159,26 @@ def renew(endpoint: Endpoint, *, keep: Box, at: datetime) -> str:
     """A new secret, which is shown this once; the one of before signs along for a day. Raises EndpointRefused."""
     lock(endpoint)
     secret = _new_secret()
-    endpoint.secret_before, endpoint.before_until = endpoint.secret, at + OVERLAP
+    endpoint.secret_before, endpoint.before_until = _anew(endpoint.secret, keep), at + OVERLAP
     endpoint.secret, endpoint.key_id = keep.seal(secret), keep.key_id
     return secret
+
+
+def _anew(kept: str, keep: Box) -> str:
+    """A secret under the newest key; none for one that no key opens, which signs nothing."""
+    try:
+        return keep.anew(kept)
+    except NotOurs:
+        return ""
+
+
+def reseal(keep: Box, *, after: int, most: int) -> Turn | None:
+    """Writes some secrets anew under the newest key (see `sealed.reseal`)."""
+
+    def change(endpoint: Endpoint) -> None:
+        endpoint.secret, endpoint.secret_before = keep.anew(endpoint.secret), _anew(endpoint.secret_before, keep)
+
+    return sealed.reseal(Endpoint, Endpoint.secret, keep, change, after=after, most=most)
 
 
 def signing(endpoint: Endpoint, *, keep: Box, at: datetime) -> list[str]:

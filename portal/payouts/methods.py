@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.accounts import audit, users
-from portal.core import clock, database
+from portal.core import clock, database, sealed
 from portal.core.database import Model, session
-from portal.core.sealed import Box, NotOurs
+from portal.core.sealed import Box, NotOurs, Turn
 from portal.core.text import Refusal, keyed_hash, marked, one_line, public_id
 
 HOLD_DAYS = 3
@@ -65,26 +65,26 @@ class Method(Model):
 
 
 class Details:
-    """Encrypts and reads payout details with the key of the settings."""
+    """Encrypts and reads payout details with the keys of the settings."""
 
-    def __init__(self, key: str) -> None:
-        self._box = Box(key, "payout details", before=key)
-        self._mark_key = hashlib.sha256(b"mark\0" + key.encode()).digest()
-        self.key_id = self._box.key_id
+    def __init__(self, keys: str) -> None:
+        self.box = Box(keys, "payout details", before=str)
+        self._mark_key = hashlib.sha256(b"mark\0" + self.box.keys[0].secret.encode()).digest()
+        self.key_id = self.box.key_id
 
     def seal(self, details: dict[str, str]) -> str:
-        return self._box.seal(json.dumps(details))
+        return self.box.seal(json.dumps(details))
 
     def open(self, method: Method) -> dict[str, str]:
         """The details of a method; empty for those that need none. Raises NotOurs (see `Box.open`)."""
         if not method.details:
             return {}
-        opened: dict[str, str] = json.loads(self._box.open(method.details))
+        opened: dict[str, str] = json.loads(self.box.open(method.details))
         return opened
 
     def mark(self, kind: str, details: dict[str, str]) -> str:
         """What tells whether two accounts are the same without keeping either: a mailbox is one however it is spelled,
-        an IBAN is one whoever is written as its holder. A new key needs the marks to be made anew, as the details.
+        an IBAN is one whoever is written as its holder. A new key makes other marks: see `reseal`.
         """
         if not details:
             return ""
@@ -130,15 +130,31 @@ def choose(user_id: int, kind: Kind, given: dict[str, str], *, keep: Details, at
     return method
 
 
+def reseal(keep: Details, *, after: int, most: int) -> Turn | None:
+    """Writes some details, and their marks, anew under the newest key (see `sealed.reseal`)."""
+
+    def change(method: Method) -> None:
+        details = keep.open(method)
+        method.details, method.mark = keep.seal(details), keep.mark(method.kind, details)
+
+    return sealed.reseal(Method, Method.details, keep.box, change, after=after, most=most)
+
+
 def _mark_older(keep: Details, *, most: int = 200) -> None:
-    """Marks some of the details that were set before there were marks, until none is left.
+    """Marks some of the details that have no mark yet, or one by an older key, until none is left.
 
     What no key opens is like nobody's.
     """
-    older = sa.select(Method).where(Method.mark.is_(None)).order_by(Method.id).limit(most)
-    for method in session.scalars(older.with_for_update(skip_locked=True)):
+    older: sa.ColumnElement[bool] = Method.mark.is_(None)
+    if len(keep.box.keys) > 1:
+        older = sa.or_(older, sa.and_(Method.key_id != keep.key_id, Method.mark != ""))
+    query = sa.select(Method).where(older).order_by(Method.id).limit(most)
+    for method in session.scalars(query.with_for_update(skip_locked=True)):
         try:
-            method.mark = keep.mark(method.kind, keep.open(method))
+            details = keep.open(method)
+            method.mark = keep.mark(method.kind, details)
+            if details:
+                method.details, method.key_id = keep.seal(details), keep.key_id
         except NotOurs:
             method.mark = ""
 

@@ -13,6 +13,7 @@ from portal import notices
 from portal.accounts import audit, former_addresses, one_time, passkeys, sign_ins, two_step, users
 from portal.accounts.one_time import OneTimeKey, Purpose
 from portal.accounts.passkeys import Passkey, Place
+from portal.accounts.two_step import NewCodes
 from portal.accounts.users import User
 from portal.core.database import session
 from portal.core.sealed import Box
@@ -212,12 +213,11 @@ def begin_two_step(user: User, *, issuer: str, keep: Box, at: datetime) -> None:
     two_step.begin(user.id, called=user.email, issuer=issuer, keep=keep, at=at)
 
 
-def turn_two_step_on(user: User, code: str, *, keep: Box, at: datetime) -> list[str]:
-    """The first code of the app; gives the recovery codes. Raises TwoStepRefused."""
+def turn_two_step_on(user: User, code: str, *, codes: NewCodes, keep: Box, at: datetime) -> None:
+    """The first code of the app, and the recovery codes from now on. Raises TwoStepRefused."""
     _owns_the_address(user)
-    codes = two_step.turn_on(user.id, code, keep=keep, at=at)
+    two_step.turn_on(user.id, code, codes=codes, keep=keep, at=at)
     _told(user, "two_step_on", at=at)
-    return codes
 
 
 def _owns_the_address(user: User) -> None:
@@ -232,13 +232,12 @@ def turn_two_step_off(user: User, *, at: datetime) -> None:
         _told(user, "two_step_off", at=at)
 
 
-def renew_recovery_codes(user: User, *, at: datetime) -> list[str]:
-    """Ten new ones. Raises TwoStepRefused where there is no second step."""
+def renew_recovery_codes(user: User, codes: NewCodes, *, at: datetime) -> None:
+    """These from now on. Raises TwoStepRefused where there is no second step."""
     if not two_step.is_on(user.id):
         raise two_step.TwoStepRefused(marked("Turn two-step sign-in on first."))
-    codes = two_step.renew_codes(user.id, at=at)
+    two_step.renew_codes(user.id, codes, at=at)
     _told(user, "recovery_codes_renewed", at=at)
-    return codes
 
 
 def add_passkey(user: User, answer: str, challenge: str, place: Place, *, name: str, at: datetime) -> Passkey:

@@ -114,7 +114,7 @@ def mail_again(email: str, *, at: datetime) -> None:
     """Sends the mail with the button again, to somebody who signed up and has not confirmed the address.
 
     It stands for the sign-up that there was. If there were several with different passwords (somebody else may have
-    tried the address), it stands for none of them, and who confirms is asked to choose a password by mail.
+    tried the address), it stands for none of them, and who confirms chooses a password.
     """
     user = users.find_by_email(email)
     if user is None or user.confirmed_at is not None or not user.active:
@@ -128,12 +128,12 @@ def mail_again(email: str, *, at: datetime) -> None:
     notices.confirm_address(user, secret, at=at)
 
 
-def confirm(secret: str, *, at: datetime) -> User | None:
+def confirm(secret: str, *, password: str | None = None, at: datetime) -> User | None:
     """Somebody proves that an address is theirs, by the button on the mailed page. None: the link is no good.
 
-    The password becomes the one chosen at the sign-up that this mail was for; where it was for none (see
-    `mail_again`), a link to choose one is mailed. Nothing that was set up before stays, whoever did it. What waited for
-    the address happens now: orders of theirs, and the goal `signup`.
+    The (hashed) password becomes the one chosen there, else the one of the sign-up that this mail was for; where it was
+    for none (see `mail_again`), one is chosen later by the link for a new one. Nothing that was set up before stays,
+    whoever did it. What waited for the address happens now: orders of theirs, and the goal `signup`.
     """
     key = one_time.use(Purpose.CONFIRM, secret, at=at)
     if key is None or key.user_id is None:
@@ -145,9 +145,7 @@ def confirm(secret: str, *, at: datetime) -> User | None:
         return None
     if user.confirmed_at is not None:
         return user
-    begin_anew(user, key.password, at=at)
-    if user.password is None:
-        notices.reset_password(user, one_time.make(Purpose.RESET, user.id, at=at), at=at)
+    begin_anew(user, password or key.password, at=at)
     owns_the_address(user, carried=key.carried, at=at)
     return user
 

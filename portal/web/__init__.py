@@ -51,7 +51,7 @@ def create_web(app: Flask, settings: Settings, quick: Quick) -> None:
         for room in (mailbox, components):
             app.register_blueprint(room.blueprint)
     protect.exempt(api.blueprint)
-    for view in (public.sign_up, public.not_this_person):
+    for view in (public.sign_up, public.not_this_person, public.confirmation):
         protect.exempt(view)  # checks itself, so that it works where cookies are off
     protect.exempt(stopping.stop)  # mail programs send it by themselves (RFC 8058); its token says whose it is
     assets.init_app(app)

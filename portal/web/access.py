@@ -3,6 +3,7 @@
 import hashlib
 import unicodedata
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from typing import Any
 
@@ -24,7 +25,8 @@ from portal.config import Settings
 from portal.core import clock, database, language
 from portal.core.database import db
 from portal.core.text import marked, token_hash
-from portal.web import inputs
+from portal.web import attempts, inputs
+from portal.web.attempts import By, Why
 from portal.web.door import Browsers
 
 TOKEN = "sign_in"
@@ -53,12 +55,27 @@ class SignInForm(NoEndlessPassword, LoginForm):
 
     def validate(self, **kwargs: Any) -> bool:
         if not super().validate(**kwargs):
+            self._note()
             return False
         user: User = self.user  # type: ignore[assignment] # ours
         if two_step.is_on(user.id):
+            attempts.half(user)
             sign_in_by_half(user)
             abort(redirect(url_for("signing_in.code")))
         return True
+
+    def _note(self) -> None:
+        """Notes who could not be signed in, and why; a form that was not filled in is no try."""
+        typed, user = (self.email.data or "").strip().lower(), self.user
+        if not typed or not self.password.data:
+            return
+        if not isinstance(user, User):
+            endless = len(self.password.data) > inputs.fields.LONGEST_PASSWORD  # whose it is was not even asked
+            attempts.refused(By.PASSWORD, Why.WRONG if endless else Why.UNKNOWN, typed=typed)
+        elif user.password is None:
+            attempts.refused(By.PASSWORD, Why.NO_PASSWORD, user)
+        else:
+            attempts.refused(By.PASSWORD, Why.SHUT_OUT if self.user_authenticated else Why.WRONG, user)
 
 
 def sign_in_by_half(user: User) -> None:
@@ -77,7 +94,25 @@ def half_signed_in() -> User | None:
 
 def _mark(user: User) -> str:
     """Another one for each password: with a new one, who gave the old one begins again."""
-    return token_hash(user.password or "")[:16]
+    return mark(user.password or "")
+
+
+def mark(hashed: str) -> str:
+    """By what a browser knows a (hashed) password again; of no use to anybody."""
+    return token_hash(hashed)[:16]
+
+
+SIGNED_UP = "sign_up"
+
+
+def note_sign_up(hashed: str) -> None:
+    """Notes that the sign-up with this (hashed) password was made in this browser."""
+    session[SIGNED_UP] = mark(hashed)
+
+
+def signed_up_here(hashed: str) -> bool:
+    """Whether the latest sign-up in this browser was the one with this (hashed) password."""
+    return session.get(SIGNED_UP) == mark(hashed)
 
 
 def is_password(user: User, typed: str) -> bool:
@@ -93,7 +128,9 @@ def once_more(typed: str) -> bool:
     and the one of before is nobody's (ASVS 5.0, 7.2.4)."""
     if not is_password(me(), typed):
         g.wrong_password = True  # counted, whatever the page answers
+        attempts.refused(By.ONCE_MORE, Why.WRONG, me())
         return False
+    attempts.worked(me(), By.ONCE_MORE)
     renew_sign_in()
     return True
 
@@ -109,9 +146,35 @@ def proved(form: inputs.account.OnceMore) -> bool:
 
 
 def renew_sign_in() -> None:
-    """Gives this browser's sign-in another token."""
+    """Gives this browser's sign-in another token: whoever it is has just shown once more that it is them."""
+    at = clock.now()
     with database.writing():
-        session[TOKEN] = sign_ins.renew(session[TOKEN], at=clock.now())
+        session[TOKEN] = sign_ins.renew(session[TOKEN], at=at)
+    _note_proof(at)
+
+
+PROVED = "proved"
+PROOF_LASTS_SECONDS = 600
+"""How long nothing is asked once more before other devices are signed out."""
+
+
+def _note_proof(at: datetime) -> None:
+    session[PROVED] = int(at.timestamp())
+
+
+def proved_lately() -> bool:
+    """Whether whoever is signed in here has given a password or shown a passkey in the last ten minutes."""
+    return 0 <= clock.now().timestamp() - int(session.get(PROVED, 0)) <= PROOF_LASTS_SECONDS
+
+
+def lately(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
+    """For what a browser left open is not enough for (ASVS 5.0, 7.5.2): whose sign-in is older is asked once more."""
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
+        return view(*args, **kwargs) if proved_lately() else redirect(url_for("security.verify"))
+
+    return guarded
 
 
 SYSTEMS = (("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"),
@@ -135,7 +198,9 @@ class OnceMoreForm(NoEndlessPassword, VerifyForm):
     def validate(self, **kwargs: Any) -> bool:
         if not super().validate(**kwargs):
             g.wrong_password = True
+            attempts.refused(By.ONCE_MORE, Why.WRONG, me())
             return False
+        attempts.worked(me(), By.ONCE_MORE)
         renew_sign_in()
         return True
 
@@ -159,10 +224,10 @@ def install(app: Flask, settings: Settings) -> None:
         SECURITY_PASSWORD_HASH="argon2",
         SECURITY_PASSWORD_SCHEMES=["argon2"],  # no other was ever used; each is read in at the start
         SECURITY_PASSWORD_SINGLE_HASH=["argon2"],
-        SECURITY_PASSWORD_HASH_PASSLIB_OPTIONS={  # OWASP Password Storage Cheat Sheet
-            "argon2__memory_cost": 19 * 1024,
-            "argon2__time_cost": 2,
-            "argon2__parallelism": 1,
+        SECURITY_PASSWORD_HASH_PASSLIB_OPTIONS={
+            "argon2__memory_cost": users.ARGON2_KIB,
+            "argon2__time_cost": users.ARGON2_TIME,
+            "argon2__parallelism": users.ARGON2_LANES,
         },
         SECURITY_PASSWORD_SALT="unused: argon2 salts each password itself",
         SECURITY_HASHING_SCHEMES=["hex_sha256"],
@@ -174,6 +239,7 @@ def install(app: Flask, settings: Settings) -> None:
         SECURITY_EMAIL_VALIDATOR_ARGS={"check_deliverability": False},
         SECURITY_POST_LOGIN_VIEW="/home",
         SECURITY_POST_LOGOUT_VIEW="/",
+        SECURITY_POST_VERIFY_VIEW="/account/security#sign-ins",
         SECURITY_UNAUTHORIZED_VIEW=None,
         SECURITY_I18N_DOMAIN="messages",  # ours: its own German is another one, and not found as `de`
         SECURITY_I18N_DIRNAME=[str(language.FOLDER)],
@@ -187,7 +253,8 @@ def install(app: Flask, settings: Settings) -> None:
     )
     app.session_interface = Sessions()
     store = SQLAlchemyUserDatastore(db, User, RoleGrant)  # type: ignore[arg-type] # roles are rows of grants
-    Security(app, store, login_form=SignInForm, verify_form=OnceMoreForm)
+    security = Security(app, store, login_form=SignInForm, verify_form=OnceMoreForm)
+    security.verify_context_processor(lambda: {"has_passkeys": bool(passkeys.of_person(me().id))})
     app.login_manager.user_loader(_load)  # type: ignore[attr-defined] # put there by Flask-Login
     app.login_manager.request_loader(_nobody)  # type: ignore[attr-defined] # the same
     app.extensions["browsers"] = Browsers(settings)
@@ -324,13 +391,16 @@ def note_sign_in_in_use() -> None:
 
 def _signed_in(_app: Flask, user: User, **_: Any) -> None:
     number = user.id
-    kept = {name: session[name] for name in ("_user_id", "_fresh", "_id", "wanted") if name in session}
+    attempts.worked(user)
+    kept = {name: session[name] for name in ("_user_id", "_fresh", "_id", "wanted", SIGNED_UP) if name in session}
     session.clear()  # nothing else from before goes along: no fixation
     session.update(kept)
     session.permanent = True
     keep_visitor()
+    at = clock.now()
     with database.writing():
-        session[TOKEN] = sign_ins.start(number, surroundings=seen(), device=device(), at=clock.now())
+        session[TOKEN] = sign_ins.start(number, surroundings=seen(), device=device(), at=at)
+    _note_proof(at)
 
 
 def _signed_out(_app: Flask, **_: Any) -> None:

@@ -24,12 +24,12 @@ AT_MOST_S = 1
 
 def network() -> str:
     """The network that asks: a whole /48 of IPv6 is one."""
-    return _hidden(_network())
+    return hidden(_network())
 
 
 def account() -> str:
     """The account that is tried, from this network."""
-    return _hidden(_network(), request.form.get("email", "").strip().lower())
+    return hidden(_network(), request.form.get("email", "").strip().lower())
 
 
 def _network() -> str:
@@ -37,7 +37,7 @@ def _network() -> str:
     return (visitors.network(address) or address) if ":" in address else address
 
 
-def _hidden(*who: str) -> str:
+def hidden(*who: str) -> str:
     """Who it is, so that nobody without the portal's secret can find it out by trying all that it may be."""
     key: str = current_app.config["SECRET_KEY"]
     return hmac.digest(b"limits " + key.encode(), "\0".join(who).encode(), "sha256").hex()[:32]
@@ -111,7 +111,7 @@ mail_from = limiter.shared_limit("30 per hour", scope="mail-network", key_func=n
 
 def whoever() -> str:
     """Who asks: the person who is signed in, else the network."""
-    return _hidden("user", str(current_user.id)) if current_user.is_authenticated else network()
+    return hidden("user", str(current_user.id)) if current_user.is_authenticated else network()
 
 
 guesses = limiter.shared_limit(
@@ -129,13 +129,13 @@ own_password = limiter.shared_limit(
 def half() -> str:
     """Who owes the second step, from this network."""
     known = session.get("half")
-    return _hidden(_network(), str(known["user"])) if isinstance(known, dict) else whoever()
+    return hidden(_network(), str(known["user"])) if isinstance(known, dict) else whoever()
 
 
 def half_of_anywhere() -> str:
     """Who owes the second step, and for which password, from whatever network."""
     known = session.get("half")
-    return _hidden(str(known["user"]), str(known["by"])) if isinstance(known, dict) else whoever()
+    return hidden(str(known["user"]), str(known["by"])) if isinstance(known, dict) else whoever()
 
 
 codes = limiter.shared_limit("10 per 5 minutes", scope="codes", key_func=half, methods=["POST"])

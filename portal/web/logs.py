@@ -19,7 +19,7 @@ from typing import Any
 from flask import Flask, request
 
 from portal.config import Settings
-from portal.web import metrics
+from portal.web import attempts, metrics
 
 log = logging.getLogger("portal.requests")
 
@@ -89,7 +89,8 @@ def this_request() -> str:
 def begin(form: str) -> None:
     """Has this process write its lines to its error output: `text` for a person, `json` for what collects them.
 
-    As text without a line for each request. Where a program around us has said where lines go, that stays.
+    As text without a line for each request, and of sign-ins with those that failed alone. Where a program around us has
+    said where lines go, that stays.
     """
     root = logging.getLogger()
     if any(not isinstance(handler, Lines) for handler in root.handlers):
@@ -98,7 +99,8 @@ def begin(form: str) -> None:
     lines.setFormatter(AsJson() if form == "json" else AsText())
     root.handlers[:] = [lines]
     root.setLevel(logging.INFO)
-    log.setLevel(logging.INFO if form == "json" else logging.WARNING)
+    for busy in (log, attempts.log):
+        busy.setLevel(logging.INFO if form == "json" else logging.WARNING)
     for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 

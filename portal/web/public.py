@@ -146,6 +146,7 @@ def sign_up() -> ResponseReturnValue:
                 at=clock.now(),
             )
         access.keep_visitor()
+        access.note_sign_up(hashed)
         session["signed_up"] = users.masked(form.email.data)
         return redirect(url_for(".check_your_email"))
     return _sign_up_page(form)
@@ -265,30 +266,45 @@ def check_your_email() -> ResponseReturnValue:
 def confirm(secret: str) -> ResponseReturnValue:
     """The mailed page: one button. Nothing happens on GET, so mail scanners confirm nothing."""
     state = key_state(Purpose.CONFIRM, secret)
-    return render_template(
-        "public/confirm.html", secret=secret, state=state, form=inputs.fields.Only()
-    ), 404 if state == "unknown" else 200
+    return _confirm_page(secret, state), 404 if state == "unknown" else 200
+
+
+def _confirm_page(secret: str, state: str, form: inputs.account.NewPassword | None = None) -> str:
+    """The page; with a field for the password where one is asked for."""
+    asks = state == "open" and _asks_for_password(secret)
+    shown = form or (inputs.account.NewPassword(formdata=None) if asks else inputs.fields.Only())
+    token = _form_tokens().dumps("confirm")
+    return render_template("public/confirm.html", secret=secret, state=state, form=shown, asks=asks, form_token=token)
+
+
+def _asks_for_password(secret: str) -> bool:
+    """Whether who confirms chooses the password: anybody can sign up with an address, and the one typed then counts
+    only in the browser in which it was typed. Where the mail stands for several, none does."""
+    key = one_time.find(Purpose.CONFIRM, secret)
+    return key is not None and (key.password is None or not access.signed_up_here(key.password))
 
 
 @blueprint.post("/confirm/<secret>")
 @limits.guesses
 def confirmation(secret: str) -> ResponseReturnValue:
-    at = clock.now()
+    _form_is_ours()
+    state, chosen, at = key_state(Purpose.CONFIRM, secret), None, clock.now()
+    if state == "open" and _asks_for_password(secret):
+        form = inputs.account.NewPassword()
+        form.near = named_by(Purpose.CONFIRM, secret)
+        if not form.validate():
+            return _confirm_page(secret, state, form), 422
+        chosen = users.hashed(form.password.data)
     with database.writing():
-        user = program.confirm(secret, at=at)
+        user = program.confirm(secret, password=chosen, at=at)
         number = user.id if user else None
     if number is None:
-        return render_template(
-            "public/confirm.html", secret=secret, state=key_state(Purpose.CONFIRM, secret), form=inputs.fields.Only()
-        ), 410
+        return _confirm_page(secret, key_state(Purpose.CONFIRM, secret)), 410
     user = User.by_id(number)
-    without_password = user.password is None
     if two_step.is_on(number):  # a mailbox alone is no second step
         access.sign_in_by_half(user)
         return redirect(url_for("signing_in.code"))
     login_user(user)
-    if without_password:  # told after the sign-in, which begins a new session
-        flash(gettext("More than one password was tried for this address. We sent you a mail to choose yours."), "wait")
     return redirect(url_for("dashboard.welcome"))
 
 

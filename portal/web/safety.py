@@ -57,6 +57,7 @@ def _page(**wrong: Any) -> str:
         few=two_step.FEW,
         passkeys=passkeys.of_person(user.id),
         by_passkey=access.by_passkey(),
+        proved_lately=access.proved_lately(),
         live=sign_ins.live(user.id, at=at),
         here=sign_ins.find(session[access.TOKEN], at=at),
     )
@@ -245,13 +246,14 @@ def two_step_on() -> ResponseReturnValue:
     form = inputs.account.SecondStep()
     if not form.validate():
         return _two_step(form)
+    box, codes = signing_in.keep(), two_step.make_codes(access.me().id)
     try:
         with database.writing():
-            codes = program.turn_two_step_on(access.me(), form.code.data, keep=signing_in.keep(), at=clock.now())
+            program.turn_two_step_on(access.me(), form.code.data, codes=codes, keep=box, at=clock.now())
     except Refusal as refusal:
         form.code.errors = [words.say(refusal)]
         return _two_step(form)
-    return render_template("account/codes.html", codes=codes, new=True)
+    return render_template("account/codes.html", codes=codes.shown, new=True)
 
 
 @blueprint.post("/account/two-step/codes")
@@ -259,9 +261,10 @@ def two_step_on() -> ResponseReturnValue:
 @limits.own_password
 @asks_once_more("codes")
 def new_codes(_: inputs.account.OnceMore) -> ResponseReturnValue:
+    codes = two_step.make_codes(access.me().id)
     with database.writing():
-        codes = program.renew_recovery_codes(access.me(), at=clock.now())
-    return render_template("account/codes.html", codes=codes, new=False)
+        program.renew_recovery_codes(access.me(), codes, at=clock.now())
+    return render_template("account/codes.html", codes=codes.shown, new=False)
 
 
 @blueprint.post("/account/two-step/end")
@@ -333,6 +336,7 @@ def passkey_removed(wanted: str) -> ResponseReturnValue:
 
 @blueprint.post("/account/sign-outs")
 @access.signed_in
+@access.lately
 def sign_out_others() -> ResponseReturnValue:
     """Signs this person out everywhere else."""
     here = session[access.TOKEN]
@@ -345,6 +349,7 @@ def sign_out_others() -> ResponseReturnValue:
 
 @blueprint.post("/account/sign-outs/<wanted>")
 @access.signed_in
+@access.lately
 def sign_out_one(wanted: str) -> ResponseReturnValue:
     """Signs this person out on one device."""
     if wanted not in {one.public_id for one in sign_ins.live(access.me().id, at=clock.now())}:

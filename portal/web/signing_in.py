@@ -14,7 +14,8 @@ from portal.accounts.users import User
 from portal.config import Settings
 from portal.core import clock, database
 from portal.core.sealed import Box
-from portal.web import access, inputs, limits, words
+from portal.web import access, attempts, inputs, limits, words
+from portal.web.attempts import By, Why
 
 blueprint = Blueprint("signing_in", __name__)
 
@@ -24,7 +25,7 @@ QUESTION = "passkey"
 def keep() -> Box:
     """With what the secrets of people's apps are kept."""
     settings: Settings = current_app.extensions["settings"]
-    return Box(settings.details_key, "two-step")
+    return Box(settings.details_key, two_step.PURPOSE)
 
 
 def place() -> Place:
@@ -61,9 +62,10 @@ def code_given() -> ResponseReturnValue:
         return redirect(url_for("security.login"))
     form, box, at = inputs.account.SecondStep(), keep(), clock.now()
     if form.validate():
+        typed = two_step.read(user.id, form.code.data)
         with database.writing():
             left = two_step.codes_left(user.id)
-            good = two_step.check(user.id, form.code.data, keep=box, at=at)
+            good = two_step.check(user.id, typed, keep=box, at=at)
             if good and two_step.codes_left(user.id) < left:
                 notices.account_changed(user, "recovery_code_used", at=at)
             if not good:
@@ -71,6 +73,7 @@ def code_given() -> ResponseReturnValue:
         if good:
             login_user(user, authn_via=["password", "code"])
             return redirect(url_for("public.start"))
+        attempts.refused(By.CODE, Why.WRONG, user)
         form.code.errors = [gettext("This code is not right, or was used before. Take the next one.")]
     return render_template("security/code.html", form=form), 422
 
@@ -115,12 +118,21 @@ def passkey() -> ResponseReturnValue:
     else:
         number = None
     if number is None:
+        attempts.refused(By.PASSKEY, _why_not(user), user)
         flash(gettext("This passkey is not known here, or its time was over. Try again, or use your password."), "bad")
         return redirect(url_for("security.login"))
     if not current_user.is_authenticated:
         login_user(users.User.by_id(number), authn_via=["passkey"])
         access.note_passkey()
     elif access.me().id == number:
+        attempts.worked(access.me(), By.PASSKEY)
         access.renew_sign_in()
         access.note_passkey()
+        session.setdefault("wanted", url_for("safety.page", _anchor="sign-ins"))
     return redirect(url_for("public.start"))
+
+
+def _why_not(user: User | None) -> Why:
+    if user is None:
+        return Why.UNKNOWN
+    return Why.UNCONFIRMED if user.active else Why.SHUT_OUT

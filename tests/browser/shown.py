@@ -202,6 +202,7 @@ def _errors() -> Iterator[Shown]:
         "security.login", "error", "/login", act=_send("Sign in", **{"E-mail": "a@example.com", "Password": "wrong"})
     )
     yield Shown("public.reset", "error", "/reset", act=_send("", **{"E-mail": "not an address"}))
+    yield Shown("public.confirm", "error", "/confirm/{confirm}", act=_send("", Password="short"))
     yield Shown("public.ask_again", "error", "/confirm", act=_send("", **{"E-mail": "not an address"}))
     yield Shown("public.new_password", "error", "/reset/{reset}", act=_send("", **{"New password": "short"}))
     yield Shown("public.set_up", "error", "/setup/{set_up}", world="not set up", act=_send(""))

@@ -114,7 +114,8 @@ def _turns_two_step_on(scene: Scene) -> User:
     alice, box = scene.alice, Box("a key", "two-step")
     offered = scene.do(lambda: two_step.begin(alice.id, called="Alice", issuer="Friends", keep=box, at=scene.at))
     code = TOTP(key=offered.secret.replace(" ", "")).generate(scene.at).token
-    scene.do(lambda: program.turn_two_step_on(alice, code, keep=box, at=scene.at))
+    codes = two_step.make_codes(alice.id)
+    scene.do(lambda: program.turn_two_step_on(alice, code, codes=codes, keep=box, at=scene.at))
     return alice
 
 

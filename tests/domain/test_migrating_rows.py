@@ -1,5 +1,6 @@
 """Migrations of a database that is in use: every row and trigger stays, and the ledger admits what is new."""
 
+import hashlib
 import shutil
 import signal
 import warnings
@@ -10,12 +11,17 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from flask import Flask
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 
+from portal.accounts import two_step
+from portal.accounts.two_step import RecoveryCode
 from portal.core import migrate
+from portal.core.database import session
 from tests.domain.test_migrations import differences, go, shape_of, upgrading
+from tests.factories import Scene
 
 THEN = datetime(2026, 9, 1, 12, tzinfo=UTC)
 
@@ -46,6 +52,10 @@ ROWS: tuple[tuple[str, dict[str, Any]], ...] = (
 """A row or two of everything that a version makes anew or changes, as the first version kept them."""
 
 
+USER = {"public_id": "alice", "email": "a@example.com", "name": "", "shows_name": True, "fs_uniquifier": "u",
+        "created_at": THEN, "signed_up_at": THEN, "language": ""}  # fmt: skip
+
+
 @pytest.fixture
 def engine(empty_database_url: str) -> Iterator[Engine]:
     made = sa.create_engine(empty_database_url, poolclass=NullPool)
@@ -67,12 +77,8 @@ def first_version(folder: Path, *, last: str = "0001") -> Path:
 
 def fill(connection: sa.Connection, given_rows: Iterable[tuple[str, dict[str, Any]]] = ROWS) -> None:
     """Rows that point to each other; what a row does not name gets something that fits its column."""
-    known = sa.MetaData()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Skipped unsupported reflection of expression-based index")
-        known.reflect(connection)
     for number, (name, given) in enumerate(given_rows):
-        table = known.tables[name]
+        table = _table(connection, name)
         values: dict[str, Any] = {}
         for column in table.columns:
             if column.nullable or (column.primary_key and column.autoincrement):
@@ -85,6 +91,13 @@ def fill(connection: sa.Connection, given_rows: Iterable[tuple[str, dict[str, An
                 else f"x{number}"[: getattr(column.type, "length", None)]
             )  # fmt: skip
         connection.execute(table.insert().values(**values | given))
+
+
+def _table(connection: sa.Connection, name: str) -> sa.Table:
+    """A table as the database has it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Skipped unsupported reflection of expression-based index")
+        return sa.Table(name, sa.MetaData(), autoload_with=connection)
 
 
 def rows(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
@@ -155,13 +168,7 @@ def test_an_upgrade_of_a_database_in_use_that_is_killed_left_every_row_and_is_co
 def test_addresses_that_accounts_had_before_are_taken_over_from_the_audit_list(engine: Engine, tmp_path: Path) -> None:
     migrate.upgrade(engine, scripts=first_version(tmp_path, last="0009"))
     with engine.begin() as connection:
-        known = sa.MetaData()
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Skipped unsupported reflection of expression-based index")
-            known.reflect(connection)
-        user = {"public_id": "alice", "email": "a@example.com", "name": "", "shows_name": True, "fs_uniquifier": "u",
-                "created_at": THEN, "signed_up_at": THEN, "language": ""}  # fmt: skip
-        connection.execute(known.tables["users"].insert().values(**user))
+        connection.execute(_table(connection, "users").insert().values(**USER))
         for verb, details in (
             ("address_changed", '{"was_hash": "one"}'), ("address_changed_back", '{"was_hash": "two"}'),
             ("address_changed", '{"was_hash": "one"}'), ("address_confirmed", "{}"),
@@ -174,6 +181,31 @@ def test_addresses_that_accounts_had_before_are_taken_over_from_the_audit_list(e
     assert migrate.upgrade(engine)
     taken = sorted(row[2] for row in rows(engine)["former_addresses"])
     assert taken == ["one", "two"]
+
+
+@pytest.mark.both_databases
+def test_recovery_codes_are_as_good_as_before_and_kept_by_a_slow_hash(
+    engine: Engine, tmp_path: Path, app: Flask, scene: Scene
+) -> None:
+    """ASVS 6.5.2. What is kept of a code afterwards is what the portal makes of the same code."""
+    migrate.upgrade(engine, scripts=first_version(tmp_path, last="0014"))
+    person, codes = scene.alice.id, ["abcdefgh23", "bcdefgh234"]
+    with engine.begin() as connection:
+        connection.execute(_table(connection, "users").insert().values(id=person, **USER))
+        kept = [
+            {"user_id": person, "made_at": THEN, "code_hash": hashlib.sha256(f"{person} {code}".encode()).hexdigest()}
+            for code in codes
+        ]
+        connection.execute(_table(connection, "recovery_codes").insert(), kept)
+    assert migrate.upgrade(engine)
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT code_hash, salt FROM recovery_codes ORDER BY id").all()
+    assert len({salt for _, salt in rows}) == 1 and len(rows[0].salt) == 32
+    assert not {one["code_hash"] for one in kept} & {row.code_hash for row in rows}
+    known = [RecoveryCode(user_id=person, code_hash=row.code_hash, salt=row.salt, made_at=scene.at) for row in rows]
+    scene.do(lambda: session.add_all(known))
+    for code, row in zip(codes, rows, strict=True):
+        assert two_step.read(person, f"{code[:5]}-{code[5:]}".upper()).code_hash == row.code_hash
 
 
 @pytest.mark.both_databases

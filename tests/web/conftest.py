@@ -101,7 +101,8 @@ def tab_of(app: Flask) -> Callable[..., Tab]:
         with writing():
             secret = sign_ins.start(number, surroundings=NOWHERE, at=now())
         with made.client.session_transaction(base_url=made.base_url) as kept:
-            kept.update({"_user_id": uniquifier, "_fresh": True, access.TOKEN: secret})
+            lately = int(now().timestamp())
+            kept.update({"_user_id": uniquifier, "_fresh": True, access.TOKEN: secret, access.PROVED: lately})
         return made
 
     return make

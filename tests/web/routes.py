@@ -155,7 +155,7 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "public.sign_up": (
         "anyone", "/signup", {"email": "new@example.com", "password": PASSWORD, "terms": "y", "ref": "{code}"},
     ),
-    "public.confirmation": ("anyone", "/confirm/{confirm}", {}),
+    "public.confirmation": ("anyone", "/confirm/{confirm}", {"password": PASSWORD}),
     "public.asked_again": ("anyone", "/confirm", {"email": "ula@example.com"}),
     "public.reset_asked": ("anyone", "/reset", {"email": "bob@example.com"}),
     "public.new_password_set": ("anyone", "/reset/{reset}", {"password": "quite another password"}),
@@ -429,7 +429,8 @@ def _of_accounts(scene: Scene, people: dict[str, User]) -> dict[str, str]:
         with database.writing():
             offered[who] = two_step.begin(number, called=who, issuer="Friends", keep=box, at=scene.at).secret
     codes = {who: TOTP(key=secret.replace(" ", "")).generate(scene.at).token for who, secret in offered.items()}
-    scene.do(lambda: two_step.turn_on(tess.id, codes["two-step"], keep=box, at=scene.at))
+    recovery = two_step.make_codes(tess.id)
+    scene.do(lambda: two_step.turn_on(tess.id, codes["two-step"], codes=recovery, keep=box, at=scene.at))
     alice, lena = people["referrer"], scene.person("Luz")
     here = scene.do(lambda: sign_ins.start(alice.id, surroundings=NOWHERE, at=scene.at))
     sign_in = sign_ins.find(here, at=scene.at)

@@ -4,23 +4,25 @@ import dataclasses
 import hashlib
 import io
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import cbor2
 import pytest
 import sqlalchemy as sa
+from argon2 import low_level
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from passlib.totp import TOTP
 from webauthn.helpers import bytes_to_base64url
 
 from portal import program
-from portal.accounts import one_time, passkeys
+from portal.accounts import one_time, passkeys, two_step
 from portal.accounts.one_time import Purpose
 from portal.accounts.passkeys import Passkey, Place
 from portal.accounts.two_step import RecoveryCode
 from portal.accounts.users import find_by_email
 from portal.core.database import session, writing
+from portal.core.sealed import Box
 from portal.web import access
 from tests.factories import PASSWORD
 from tests.web.client import Tab
@@ -211,6 +213,44 @@ def test_new_recovery_codes_end_the_older_and_turning_it_off_needs_the_password(
     tab.submit_with(tab.get("/account/security").form("/account/two-step/end"), {"off-current": PASSWORD})
     assert Tab(app).sign_in(scene.alice.email)
     assert [mail.text for mail in scene.mails("account_changed", to=scene.alice) if "turned off" in mail.text]
+
+
+def test_an_apps_code_is_good_from_ten_seconds_before_it_shows_to_twenty_after(app, scene, tab_of):
+    """ASVS 6.5.5. A step of 30 seconds, and what a clock that is ahead and slow typing need."""
+    phone, _ = turn_on(tab_of(scene.alice), scene.at)
+    alice, box = scene.alice.id, Box(app.extensions["settings"].details_key, "two-step")
+    begins = datetime.fromtimestamp(int(scene.at.timestamp()) // 30 * 30 + 300, UTC)
+    typed = two_step.read(alice, phone.generate(begins).token)
+    for seconds, good in ((-11, False), (-10, True), (0, True), (29, True), (49, True), (50, False), (80, False)):
+        at = begins + timedelta(seconds=seconds)
+        assert two_step.check(alice, typed, keep=box, at=at) is good, seconds
+        session.rollback()  # each asks as the first
+
+
+def test_recovery_codes_are_kept_as_passwords_are_and_hashed_before_a_write_begins(app, scene, tab_of, monkeypatch):
+    """ASVS 6.5.2: argon2id with a salt. One hash for each code typed, whichever of the ten it is; none for an app's."""
+    hashed, slow = [], low_level.hash_secret_raw
+
+    def seen(secret, salt, **how):
+        hashed.append((salt, how["memory_cost"], how["time_cost"], how["type"], bool(session.info.get("writing"))))
+        return slow(secret, salt, **how)
+
+    monkeypatch.setattr(low_level, "hash_secret_raw", seen)
+    tab = tab_of(scene.alice)
+    phone, codes = turn_on(tab, scene.at)
+    kept = session.execute(sa.select(RecoveryCode.code_hash, RecoveryCode.salt)).all()
+    assert len({one.code_hash for one in kept}) == 10 and len({one.salt for one in kept}) == 1
+    (salt,) = {bytes.fromhex(one.salt) for one in kept}
+    assert set(hashed) == {(salt, 19 * 1024, 2, low_level.Type.ID, False)} and len(hashed) == 10
+    scene.later(seconds=31)
+    for code, hashes in ((codes[7], 1), (codes[7], 1), ("aaaaa-aaaaa", 1), (phone.generate(scene.at).token, 0)):
+        hashed.clear()
+        other = Tab(app)
+        other.try_to_sign_in(scene.alice.email)
+        other.submit(other.get("/login/code").form(), code=code)
+        assert len(hashed) == hashes and not any(writing for *_, writing in hashed), code
+    session.rollback()
+    assert two_step.codes_left(scene.alice.id) == 9
 
 
 def test_the_page_says_how_many_recovery_codes_are_left_and_when_new_ones_are_due(scene, tab_of):

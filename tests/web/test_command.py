@@ -52,7 +52,7 @@ def test_every_command_asks_for_the_tables_first(tmp_path, app, monkeypatch, cap
 
 COMMANDS = [
     ["serve"], ["worker"], ["create-admin", "a@example.com"], ["convert", "--external-id", "o-1"], ["check-ledger"],
-    ["import-customers", __file__], ["backup", "{folder}/b"], ["copy-to", "sqlite:///{folder}/other.db"],
+    ["import-customers", __file__], ["reseal"], ["backup", "{folder}/b"], ["copy-to", "sqlite:///{folder}/other.db"],
 ]  # fmt: skip
 
 

@@ -184,7 +184,8 @@ def test_codes_of_the_second_step_are_not_guessed(app, scene):
     scene.do(lambda: two_step.begin(number, called="Alice", issuer="Friends", keep=box, at=scene.at))
     offered = two_step.offered(number, called="Alice", issuer="Friends", keep=box)
     first = TOTP(key=offered.secret.replace(" ", "")).generate(scene.at).token
-    scene.do(lambda: two_step.turn_on(number, first, keep=box, at=scene.at))
+    codes = two_step.make_codes(number)
+    scene.do(lambda: two_step.turn_on(number, first, codes=codes, keep=box, at=scene.at))
     tab = Tab(app)
     tab.try_to_sign_in(scene.alice.email)
     form = tab.get("/login/code").form()

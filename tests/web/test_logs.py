@@ -16,7 +16,9 @@ from portal.core import clock
 from portal.core.database import session, writing
 from portal.delivery.outbox import Message
 from portal.web import logs
+from tests.factories import PASSWORD
 from tests.web.client import FIREFOX, Tab
+from tests.web.test_account_attacks import two_step_on
 
 pytestmark = pytest.mark.own_app
 
@@ -48,17 +50,19 @@ class Lines:
         self.handler = handler
 
     def __enter__(self):
-        self.root, self.requests = logging.getLogger(), logging.getLogger("portal.requests")
-        self.levels = self.root.level, self.requests.level
+        self.root = logging.getLogger()
+        self.busy = [logging.getLogger(name) for name in ("portal.requests", "portal.sign_ins")]
+        self.levels = [(each, each.level) for each in (self.root, *self.busy)]
         self.root.addHandler(self.handler)
         self.root.setLevel(logging.DEBUG)
-        self.requests.setLevel(logging.INFO)
+        for each in self.busy:
+            each.setLevel(logging.INFO)
         return self
 
     def __exit__(self, *_):
         self.root.removeHandler(self.handler)
-        self.root.setLevel(self.levels[0])
-        self.requests.setLevel(self.levels[1])
+        for each, level in self.levels:
+            each.setLevel(level)
 
     @property
     def text(self):
@@ -125,6 +129,50 @@ def test_a_request_is_a_line_of_json_with_its_id(app, scene, tab):
     assert set(told[0]) == {"at", "level", "logger", "request_id", "method", "route", "status", "ms"}
     assert told[0]["request_id"] == page.headers["X-Request-ID"] and told[0]["ms"] >= 0
     assert len({line["request_id"] for line in told}) == 5
+
+
+def test_each_try_to_sign_in_is_a_line_that_says_whose_and_why_and_not_what_was_typed(app, scene):
+    """ASVS 16.3.1: those that worked and those that did not, by password, code, passkey and mailed link."""
+    alice, mallory = scene.alice, scene.mallory
+    ula, (carol, _) = scene.sign_up("Ula"), scene.customer("c-1", "carol@example.com")
+    shut = mallory.id
+    scene.do(lambda: setattr(session.get(User, shut), "shut_out_at", scene.at))
+    confirm = scene.secret_for(ula)
+    with Lines(logs.AsJson()) as lines:
+        for email, password in (
+            ("nobody@example.com", "a password of hers"), ("Nobody@example.com ", "quite another one"),
+            ("another@example.com", PASSWORD), (carol.email, PASSWORD), (alice.email, "not her password"),
+            (alice.email, "x" * 500), (mallory.email, PASSWORD), (alice.email, ""), ("", PASSWORD),
+        ):  # fmt: skip
+            assert not Tab(app).try_to_sign_in(email, password).path.endswith("/dashboard")
+        tab = Tab(app)
+        tab.sign_in(alice.email)
+        tab.submit(tab.get("/verify").form("/verify"), password="not her password")
+        tab.submit(tab.get("/verify").form("/verify"), password=PASSWORD)
+        app_of_hers = two_step_on(scene, alice)
+        half = Tab(app)
+        half.try_to_sign_in(alice.email)
+        half.submit(half.get("/login/code").form(), code="000000")
+        half.submit(half.get("/login/code").form(), code=app_of_hers.generate(scene.at).token)
+        Tab(app).press(f"/confirm/{confirm}", password=PASSWORD)
+        Tab(app).post("/passkey", {"answer": "{}"})
+    told = [line for line in lines.each if line["logger"] == "portal.sign_ins"]
+    assert [(one["outcome"], one["by"], one.get("why"), one.get("whose")) for one in told] == [
+        ("refused", "password", "unknown", None), ("refused", "password", "unknown", None),
+        ("refused", "password", "unknown", None), ("refused", "password", "no password", carol.public_id),
+        ("refused", "password", "wrong", alice.public_id), ("refused", "password", "wrong", None),
+        ("refused", "password", "shut out", mallory.public_id), ("worked", "password", None, alice.public_id),
+        ("refused", "password once more", "wrong", alice.public_id),
+        ("worked", "password once more", None, alice.public_id), ("half", "password", None, alice.public_id),
+        ("refused", "code", "wrong", alice.public_id), ("worked", "code", None, alice.public_id),
+        ("worked", "mailed link", None, ula.public_id), ("refused", "passkey", "unknown", None),
+    ]  # fmt: skip
+    first, same, other = (one["typed"] for one in told[:3])
+    assert first == same != other and len(first) == 32
+    assert all(one["request_id"] and one["network"] == told[0]["network"] for one in told)
+    assert [one["level"] for one in told[:8]] == ["warning"] * 7 + ["info"]
+    for secret in ("example.com", "nobody", "password of hers", PASSWORD, "198.51.100", "000000", confirm):
+        assert secret not in json.dumps(told), secret
 
 
 def test_an_id_is_taken_from_nobody_unless_a_proxy_is_trusted(app, tab):

@@ -143,7 +143,8 @@ def actor_of(things, needs, endpoint):
 def test_the_only_posts_without_a_token_are_those_of_the_api_and_of_mail_programs(app, things, tabs):
     protect = app.extensions["csrf"]
     assert {room.name for room in protect._exempt_blueprints} == {"api"}
-    look_themselves = {"portal.web.public.sign_up", "portal.web.public.not_this_person", "portal.web.stopping.stop"}
+    of_friends = {f"portal.web.public.{view}" for view in ("sign_up", "not_this_person", "confirmation")}
+    look_themselves = of_friends | {"portal.web.stopping.stop"}
     assert protect._exempt_views == look_themselves, "see test_without_cookies"
     shop = Shop(app)
     assert shop.customer("c-77", "seven@example.com").status_code == 201

@@ -92,7 +92,8 @@ def test_the_password_once_more_is_asked_before_something_delicate(scene, tab):
     for wrong in ("", "not her password", "x" * 5000):
         page = tab.submit(tab.get("/verify").form("/verify"), password=wrong)
         assert page.status in (200, 422) and page.error("password")
-    assert tab.submit(tab.get("/verify").form("/verify"), password=PASSWORD).path == "/"
+    page = tab.submit(tab.get("/verify").form("/verify"), password=PASSWORD)
+    assert page.path == "/account/security"
 
 
 def test_a_password_of_any_letters_opens_however_the_keyboard_writes_them(scene, tab):
@@ -134,6 +135,30 @@ def test_signing_out_everywhere_else_ends_the_others_and_not_oneself(app, scene,
     tab.press("/account/security", "/account/sign-outs$")
     assert tab.is_signed_in()
     assert not other.is_signed_in()
+
+
+def test_other_devices_are_signed_out_only_by_who_has_just_shown_who_they_are(app, scene, tab):
+    """ASVS 7.5.2. After ten minutes the password, or a passkey, is asked for once more."""
+    other = Tab(app)
+    for one in (tab, other):
+        one.sign_in(scene.alice.email)
+    scene.later(minutes=9)
+    quick = tab.get("/account/security")
+    (one_of_them,) = [form for form in quick.forms if "/account/sign-outs/" in form.action]
+    assert quick.has_form("/account/sign-outs$")
+    scene.later(minutes=2)
+    with Unchanged(*SEEN):
+        for late in (quick.form("/account/sign-outs$"), one_of_them):
+            page = tab.submit(late)
+            assert page.path == "/verify" and "Your password once more" in page.text
+        assert tab.submit(page.form("/verify"), password="not her password").error("password")
+        page = tab.get("/account/security")
+        assert not [form for form in page.forms if "/account/sign-outs" in form.action]
+        assert "Sign other devices out" in page.text
+    assert other.is_signed_in()
+    tab.submit(tab.get("/verify").form("/verify"), password=PASSWORD)
+    assert "Every other device" in tab.press("/account/security", "/account/sign-outs$").text
+    assert tab.is_signed_in() and not other.is_signed_in()
 
 
 def test_no_token_stands_for_a_sign_in(app, scene, tab, each):

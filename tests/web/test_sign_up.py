@@ -168,8 +168,8 @@ def test_looking_at_the_mailed_page_confirms_nothing(app, scene, tab):
 def test_the_button_works_once_and_in_any_browser(app, scene, tab):
     tab.sign_up("bob@example.com")
     path, phone = confirm_page(scene, "bob@example.com"), Tab(app, address="203.0.113.50")
-    form = tab.get(path).form()
-    assert phone.press(path).path == "/welcome"
+    form = tab.get(path).form("/confirm/")
+    assert phone.press(path, password=PASSWORD).path == "/welcome"
     with Unchanged():
         again = tab.submit(form)
         assert again.status == 410 and "Already confirmed" in again.heading
@@ -228,15 +228,45 @@ def test_who_confirms_gets_the_password_they_chose_and_not_one_chosen_for_them(a
     Tab(app).sign_in("bob@example.com")
 
 
+@pytest.mark.both_databases
+def test_in_another_browser_than_the_one_that_signed_up_who_confirms_chooses_the_password(app, scene, tab):
+    """Mallory signs up with Bob's address; Bob presses the button of the mail that this caused: she is out, he is in."""
+    mallory = Tab(app, address="203.0.113.66")
+    mallory.sign_up("bob@example.com", password=HERS)
+    mallory.sign_in("bob@example.com", HERS)
+    path = confirm_page(scene, "bob@example.com")
+    page = tab.get(path)
+    assert "Choose a password" in page.text and page.form("/confirm/").fields["password"] == [""]
+    for wrong in ("", "short", "bob@example.com"):
+        with Unchanged():
+            assert tab.submit(page.form("/confirm/"), password=wrong).error("password")
+    assert tab.submit(page.form("/confirm/"), password=PASSWORD).path == "/welcome" and tab.is_signed_in()
+    assert not mallory.is_signed_in()
+    assert "do not match" in Tab(app).try_to_sign_in("bob@example.com", HERS).text
+    Tab(app).sign_in("bob@example.com")
+
+
+def test_in_the_browser_that_signed_up_nothing_more_is_asked_signed_in_or_not(app, scene, tab):
+    tab.sign_up("bob@example.com")
+    tab.sign_in("bob@example.com")
+    page = tab.get(confirm_page(scene, "bob@example.com"))
+    assert "password" not in page.form("/confirm/").fields
+    with Unchanged():
+        form = Tab(app).get(confirm_page(scene, "bob@example.com")).form("/confirm/")
+        assert "password" in form.fields
+    assert tab.submit(page.form("/confirm/")).path == "/welcome"
+    Tab(app).sign_in("bob@example.com")
+
+
 def test_asking_for_the_mail_again_does_not_bring_back_the_strangers_password(app, scene, tab):
     mallory = Tab(app, address="203.0.113.66")
     mallory.sign_up("bob@example.com", password=HERS)
     tab.sign_up("bob@example.com")
     mallory.press("/confirm", email="bob@example.com")
-    welcome = tab.press(confirm_page(scene, "bob@example.com"))
-    assert welcome.path == "/welcome" and "We sent you a mail to choose yours" in welcome.text
+    page = tab.get(confirm_page(scene, "bob@example.com"))
+    assert "Choose a password" in page.text, "also in his own browser: the mail stands for neither sign-up"
+    assert tab.submit(page.form("/confirm/"), password=PASSWORD).path == "/welcome"
     assert "do not match" in Tab(app).try_to_sign_in("bob@example.com", HERS).text
-    tab.press(f"/reset/{scene.secret_for(find_by_email('bob@example.com'), 'reset')}", password=PASSWORD)
     Tab(app).sign_in("bob@example.com")
 
 
@@ -250,12 +280,15 @@ def test_the_mail_asked_for_again_stands_for_the_one_sign_up_there_was(app, scen
     Tab(app).sign_in("bob@example.com")
 
 
-def test_after_the_confirmation_the_other_mails_do_nothing_more(app, scene, tab):
+def test_each_sign_up_is_confirmed_in_its_own_browser_and_then_the_other_mails_do_nothing_more(app, scene, tab):
     mallory = Tab(app, address="203.0.113.66")
     mallory.sign_up("bob@example.com", password=HERS)
     first = confirm_page(scene, "bob@example.com")
     tab.sign_up("bob@example.com")
-    tab.press(confirm_page(scene, "bob@example.com"))
+    own = confirm_page(scene, "bob@example.com")
+    for reader, path, asked in ((tab, first, True), (mallory, own, True), (mallory, first, False), (tab, own, False)):
+        assert ("password" in reader.get(path).form("/confirm/").fields) is asked
+    tab.press(own)
     with Unchanged():
         page = mallory.get(first)
         assert not page.has_form("/confirm/") and not mallory.is_signed_in()

@@ -32,6 +32,19 @@ def test_a_friend_without_cookies_follows_signs_up_and_belongs_to_alice(scene, b
 
 
 @pytest.mark.case(12)
+def test_a_friend_without_cookies_confirms_by_choosing_a_password_and_nobody_from_elsewhere(app, scene, bare):
+    bare.sign_up("bob@example.com", password="typed at the sign-up")
+    path = f"/confirm/{scene.secret_for(find_by_email('bob@example.com'))}"
+    form = bare.get(path).form("/confirm/")
+    sent = form.filled({"password": PASSWORD})
+    with Unchanged():
+        for fields, headers in ((sent, {"Origin": "https://evil.example"}), (sent | {"form_token": ""}, {})):
+            assert bare.post(path, fields, token=False, headers=no_headers() | headers).status == 400
+    assert bare.submit(form, follow=False, password=PASSWORD).location == "/welcome"
+    Tab(app).sign_in("bob@example.com", PASSWORD)
+
+
+@pytest.mark.case(12)
 def test_no_page_on_the_way_needs_a_script(scene, tab):
     """Forms that post, links that lead; what only a script can do is hidden without one."""
     for path in (f"/r/{scene.code(scene.alice)}", "/login", "/reset", "/confirm"):

@@ -265,7 +265,7 @@ def _look_at_the_limits(settings: Settings) -> str:
 
 
 def _look_at_the_worker(settings: Settings) -> str:
-    _look_at_the_database(settings)  # in which it notes its turns, and without which none can run
+    _look_at_the_database(settings)
     seen = delivery_worker.last_turn("worker")
     if seen is None or clock.now() - seen > timedelta(minutes=2):
         raise Stop("No worker has run in the last two minutes: start `portal serve` or `portal worker`.")
@@ -277,9 +277,11 @@ NEW_KEY_AFTER = timedelta(days=730)
 """How old the newest key of what is kept encrypted should be at most (NIST SP 800-57 part 1, 5.3.6: two years)."""
 
 
+# What stands in the database is looked at only where that is as this code needs it.
+
+
 def _look_at_the_keys(settings: Settings) -> str:
-    if migrate.state(database.db.engine).state != migrate.State.CURRENT:
-        raise Stop("What is kept encrypted can be looked at once the database is as this code needs it.")
+    _look_at_the_database(settings)
     found, newest = resealing.state(settings.details_key), sealed.ring(settings.details_key)[0]
     if found.strangers:
         raise Stop(
@@ -492,12 +494,13 @@ def _tell_of_the_books() -> None:
 
 @portal.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-def backup(file: Path) -> None:
+@click.option("--replace", is_flag=True, help="Put it over the backup that is there.")
+def backup(file: Path, replace: bool) -> None:
     """Put everything into FILE, while the portal runs. Keep it secret: keys and addresses are in it."""
     settings = Settings.from_env()
     app = create_app(settings)
     with app.app_context():
-        made = backups.make(file.absolute(), database.db.engine, settings, at=clock.now())
+        made = backups.make(file.absolute(), database.db.engine, settings, at=clock.now(), replace=replace)
     click.echo(f"{file}: {made.many} rows and {made.mails} mails, schema {made.schema}, {made.size / 1e6:.1f} MB.")
 
 

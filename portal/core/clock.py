@@ -32,9 +32,11 @@ def in_zone(at: datetime, time_zone: str) -> datetime:
     return at.astimezone(ZoneInfo(time_zone))
 
 
-def is_zone(name: str) -> bool:
-    """Whether a text is an IANA time zone that this machine knows."""
-    return name in available_timezones()
+def zone_named(typed: str) -> str | None:
+    """The IANA time zone that a text means, in whatever letters and with spaces for underscores; None if this machine
+    knows none."""
+    meant = "_".join(typed.split()).casefold()
+    return next((zone for zone in available_timezones() if zone.casefold() == meant), None)
 
 
 def local_date(at: datetime, time_zone: str) -> date:

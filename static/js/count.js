@@ -12,7 +12,7 @@ function say(line, field) {
   line.classList.toggle("is-over", many > most);
   said.textContent = said.dataset.said.replace("{many}", number.format(many)).replace("{most}", number.format(most));
   // Only when it changes: it is read out.
-  if (many > most !== (over.textContent !== "")) over.textContent = many > most ? over.dataset.over : "";
+  if (many > most !== (over.textContent !== "")) over.textContent = many > most ? `· ${over.dataset.over}` : "";
 }
 
 document.addEventListener("input", (event) => {

@@ -130,7 +130,7 @@ def test_how_it_will_look_follows_what_is_typed_and_leaving_with_it_unsent_asks_
     if people.script:
         expect(olivia.get_by_text("312 of 400")).to_be_visible()
         about.fill("x" * 401)
-        expect(olivia.get_by_text("401 of 400 Too long")).to_be_visible()
+        expect(olivia.get_by_text("401 of 400 · Too long")).to_be_visible()
     about.fill("x" * 401)
     olivia.get_by_role("button", name="Publish version 2").last.click()
     expect(olivia.locator(".error-summary")).to_contain_text("Use at most 400 characters; these are 401.")

@@ -138,6 +138,15 @@ def test_a_new_password_signs_every_other_device_out_and_is_told(app, scene, tab
     Tab(app).sign_in("alice@example.com", NEW)
 
 
+def test_the_password_that_one_has_is_not_taken_for_a_new_one(scene, tab_of):
+    tab, phone = tab_of(scene.alice), tab_of(scene.alice)
+    fields = {"password-current": PASSWORD, "password-password": PASSWORD}
+    page = tab.submit_with(tab.get("/account/security").form("/account/password"), fields)
+    assert page.status == 422
+    assert page.error("password-password") == "This is the password that you have already. Take another."
+    assert phone.is_signed_in() and not scene.mails("password_changed", to=scene.alice)
+
+
 def test_one_device_can_be_signed_out_and_each_says_what_it_is(app, scene, tab_of):
     mac = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Safari/605.1.15"
     here, there = Tab(app), Tab(app, agent=mac)
@@ -493,6 +502,9 @@ def test_moments_are_told_by_ones_own_clocks(scene, tab_of):
         "Write a time zone such as Europe/Berlin."
         in tab.press("/account", "/account/time-zone", time_zone="Nowhere").text
     )
+    for typed, zone in ((" europe/berlin", "Europe/Berlin"), ("AMERICA/new york", "America/New_York"), ("utc", "UTC")):
+        page = tab.press("/account", "/account/time-zone", time_zone=typed)
+        assert "Write a time zone" not in page.text and tab.get("/account").kept("time_zone") == [zone]
 
 
 def test_the_page_of_privacy_names_how_long_every_mailed_link_works(scene, tab, monkeypatch):

@@ -24,7 +24,7 @@ def test_without_a_worker_it_says_so(run) -> None:  # type: ignore[no-untyped-de
     assert f"Version: This is {VERSION}, on Python 3." in found.out
 
 
-LOOKS = ["Version", "Address", "Database", "Mail", "Limits", "Worker"]
+LOOKS = ["Version", "Address", "Database", "Mail", "Limits", "Keys", "Worker"]
 
 
 @pytest.mark.usefixtures("app")
@@ -37,10 +37,10 @@ def test_a_database_without_tables_or_one_that_is_away_is_told_after_all_was_loo
         f"postgresql://portal:a-password@127.0.0.1:{free_port()}/x": "DATABASE_URL: the database cannot be used: ",
     }.items():
         found = runner(tmp_path, url, monkeypatch, capfd)("doctor")
-        assert found.code == 1 and found.err == "To be mended: Database, Worker.\n", url
+        assert found.code == 1 and found.err == "To be mended: Database, Keys, Worker.\n", url
         told = dict(line.split(": ", 1) for line in found.out.splitlines())
         assert list(told) == LOOKS and told["Database"].startswith(f"NOT WELL. {trouble}"), url
-        assert trouble in told["Worker"] and "a-password" not in found.out, url
+        assert trouble in told["Keys"] and trouble in told["Worker"] and "a-password" not in found.out, url
 
 
 @pytest.mark.usefixtures("with_a_worker")

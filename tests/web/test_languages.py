@@ -370,6 +370,13 @@ def test_every_language_is_offered_in_its_own_words(scene, tab_of):
     assert set(update.languages()) == set(TRANSLATED)
 
 
+def test_a_hold_has_one_name_in_german():
+    said = update.said(update.read("de"))
+    texts = [one for told in said.values() for one in ([told] if isinstance(told, str) else told)]
+    assert not [one for one in texts if re.search("Haltefrist|Haltezeit|Wartezeit", one)]
+    assert any("Wartefrist" in one for one in texts)
+
+
 # --- what other programs did wrong ----------------------------------------------------------------------------
 
 

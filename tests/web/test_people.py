@@ -16,8 +16,8 @@ from portal.rewards.conversions import find
 from portal.rewards.refunds import find as find_refund
 from tests.factories import EVERY, PASSWORD, fixed
 from tests.web.client import Tab
+from tests.web.second_step import two_step_on
 from tests.web.tables import SEEN, Unchanged
-from tests.web.test_account_attacks import two_step_on
 
 KEY = "a-one-time-key-of-the-form"
 

@@ -85,8 +85,11 @@ def a_web_address(_form: Form, field: Field) -> None:
 
 
 def a_time_zone(_form: Form, field: Field) -> None:
-    if not clock.is_zone(field.data or ""):
+    """A time zone, written in place as it is called."""
+    zone = clock.zone_named(field.data or "")
+    if zone is None:
         raise ValidationError(_l("Write a time zone such as Europe/Berlin."))
+    field.data = zone
 
 
 class LinesField(TextAreaField):

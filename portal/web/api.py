@@ -7,6 +7,7 @@ Bodies are imported where one is read: Pydantic takes a fifteenth of a start, an
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,7 @@ from portal.rewards.rules import Beneficiary
 from portal.web import answers, limits, problems, words
 
 if TYPE_CHECKING:
-    from portal.web.bodies import CustomerRef
+    from portal.web.bodies import ConversionIn, CustomerRef
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 
@@ -75,14 +76,19 @@ class NotJson(Exception):
 
 def told(model: type[Any]) -> Any:
     """The body of this request as a model. Raises BodyRefused, or NotJson."""
-    from pydantic import ValidationError
-
     try:
         given = request.get_json(force=True, silent=False)
     except (BadRequest, UnicodeDecodeError, RecursionError) as error:
         raise NotJson from error
     if not isinstance(given, dict):
         raise BodyRefused([{"field": "body", "message": "Send an object, such as {}."}])
+    return read(model, given)
+
+
+def read(model: type[Any], given: dict[str, Any]) -> Any:
+    """An object as a model. Raises BodyRefused."""
+    from pydantic import ValidationError
+
     try:
         return model.model_validate(given)
     except ValidationError as refusal:
@@ -162,8 +168,18 @@ def convert() -> ResponseReturnValue:
 
     body: ConversionIn = told(ConversionIn)
     at = clock.now()
+    report = order_of(body, at=at)
+    with database.writing():
+        reported = program.convert(report, at=at)
+        said = conversion_told(reported.conversion)
+        api_keys.see(g.api_key_id, at=at)
+    return _answered(said, reported.answer, "This external_id was told before with other facts. Nothing was changed.")
+
+
+def order_of(body: "ConversionIn", *, at: datetime) -> OrderReport:
+    """What a body reports. Raises BadAddress, TermsRefused."""
     currency = body.currency or (terms.in_force().currency if body.amount_minor is not None else None)
-    report = OrderReport(
+    return OrderReport(
         goal=body.goal,
         external_id=body.external_id,
         customer=_customer(body.customer),
@@ -171,11 +187,6 @@ def convert() -> ResponseReturnValue:
         amount_minor=body.amount_minor,
         currency=currency,
     )
-    with database.writing():
-        reported = program.convert(report, at=at)
-        said = _conversion(reported.conversion)
-        api_keys.see(g.api_key_id, at=at)
-    return _answered(said, reported.answer, "This external_id was told before with other facts. Nothing was changed.")
 
 
 def _customer(given: "CustomerRef") -> Customer:
@@ -221,7 +232,11 @@ def reinstate() -> ResponseReturnValue:
 def _answered(said: answers.Told, answer: Answer, disagrees: str = "") -> ResponseReturnValue:
     if answer == Answer.DISAGREES:
         return problems.answer(409, disagrees)
-    return answers.answer(said, {Answer.MADE: 201, Answer.KNOWN: 200, Answer.WAITING: 202}[answer])
+    return answers.answer(said, STATUS[answer])
+
+
+STATUS = {Answer.MADE: 201, Answer.KNOWN: 200, Answer.WAITING: 202}
+"""What became of a report -> the status of the answer; for other facts than before, 409."""
 
 
 # --- asked by the shop ----------------------------------------------------------------------------------------
@@ -292,7 +307,7 @@ def _referral(referral: Referral) -> answers.Referral:
     )
 
 
-def _conversion(conversion: Conversion) -> answers.Conversion:
+def conversion_told(conversion: Conversion) -> answers.Conversion:
     return answers.Conversion(
         id=conversion.public_id,
         goal=conversion.goal,
@@ -330,7 +345,7 @@ def _refund(refund: Refund) -> answers.Refund:
         external_id=refund.external_id,
         reason=RefundReason(refund.reason),
         stands=conversions.find_reinstatement(refund.source, refund.external_id) is None,
-        conversion=_conversion(conversion) if conversion else None,
+        conversion=conversion_told(conversion) if conversion else None,
     )
 
 

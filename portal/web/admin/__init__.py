@@ -22,6 +22,7 @@ from portal.web.admin import (
     reports,
     signals,
     tiers,
+    trying,
     webhooks,
 )
 from portal.web.admin.room import blueprint
@@ -29,5 +30,5 @@ from portal.web.admin.room import blueprint
 __all__ = [
     "batch", "blueprint", "corrections", "developers", "imports", "keys", "mails", "offer", "orders",
     "overview", "payouts", "people", "program", "queue", "records", "referrals", "referrers", "reports",
-    "signals", "tiers", "webhooks",
+    "signals", "tiers", "trying", "webhooks",
 ]  # fmt: skip

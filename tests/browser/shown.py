@@ -150,8 +150,7 @@ def _at_the_owners() -> Iterator[Shown]:
     yield Shown("joining.join", "link not known", "/join/nothing", status=404)
     yield Shown("admin.webhook", "switched off", "/admin/developers/webhooks/{webhook_off}", "owner")
     yield Shown("admin.webhook", "given up", "/admin/developers/webhooks/{webhook_gave_up}?state=given_up", "owner")
-    bob = {"customer_email": "bob@example.com", "amount": "64.00"}
-    yield Shown("admin.test_conversion", "tried", "/admin/developers/test", "owner", act=_post("/developers/test", bob))
+    yield Shown("admin.test_conversion", "tried", "/admin/developers/test", "owner", act=_try_an_order)
     for page, path, action, given in (
         ("admin.correction", "/admin/people/{bob}/correction", "/correction", {"amount": "nothing"}),
         ("admin.tier", "/admin/people/{bob}/tier", "/tier", {"note": ""}),
@@ -165,6 +164,12 @@ def _at_the_owners() -> Iterator[Shown]:
         ("admin.referrer", "/admin/referrals/{unpaid}/referrer", "/referrer", {"named": "nobody", "note": "So."}),
     ):
         yield Shown(page, "error", path, "owner", act=_post(action, given))
+
+
+def _try_an_order(page: Page) -> None:
+    """Sees what an order of the friend who is filled in would bring."""
+    page.get_by_role("button", name="Send a test conversion").click()
+    page.get_by_role("heading", name="What would come of it").wait_for()
 
 
 def _check_a_file(page: Page) -> None:

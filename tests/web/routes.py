@@ -136,6 +136,7 @@ READ: dict[str, tuple[str, str]] = {
     "admin.report_file": ("read", "/admin/reports/performance.csv"),
     "admin.report_list_file": ("read", "/admin/reports/lists/joined.xlsx"),
     "admin.developers": ("own", "/admin/developers"),
+    "admin.health": ("own", "/admin/developers/health"),
     "admin.test_conversion": ("own", "/admin/developers/test"),
     "admin.webhook": ("own", "/admin/developers/webhooks/{webhook}"),
     "admin.sent_webhook": ("own", "/admin/developers/deliveries/{sent_webhook}"),

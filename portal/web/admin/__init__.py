@@ -6,6 +6,7 @@ from portal.web.admin import (
     batch,
     corrections,
     developers,
+    health,
     imports,
     keys,
     mails,
@@ -28,7 +29,7 @@ from portal.web.admin import (
 from portal.web.admin.room import blueprint
 
 __all__ = [
-    "batch", "blueprint", "corrections", "developers", "imports", "keys", "mails", "offer", "orders",
+    "batch", "blueprint", "corrections", "developers", "health", "imports", "keys", "mails", "offer", "orders",
     "overview", "payouts", "people", "program", "queue", "records", "referrals", "referrers", "reports",
     "signals", "tiers", "trying", "webhooks",
 ]  # fmt: skip

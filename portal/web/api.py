@@ -17,6 +17,7 @@ from werkzeug.exceptions import BadRequest
 
 from portal import program, terms
 from portal.accounts import api_keys, users
+from portal.accounts.api_keys import Scope
 from portal.core import clock, database
 from portal.notices import events
 from portal.payouts.payouts import Payout
@@ -51,19 +52,41 @@ USUAL, MOST = 50, 200
 NO_PAGE = "There is no such page."
 
 
-def keyed(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
-    """Lets in only who brings a live key."""
+SCOPE_OF: dict[str, Scope] = {}
+"""Endpoint -> the scope that it asks of its key. Every call has one."""
 
-    @wraps(view)
-    def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
-        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-        key = api_keys.find(secret.strip(), at=clock.now()) if scheme.lower() == "bearer" and secret else None
-        if key is None:
-            return problems.answer(401, "Send a live API key as Authorization: Bearer <key>.")
-        g.api_key_id = key.id
-        return view(*args, **kwargs)
+View = Callable[..., ResponseReturnValue]
 
-    return limits.api(guarded)
+NO_KEY = "Send a live API key as Authorization: Bearer <key>."
+NEEDS = {
+    Scope.REPORT: "This key may not report: it needs the scope report.",
+    Scope.READ: "This key may not read: it needs the scope read.",
+}
+
+
+def keyed(scope: Scope) -> Callable[[View], View]:
+    """Lets in only who brings a live key that is for this."""
+
+    def guard(view: View) -> View:
+        @wraps(view)
+        def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
+            scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+            key = api_keys.find(secret.strip()) if scheme.lower() == "bearer" and secret else None
+            at = clock.now()
+            if key is None or key.revoked_at is not None:
+                return problems.answer(401, NO_KEY)
+            if not key.works(at=at):
+                assert key.end is not None
+                return problems.answer(401, f"This key ended at {answers.moment(key.end)}. An owner makes another one.")
+            if not key.may(scope):
+                return problems.answer(403, NEEDS[scope], scope=scope)
+            g.api_key_id = key.id
+            return view(*args, **kwargs)
+
+        SCOPE_OF[f"{blueprint.name}.{view.__name__}"] = scope
+        return limits.api(guarded)
+
+    return guard
 
 
 class BodyRefused(Exception):
@@ -133,7 +156,7 @@ def _not_set_up(refusal: terms.TermsRefused) -> ResponseReturnValue:
 
 
 @blueprint.post("/v1/customers")
-@keyed
+@keyed(Scope.REPORT)
 def customers() -> ResponseReturnValue:
     """A customer, with the code they came with if any."""
     from portal.web.bodies import CustomerIn
@@ -161,7 +184,7 @@ def customers() -> ResponseReturnValue:
 
 
 @blueprint.post("/v1/conversions")
-@keyed
+@keyed(Scope.REPORT)
 def convert() -> ResponseReturnValue:
     """A goal that was reached."""
     from portal.web.bodies import ConversionIn
@@ -194,7 +217,7 @@ def _customer(given: "CustomerRef") -> Customer:
 
 
 @blueprint.post("/v1/refunds")
-@keyed
+@keyed(Scope.REPORT)
 def refund() -> ResponseReturnValue:
     """Money given back, of an order that may not be known yet."""
     from portal.web.bodies import RefundIn
@@ -211,7 +234,7 @@ def refund() -> ResponseReturnValue:
 
 
 @blueprint.post("/v1/reinstatements")
-@keyed
+@keyed(Scope.REPORT)
 def reinstate() -> ResponseReturnValue:
     """The money of a refund is with the shop again: a dispute was won, or the refund did not go through."""
     from portal.web.bodies import ReinstatementIn
@@ -243,25 +266,25 @@ STATUS = {Answer.MADE: 201, Answer.KNOWN: 200, Answer.WAITING: 202}
 
 
 @blueprint.get("/v1/referrals")
-@keyed
+@keyed(Scope.READ)
 def list_referrals() -> ResponseReturnValue:
     return _page(Referral, _referral, answers.Referrals)
 
 
 @blueprint.get("/v1/rewards")
-@keyed
+@keyed(Scope.READ)
 def list_rewards() -> ResponseReturnValue:
     return _page(Reward, _reward, answers.Rewards)
 
 
 @blueprint.get("/v1/payouts")
-@keyed
+@keyed(Scope.READ)
 def list_payouts() -> ResponseReturnValue:
     return _page(Payout, _payout, answers.Payouts)
 
 
 @blueprint.get("/v1/users/<user>/balance")
-@keyed
+@keyed(Scope.READ)
 def balance(user: str) -> ResponseReturnValue:
     found = users.find_by_public_id(user)
     if found is None:

@@ -302,7 +302,7 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "admin.remove_rule": ("own", "/admin/program/rules/{rule}/removal", {"version": "{version}"}),
     "admin.add_goal": ("own", "/admin/program/goals", {"name": "visit", "label": "Visit"}),
     "admin.weigh": ("own", "/admin/signals/disposable", {"weight": "55", "is_on": "y"}),
-    "admin.make_key": ("own", "/admin/developers/keys", {"name": "The other shop"}),
+    "admin.make_key": ("own", "/admin/developers/keys", {"name": "The other shop", "scopes": "read"}),
     "admin.rotate_key": ("own", "/admin/developers/keys/{key}/rotation", {}),
     "admin.revoke_key": ("own", "/admin/developers/keys/{key}/revocation", {}),
     "admin.make_webhook": (

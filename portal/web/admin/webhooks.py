@@ -62,7 +62,7 @@ def _page(endpoint: Endpoint, *, form: inputs.people.WebhookEvents | None = None
     form = form or inputs.people.WebhookEvents(formdata=None, data={"events": endpoint.events})
     return render_template(
         "admin/webhook.html", endpoint=endpoint, listed=listed, older=older, form=form, secret=secret,
-        only=inputs.fields.Only(), hooks=openapi.HOOKS, overlaps=bool(endpoint.before_until),
+        only=inputs.fields.Only(), hooks=openapi.HOOK_SENTENCES, overlaps=bool(endpoint.before_until),
         state=state, counts=webhooks.counts().get(endpoint.id, {}),
     )  # fmt: skip
 

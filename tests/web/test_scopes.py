@@ -103,6 +103,7 @@ def test_an_owner_chooses_what_a_key_may_do_reads_it_in_the_list_and_its_success
 # --- an end ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.case(109)
 @pytest.mark.both_databases
 def test_a_key_works_to_the_end_of_its_day_and_then_says_that_it_has_ended(app, scene):
     end = clock.now() + timedelta(days=10)

@@ -266,8 +266,7 @@ def _look_at_the_limits(settings: Settings) -> str:
 
 def _look_at_the_worker(settings: Settings) -> str:
     _look_at_the_database(settings)
-    seen = delivery_worker.last_turn("worker")
-    if seen is None or clock.now() - seen > timedelta(minutes=2):
+    if delivery_worker.is_late(delivery_worker.last_turn("worker"), at=clock.now()):
         raise Stop("No worker has run in the last two minutes: start `portal serve` or `portal worker`.")
     waits = outbox.oldest_due(at=clock.now())
     return "It runs" + (f"; the oldest mail waits for {int(waits.total_seconds())} s." if waits else "; no mail waits.")

@@ -1,5 +1,5 @@
-"""The developers' room: what fills the sentences about webhooks' troubles; flags of chargebacks that were won before
-they were withdrawn by themselves.
+"""The developers' room: what API keys may do and when they end; what fills the sentences about webhooks' troubles;
+flags of chargebacks that were won before they were withdrawn by themselves.
 
 Frozen, as every version is.
 """
@@ -20,8 +20,10 @@ CHARGEBACKS = (
 
 
 def upgrade() -> None:
-    """Adds the column. Withdraws the signals of chargebacks of which none stands any more, as of the day when the last
-    one was won."""
+    """Adds the columns; a key that is there may do everything. Withdraws the signals of chargebacks of which none
+    stands any more, as of the day when the last one was won."""
+    op.add_column("api_keys", sa.Column("scopes", sa.Text(), nullable=False, server_default='["read", "report"]'))
+    op.add_column("api_keys", sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("webhooks", sa.Column("trouble_values", sa.Text(), nullable=False, server_default="{}"))
     won = f"SELECT max(reinstatements.received_at) {CHARGEBACKS.format('')}"
     stands = f"SELECT 1 {CHARGEBACKS.format('LEFT')} AND reinstatements.id IS NULL"

@@ -240,6 +240,23 @@ def writing() -> Iterator[None]:
             session.info.pop("writing", None)
 
 
+class _NotKept(Exception):
+    """Ends a rehearsal."""
+
+
+@contextmanager
+def rehearsing() -> Iterator[None]:
+    """A write that is only tried: everything inside happens as in `writing`, every rule of the database is asked, and
+    then nothing of it is kept. Read what came of it inside."""
+    try:
+        with writing():
+            yield
+            session.flush()
+            raise _NotKept
+    except _NotKept:
+        return
+
+
 def let_go() -> None:
     """Ends what was read, as a request does when its answer is ready: a connection that was lost meanwhile is thrown
     away, and is nobody's trouble any more. What was loaded keeps its values: a file may still be on its way."""

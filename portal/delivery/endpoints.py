@@ -229,11 +229,14 @@ def failed(endpoint: Endpoint, *, gone: bool, at: datetime) -> bool:
     return True
 
 
-def switch_on(endpoint: Endpoint) -> None:
-    """Tries again with one that was switched off. Raises EndpointRefused."""
+def switch_on(endpoint: Endpoint) -> bool:
+    """Tries again with one that was switched off; False if it is on. Raises EndpointRefused."""
     lock(endpoint)
+    if endpoint.off_at is None:
+        return False
     endpoint.off_at, endpoint.off_why = None, ""
     endpoint.failures, endpoint.failing_since, endpoint.resting_until = 0, None, None
+    return True
 
 
 # --- looked up ------------------------------------------------------------------------------------------------

@@ -284,6 +284,13 @@ def listed(
     return found[:most], found[most - 1].id if len(found) > most else None
 
 
+def oldest_due(*, at: datetime) -> timedelta | None:
+    """How long the oldest webhook that is due has been waiting for an endpoint that is on; None if nothing waits."""
+    due = sa.select(sa.func.min(Webhook.due_at)).join(Endpoint, Endpoint.id == Webhook.endpoint_id)
+    first = session.scalar(due.where(Webhook.state == State.QUEUED, *endpoints.LIVE))
+    return at - first if first is not None and first < at else None
+
+
 def counts() -> dict[int, dict[str, int]]:
     """How many there are in each state of each endpoint that was not removed, by its row number."""
     query = sa.select(Webhook.endpoint_id, Webhook.state, sa.func.count()).group_by(Webhook.endpoint_id, Webhook.state)

@@ -7,7 +7,7 @@ its next turn. The worker's last turn is a row, by which `/readyz` tells how far
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from apscheduler.schedulers.background import BackgroundScheduler
 
 log = logging.getLogger(__name__)
+
+LATE_AFTER = timedelta(minutes=2)
 
 
 class Turn(Model):
@@ -50,6 +52,11 @@ def note_turn(job: str, *, at: datetime) -> None:
 def last_turn(job: str) -> datetime | None:
     """When a job was last done."""
     return session.scalar(sa.select(Turn.at).where(Turn.job == job))
+
+
+def is_late(turn: datetime | None, *, at: datetime) -> bool:
+    """Whether a worker whose last turn was then is not at work."""
+    return turn is None or at - turn >= LATE_AFTER
 
 
 def start(jobs: Sequence[Job]) -> "BackgroundScheduler":

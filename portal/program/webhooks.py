@@ -55,10 +55,13 @@ def remove_webhook(endpoint: Endpoint, *, by: int, at: datetime) -> None:
     _note("webhook_removed", endpoint, by=by, at=at)
 
 
-def switch_webhook_on(endpoint: Endpoint, *, by: int, at: datetime) -> None:
-    """Sends to one that was switched off; what it was not told meanwhile is sent by hand. Raises EndpointRefused."""
-    endpoints.switch_on(endpoint)
-    _note("webhook_switched_on", endpoint, by=by, at=at)
+def switch_webhook_on(endpoint: Endpoint, *, by: int, at: datetime) -> bool:
+    """Sends to one that was switched off; what it was not told meanwhile is sent by hand. False if it is on. Raises
+    EndpointRefused."""
+    switched = endpoints.switch_on(endpoint)
+    if switched:
+        _note("webhook_switched_on", endpoint, by=by, at=at)
+    return switched
 
 
 def try_webhook(endpoint: Endpoint, *, by: int, at: datetime) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload
 
+from portal.accounts import api_keys
+from portal.accounts.api_keys import ApiKey
 from portal.accounts.audit import AuditEntry, Note
 from portal.accounts.users import User
 from portal.core.database import session
@@ -126,6 +128,8 @@ class Attention:
     disagreements: int
     claims: int
     appeals: list[Appeal]
+    keys_ending: list[ApiKey]
+    """Keys of the API whose chosen end is near."""
 
 
 def attention(current: Terms, *, at: datetime) -> Attention:
@@ -155,4 +159,5 @@ def attention(current: Terms, *, at: datetime) -> Attention:
         disagreements=many(Disagreement),
         claims=many(Claim, Claim.answered_at.is_(None)),
         appeals=appeals.waiting(),
+        keys_ending=api_keys.about_to_end(at=at),
     )

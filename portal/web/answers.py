@@ -141,14 +141,15 @@ Told = Customer | Conversion | Refund | Reinstatement | Balance | Referrals | Re
 
 def as_json(told: Any) -> Any:
     """An answer as JSON has it."""
-    return json.loads(json.dumps(asdict(told), default=_moment))
+    return json.loads(json.dumps(asdict(told), default=moment))
 
 
-def _moment(at: datetime) -> str:
+def moment(at: datetime) -> str:
+    """A moment as JSON has it."""
     return at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def answer(told: Told, status: int = 200) -> Response:
     """The answer of a call that was taken."""
-    said = json.dumps(asdict(told), default=_moment, sort_keys=True)
+    said = json.dumps(asdict(told), default=moment, sort_keys=True)
     return Response(said + "\n", status, mimetype="application/json")

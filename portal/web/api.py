@@ -7,6 +7,7 @@ Bodies are imported where one is read: Pydantic takes a fifteenth of a start, an
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from werkzeug.exceptions import BadRequest
 
 from portal import program, terms
 from portal.accounts import api_keys, users
+from portal.accounts.api_keys import Scope
 from portal.core import clock, database
 from portal.notices import events
 from portal.payouts.payouts import Payout
@@ -32,7 +34,7 @@ from portal.rewards.rules import Beneficiary
 from portal.web import answers, limits, problems, words
 
 if TYPE_CHECKING:
-    from portal.web.bodies import CustomerRef
+    from portal.web.bodies import ConversionIn, CustomerRef
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 
@@ -41,19 +43,41 @@ USUAL, MOST = 50, 200
 NO_PAGE = "There is no such page."
 
 
-def keyed(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
-    """Lets in only who brings a live key."""
+SCOPE_OF: dict[str, Scope] = {}
+"""Endpoint -> the scope that it asks of its key. Every call has one."""
 
-    @wraps(view)
-    def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
-        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-        key = api_keys.find(secret.strip(), at=clock.now()) if scheme.lower() == "bearer" and secret else None
-        if key is None:
-            return problems.answer(401, "Send a live API key as Authorization: Bearer <key>.")
-        g.api_key_id = key.id
-        return view(*args, **kwargs)
+View = Callable[..., ResponseReturnValue]
 
-    return limits.api(guarded)
+NO_KEY = "Send a live API key as Authorization: Bearer <key>."
+NEEDS = {
+    Scope.REPORT: "This key may not report: it needs the scope report.",
+    Scope.READ: "This key may not read: it needs the scope read.",
+}
+
+
+def keyed(scope: Scope) -> Callable[[View], View]:
+    """Lets in only who brings a live key that is for this."""
+
+    def guard(view: View) -> View:
+        @wraps(view)
+        def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
+            scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+            key = api_keys.find(secret.strip()) if scheme.lower() == "bearer" and secret else None
+            at = clock.now()
+            if key is None or key.revoked_at is not None:
+                return problems.answer(401, NO_KEY)
+            if not key.works(at=at):
+                assert key.end is not None
+                return problems.answer(401, f"This key ended at {answers.moment(key.end)}. An owner makes another one.")
+            if not key.may(scope):
+                return problems.answer(403, NEEDS[scope], scope=scope)
+            g.api_key_id = key.id
+            return view(*args, **kwargs)
+
+        SCOPE_OF[f"{blueprint.name}.{view.__name__}"] = scope
+        return limits.api(guarded)
+
+    return guard
 
 
 class BodyRefused(Exception):
@@ -66,14 +90,19 @@ class NotJson(Exception):
 
 def told(model: type[Any]) -> Any:
     """The body of this request as a model. Raises BodyRefused, or NotJson."""
-    from pydantic import ValidationError
-
     try:
         given = request.get_json(force=True, silent=False)
     except (BadRequest, UnicodeDecodeError, RecursionError) as error:
         raise NotJson from error
     if not isinstance(given, dict):
         raise BodyRefused([{"field": "body", "message": "Send an object, such as {}."}])
+    return read(model, given)
+
+
+def read(model: type[Any], given: dict[str, Any]) -> Any:
+    """An object as a model. Raises BodyRefused."""
+    from pydantic import ValidationError
+
     try:
         return model.model_validate(given)
     except ValidationError as refusal:
@@ -118,7 +147,7 @@ def _not_set_up(refusal: terms.TermsRefused) -> ResponseReturnValue:
 
 
 @blueprint.post("/v1/customers")
-@keyed
+@keyed(Scope.REPORT)
 def customers() -> ResponseReturnValue:
     """A customer, with the code they came with if any."""
     from portal.web.bodies import CustomerIn
@@ -146,15 +175,25 @@ def customers() -> ResponseReturnValue:
 
 
 @blueprint.post("/v1/conversions")
-@keyed
+@keyed(Scope.REPORT)
 def convert() -> ResponseReturnValue:
     """A goal that was reached."""
     from portal.web.bodies import ConversionIn
 
     body: ConversionIn = told(ConversionIn)
     at = clock.now()
+    report = order_of(body, at=at)
+    with database.writing():
+        reported = program.convert(report, at=at)
+        said = conversion_told(reported.conversion)
+        api_keys.see(g.api_key_id, at=at)
+    return _answered(said, reported.answer, "This external_id was told before with other facts. Nothing was changed.")
+
+
+def order_of(body: "ConversionIn", *, at: datetime) -> OrderReport:
+    """What a body reports. Raises BadAddress, TermsRefused."""
     currency = body.currency or (terms.in_force().currency if body.amount_minor is not None else None)
-    report = OrderReport(
+    return OrderReport(
         goal=body.goal,
         external_id=body.external_id,
         customer=_customer(body.customer),
@@ -162,11 +201,6 @@ def convert() -> ResponseReturnValue:
         amount_minor=body.amount_minor,
         currency=currency,
     )
-    with database.writing():
-        reported = program.convert(report, at=at)
-        said = _conversion(reported.conversion)
-        api_keys.see(g.api_key_id, at=at)
-    return _answered(said, reported.answer, "This external_id was told before with other facts. Nothing was changed.")
 
 
 def _customer(given: "CustomerRef") -> Customer:
@@ -174,7 +208,7 @@ def _customer(given: "CustomerRef") -> Customer:
 
 
 @blueprint.post("/v1/refunds")
-@keyed
+@keyed(Scope.REPORT)
 def refund() -> ResponseReturnValue:
     """Money given back, of an order that may not be known yet."""
     from portal.web.bodies import RefundIn
@@ -191,7 +225,7 @@ def refund() -> ResponseReturnValue:
 
 
 @blueprint.post("/v1/reinstatements")
-@keyed
+@keyed(Scope.REPORT)
 def reinstate() -> ResponseReturnValue:
     """The money of a refund is with the shop again: a dispute was won, or the refund did not go through."""
     from portal.web.bodies import ReinstatementIn
@@ -212,32 +246,36 @@ def reinstate() -> ResponseReturnValue:
 def _answered(said: answers.Told, answer: Answer, disagrees: str = "") -> ResponseReturnValue:
     if answer == Answer.DISAGREES:
         return problems.answer(409, disagrees)
-    return answers.answer(said, {Answer.MADE: 201, Answer.KNOWN: 200, Answer.WAITING: 202}[answer])
+    return answers.answer(said, STATUS[answer])
+
+
+STATUS = {Answer.MADE: 201, Answer.KNOWN: 200, Answer.WAITING: 202}
+"""What became of a report -> the status of the answer; for other facts than before, 409."""
 
 
 # --- asked by the shop ----------------------------------------------------------------------------------------
 
 
 @blueprint.get("/v1/referrals")
-@keyed
+@keyed(Scope.READ)
 def list_referrals() -> ResponseReturnValue:
     return _page(Referral, _referral, answers.Referrals)
 
 
 @blueprint.get("/v1/rewards")
-@keyed
+@keyed(Scope.READ)
 def list_rewards() -> ResponseReturnValue:
     return _page(Reward, _reward, answers.Rewards)
 
 
 @blueprint.get("/v1/payouts")
-@keyed
+@keyed(Scope.READ)
 def list_payouts() -> ResponseReturnValue:
     return _page(Payout, _payout, answers.Payouts)
 
 
 @blueprint.get("/v1/users/<user>/balance")
-@keyed
+@keyed(Scope.READ)
 def balance(user: str) -> ResponseReturnValue:
     found = users.find_by_public_id(user)
     if found is None:
@@ -283,7 +321,7 @@ def _referral(referral: Referral) -> answers.Referral:
     )
 
 
-def _conversion(conversion: Conversion) -> answers.Conversion:
+def conversion_told(conversion: Conversion) -> answers.Conversion:
     return answers.Conversion(
         id=conversion.public_id,
         goal=conversion.goal,
@@ -321,7 +359,7 @@ def _refund(refund: Refund) -> answers.Refund:
         external_id=refund.external_id,
         reason=RefundReason(refund.reason),
         stands=refunds.find_reinstatement(refund.source, refund.external_id) is None,
-        conversion=_conversion(conversion) if conversion else None,
+        conversion=conversion_told(conversion) if conversion else None,
     )
 
 

@@ -110,6 +110,8 @@ def _of_the_database() -> Iterator[str]:
     yield from _told("outbox_oldest_due_seconds", "gauge", "How long the oldest due mail waits.", [("", seen.waits_s)])
     told = [(f'{{state="{state}"}}', many) for state, many in seen.webhooks.items()]
     yield from _told("webhooks", "gauge", "Webhooks of the last month, by state.", told)
+    waits = [("", seen.told_waits_s)]
+    yield from _told("webhooks_oldest_due_seconds", "gauge", "How long the oldest due webhook waits.", waits)
     if seen.worker_s is not None:
         yield from _told("worker_turn_age_seconds", "gauge", "Since the worker's last turn.", [("", seen.worker_s)])
     yield from _told("sign_ins_live", "gauge", "People signed in, by browser.", [("", seen.sign_ins)])

@@ -15,6 +15,7 @@ from typing import Any
 from flask import current_app
 
 from portal import VERSION
+from portal.accounts.api_keys import Scope
 from portal.core.text import marked
 from portal.notices import events
 from portal.notices.events import Event
@@ -178,6 +179,8 @@ HOOKS: dict[Event, tuple[str, Any]] = {
 }
 """Event -> what it says, and an example of what it tells."""
 
+HOOK_SENTENCES = {event: sentence for event, (sentence, _) in HOOKS.items()}
+
 SENT_WITH = {
     "webhook-id": marked("The same for every try: by it you know what you have taken already."),
     "webhook-timestamp": marked("The moment of this try, in seconds since 1970."),
@@ -189,6 +192,7 @@ SENT_WITH = {
 
 REFUSALS = {
     401: marked("No live key."),
+    403: marked("The key is not for this; WWW-Authenticate names the scope that it needs."),
     422: marked("Some fields cannot be taken; each is named. Nothing was stored."),
     **{status: problems.USUAL[status] for status in (400, 413, 429, 503)},
 }
@@ -297,7 +301,15 @@ HEADERS = {
     "Retry-After": "After how many seconds to try again.",
     "WWW-Authenticate": "By what one is let in.",
 }
-_WITH_HEADER = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
+_WITH_HEADER = {401: "WWW-Authenticate", 403: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
+
+
+KEYS = "A key of the page Developers. Each call names the scope that it asks of the key."
+SCOPES = {
+    Scope.REPORT: marked("Tell of customers, orders and refunds"),
+    Scope.READ: marked("Ask for referrals, rewards, payouts and balances"),
+}
+"""What a key may do by each of its scopes."""
 
 
 # --- the document ---------------------------------------------------------------------------------------------
@@ -321,9 +333,7 @@ def document(base_url: str) -> dict[str, Any]:
         "webhooks": {event: _webhook(event, *said) for event, said in HOOKS.items()},
         "components": {
             "schemas": _schemas(),
-            "securitySchemes": {
-                "key": {"type": "http", "scheme": "bearer", "description": "A key of the page Developers."}
-            },
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": KEYS}},
         },
     }
 
@@ -345,6 +355,7 @@ def _operation(endpoint: str, inside: set[str]) -> dict[str, Any]:
         "operationId": endpoint.partition(".")[2],
         "tags": [TOLD if call.body else ASKED],
         "summary": call.summary,
+        "security": [{"key": [api.SCOPE_OF[endpoint]]}],
         "responses": dict(sorted(_responses(call, wrong=bool(call.body or asked)).items())),
     }
     if inside or asked:

@@ -19,13 +19,17 @@ USUAL = {
 """What is said of a no that comes before any call, or in the place of its answer."""
 
 
+CHALLENGE = 'Bearer realm="api"'
+
+
 def usual(status: int) -> Response:
     """The answer to what no call was asked about, or could not answer."""
     return answer(status, USUAL.get(status) or USUAL[400 if status < 500 else 500])
 
 
-def answer(status: int, detail: str, *, errors: list[dict[str, str]] | None = None) -> Response:
-    """An `application/problem+json` answer; `errors` names fields: `[{"field": "amount_minor", "message": …}]`."""
+def answer(status: int, detail: str, *, errors: list[dict[str, str]] | None = None, scope: str = "") -> Response:
+    """An `application/problem+json` answer; `errors` names fields: `[{"field": "amount_minor", "message": …}]`; `scope`
+    is the one that a key lacks (RFC 6750, section 3.1)."""
     said: dict[str, object] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -36,5 +40,7 @@ def answer(status: int, detail: str, *, errors: list[dict[str, str]] | None = No
         said["errors"] = errors
     response = Response(json.dumps(said), status, mimetype="application/problem+json")
     if status == 401:
-        response.headers["WWW-Authenticate"] = 'Bearer realm="api"'
+        response.headers["WWW-Authenticate"] = CHALLENGE
+    if scope:
+        response.headers["WWW-Authenticate"] = f'{CHALLENGE}, error="insufficient_scope", scope="{scope}"'
     return response

@@ -524,6 +524,7 @@ def readyz() -> ResponseReturnValue:
         turn = worker.last_turn("worker") if schema == migrate.State.CURRENT else None
     except database.Unavailable:
         return {"status": "not ready", "schema": None, "worker_lag_s": None}, 503
-    lag = int((clock.now() - turn).total_seconds()) if turn else None
-    fine = schema == migrate.State.CURRENT and lag is not None and lag < 120
+    at = clock.now()
+    lag = int((at - turn).total_seconds()) if turn else None
+    fine = schema == migrate.State.CURRENT and not worker.is_late(turn, at=at)
     return {"status": "ok" if fine else "not ready", "schema": schema, "worker_lag_s": lag}, 200 if fine else 503

@@ -149,6 +149,8 @@ def _at_the_owners() -> Iterator[Shown]:
     yield Shown("admin.check_import", "checked", "/admin/imports", "owner", act=_check_a_file)
     yield Shown("joining.join", "link not known", "/join/nothing", status=404)
     yield Shown("admin.webhook", "switched off", "/admin/developers/webhooks/{webhook_off}", "owner")
+    yield Shown("admin.webhook", "given up", "/admin/developers/webhooks/{webhook_gave_up}?state=given_up", "owner")
+    yield Shown("admin.test_conversion", "tried", "/admin/developers/test", "owner", act=_try_an_order)
     for page, path, action, given in (
         ("admin.correction", "/admin/people/{bob}/correction", "/correction", {"amount": "nothing"}),
         ("admin.tier", "/admin/people/{bob}/tier", "/tier", {"note": ""}),
@@ -156,11 +158,18 @@ def _at_the_owners() -> Iterator[Shown]:
         ("admin.program", "/admin/program", "/program", {"time_zone": "Mars"}),
         ("admin.refund", "/admin/refunds", "/refunds", {"amount": "nothing"}),
         ("admin.developers", "/admin/developers", "/webhooks", {"url": "nowhere"}),
+        ("admin.test_conversion", "/admin/developers/test", "/developers/test", {"amount": "nothing"}),
         ("admin.colleagues", "/admin/colleagues", "/colleagues", {"email": "nobody"}),
         ("admin.imports", "/admin/imports", "/imports", {}),
         ("admin.referrer", "/admin/referrals/{unpaid}/referrer", "/referrer", {"named": "nobody", "note": "So."}),
     ):
         yield Shown(page, "error", path, "owner", act=_post(action, given))
+
+
+def _try_an_order(page: Page) -> None:
+    """Sees what an order of the friend who is filled in would bring."""
+    page.get_by_role("button", name="Send a test conversion").click()
+    page.get_by_role("heading", name="What would come of it").wait_for()
 
 
 def _check_a_file(page: Page) -> None:

@@ -62,10 +62,10 @@ class Shop:
         return self.post("reinstatements", refund_external_id=refund_external_id)
 
 
-def new_key(name: str = "the shop") -> str:
+def new_key(name: str = "the shop", **given: Any) -> str:
     """A live API key."""
     with database.writing():
-        return api_keys.make(name, by=None, at=clock.now())
+        return api_keys.make(name, by=None, at=clock.now(), **given)
 
 
 def fields(answer: TestResponse) -> set[str]:

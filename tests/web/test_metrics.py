@@ -76,6 +76,7 @@ def test_what_an_operator_watches(app, scene, tab, tab_of):
     assert 300 <= seen["portal_worker_turn_age_seconds"] < 310
     assert seen['portal_outbox_messages{state="queued"}'] >= 1
     assert seen["portal_outbox_oldest_due_seconds"] >= 300
+    assert seen["portal_webhooks_oldest_due_seconds"] >= 300
     assert (seen['portal_webhooks{state="queued"}'], seen['portal_webhooks{state="given_up"}']) == (2, 0)
 
 

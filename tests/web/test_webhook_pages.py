@@ -162,8 +162,11 @@ def test_who_is_switched_off_is_switched_on_again_by_hand(scene, olivia, receive
         one for one in page.forms if one.action.endswith("/test")
     ]
     receiver.says = 200
-    page = olivia.press(address, "/return$")
+    button = olivia.get(address).form("/return$")
+    page = olivia.submit(button)
     assert "It is switched on." in page.main and "Given up" in page.main
+    page = olivia.submit(button)
+    assert "Olivia did that already, on " in page.main and "It is switched on." not in page.main
     olivia.press(links_in(page, "/deliveries/")[0], "/sending$")
     assert sweep(scene) == 1
 

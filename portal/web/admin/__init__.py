@@ -6,6 +6,7 @@ from portal.web.admin import (
     batch,
     corrections,
     developers,
+    health,
     imports,
     keys,
     mails,
@@ -22,12 +23,13 @@ from portal.web.admin import (
     reports,
     signals,
     tiers,
+    trying,
     webhooks,
 )
 from portal.web.admin.room import blueprint
 
 __all__ = [
-    "batch", "blueprint", "corrections", "developers", "imports", "keys", "mails", "offer", "orders",
+    "batch", "blueprint", "corrections", "developers", "health", "imports", "keys", "mails", "offer", "orders",
     "overview", "payouts", "people", "program", "queue", "records", "referrals", "referrers", "reports",
-    "signals", "tiers", "webhooks",
+    "signals", "tiers", "trying", "webhooks",
 ]  # fmt: skip

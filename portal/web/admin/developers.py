@@ -21,8 +21,9 @@ def page(
 ) -> str:
     """The desk, with a form that could not be taken, or with the key that was just made."""
     return render_template(
-        "admin/developers.html", keys=api_keys.listed(), form=form or inputs.people.ApiKey(formdata=None),
+        "admin/developers.html", keys=api_keys.listed(), scopes=openapi.SCOPES,
+        form=form or inputs.people.ApiKey(formdata=None, data={"scopes": list(api_keys.Scope)}),
         secret=secret, base_url=settings().base_url, only=inputs.fields.Only(), endpoints=endpoints.listed(),
-        counts=webhooks.counts(), hook=hook or inputs.people.Webhook(formdata=None), hooks=openapi.HOOKS,
+        counts=webhooks.counts(), hook=hook or inputs.people.Webhook(formdata=None), hooks=openapi.HOOK_SENTENCES,
         now=clock.now(),
     )  # fmt: skip

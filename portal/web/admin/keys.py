@@ -18,11 +18,18 @@ from portal.web.admin.room import blueprint
 def make_key() -> ResponseReturnValue:
     """Makes an API key and shows it, this once."""
     form = inputs.people.ApiKey()
-    secret = None
-    if form.validate():
+    if not form.validate():
+        return developers.page(form=form), 422
+    expires_at = clock.end_of_day(form.ends_on.data, words.zone()) if form.ends_on.data else None
+    try:
         with database.writing():
-            secret = api_keys.make(form.name.data, by=access.me().id, at=clock.now())
-    return developers.page(form=form, secret=secret), 200 if secret else 422
+            secret = api_keys.make(
+                form.name.data, scopes=form.scopes.data, expires_at=expires_at, by=access.me().id, at=clock.now()
+            )
+    except api_keys.KeyRefused as refusal:
+        form.ends_on.errors = [words.say(refusal)]
+        return developers.page(form=form), 422
+    return developers.page(secret=secret)
 
 
 @blueprint.post("/developers/keys/<wanted>/rotation")

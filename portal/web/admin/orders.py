@@ -23,7 +23,8 @@ from portal.web.acting import act
 from portal.web.admin.room import blueprint
 
 FIELDS = {
-    "customer": "customer_email", "customer.external_id": "customer_external_id", "amount_minor": "amount",
+    "customer": "customer_email", "customer.email": "customer_email", "email": "customer_email",
+    "customer.external_id": "customer_external_id", "amount_minor": "amount",
     "currency": "amount",
 }  # fmt: skip
 """Where a report's part stands in the form, if not under its own name."""
@@ -62,7 +63,7 @@ def record_order() -> ResponseReturnValue:
             reported = story.record_order(report, by=access.me().id, at=at)
             back = _back(reported.conversion)
     except Refusal as refusal:
-        _at_its_field(form, refusal, "customer_email" if isinstance(refusal, BadAddress) else "external_id")
+        say_at_field(form, refusal, "customer_email" if isinstance(refusal, BadAddress) else "external_id")
         return _order(form), 422
     if reported.answer == Answer.DISAGREES:
         form.external_id.errors = [_told_before(conversions.find(goals.SHOP, report.external_id))]
@@ -93,11 +94,15 @@ def _moment(field: Field, typed: datetime) -> datetime:
     return clock.parse(typed.replace(tzinfo=ZoneInfo(words.zone())).isoformat())
 
 
-def _at_its_field(form: inputs.fields.Form, refusal: Refusal, otherwise: str) -> None:
+def say_at_field(form: inputs.fields.Form, refusal: Refusal, otherwise: str) -> None:
     """Says a refusal at the field that it is about."""
-    name = getattr(refusal, "field", otherwise)
+    field_of(form, getattr(refusal, "field", otherwise), otherwise).errors = [words.say(refusal)]
+
+
+def field_of(form: inputs.fields.Form, name: str, otherwise: str) -> Field:
+    """The field of a form in which a part of a report stands."""
     field = FIELDS.get(name, name)
-    form[field if field in form else otherwise].errors = [words.say(refusal)]
+    return form[field if field in form else otherwise]
 
 
 def _told_before(known: Conversion | None) -> str:
@@ -161,7 +166,7 @@ def record_refund() -> ResponseReturnValue:
             order = conversions.find(goals.SHOP, report.conversion_external_id)
             back = _back(order) if order else url_for(".people")
     except Refusal as refusal:
-        _at_its_field(form, refusal, "external_id")
+        say_at_field(form, refusal, "external_id")
         return render_template("admin/refund.html", form=form), 422
     if refunded.answer == Answer.DISAGREES:
         form.external_id.errors = [gettext("This number was told before with other facts. Nothing was changed.")]

@@ -15,7 +15,7 @@ from portal.delivery.endpoints import Endpoint, EndpointRefused
 from portal.delivery.outbox import State
 from portal.delivery.webhooks import Webhook
 from portal.web import access, inputs, openapi, words
-from portal.web.acting import act
+from portal.web.acting import act, told_already
 from portal.web.admin import developers
 from portal.web.admin.room import blueprint, settings
 from portal.web.dashboard import page_key
@@ -62,7 +62,7 @@ def _page(endpoint: Endpoint, *, form: inputs.people.WebhookEvents | None = None
     form = form or inputs.people.WebhookEvents(formdata=None, data={"events": endpoint.events})
     return render_template(
         "admin/webhook.html", endpoint=endpoint, listed=listed, older=older, form=form, secret=secret,
-        only=inputs.fields.Only(), hooks=openapi.HOOKS, overlaps=bool(endpoint.before_until),
+        only=inputs.fields.Only(), hooks=openapi.HOOK_SENTENCES, overlaps=bool(endpoint.before_until),
         state=state, counts=webhooks.counts().get(endpoint.id, {}),
     )  # fmt: skip
 
@@ -81,7 +81,13 @@ def change_webhook(wanted: str) -> ResponseReturnValue:
 
 
 def _done(endpoint: Endpoint, verb: Callable[[], object], done: str) -> ResponseReturnValue:
-    return act(verb, done=done, back=url_for(".webhook", wanted=endpoint.public_id))
+    name = endpoint.public_id
+    return act(
+        verb,
+        done=done,
+        back=url_for(".webhook", wanted=name),
+        already=lambda: told_already("webhook_switched_on", "webhook", name),
+    )
 
 
 @blueprint.post("/developers/webhooks/<wanted>/secret")

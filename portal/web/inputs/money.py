@@ -91,20 +91,25 @@ class Correction(Form):
     )
 
 
-class Order(Form):
-    """An order recorded by hand, in the place of the shop."""
+class TestOrder(Form):
+    """An order that is only tried."""
 
     customer_email = StringField(_l("Customer's e-mail"), validators=[Optional(), at_most(254), without_nul])
     customer_external_id = StringField(
         _l("Customer's number in the shop"), validators=[Optional(), at_most(128), without_nul]
     )
     goal = SelectField(_l("What was reached"))
+    amount = AmountField(_l("Amount of the order"), validators=[Optional(), at_most(20)])
+
+
+class Order(TestOrder):
+    """An order recorded by hand, in the place of the shop."""
+
     external_id = StringField(
         _l("Number of the order"),
         validators=[InputRequired(_l("Write the number that the order has in the shop.")), at_most(128),
                     without_nul],
     )  # fmt: skip
-    amount = AmountField(_l("Amount of the order"), validators=[Optional(), at_most(20)])
     occurred_at = DateTimeLocalField(_l("When"), format=MOMENTS, validators=[Optional()])
 
 

@@ -3,22 +3,38 @@
 from flask_babel import lazy_gettext as _l
 from wtforms import (
     BooleanField,
+    DateField,
     EmailField,
     PasswordField,
     SelectField,
     SelectMultipleField,
     StringField,
 )
-from wtforms.validators import DataRequired, InputRequired, Optional
+from wtforms.validators import DataRequired, InputRequired, Optional, ValidationError
 from wtforms.widgets import CheckboxInput
 
+from portal.accounts.api_keys import Scope
 from portal.notices.events import Event
 from portal.web.inputs.account import Deletion, OnceMore
 from portal.web.inputs.fields import LONGEST_PASSWORD, Form, LinesField, an_address, at_most, of, without_nul
 
+LATEST_YEAR = 2200
+
 
 class ApiKey(Form):
     name = StringField(_l("What is it for?"), validators=[InputRequired(_l("Name the key.")), at_most(60), without_nul])
+    scopes = SelectMultipleField(
+        _l("What may it do?"),
+        choices=of({scope: scope for scope in Scope}),
+        option_widget=CheckboxInput(),
+        validators=[DataRequired(_l("Choose at least one thing that the key may do."))],
+    )
+    ends_on = DateField(_l("Until, with this day"), validators=[Optional()])
+
+    def validate_ends_on(self, field: DateField) -> None:
+        """A day whose end there is in every time zone."""
+        if field.data and field.data.year >= LATEST_YEAR:
+            raise ValidationError(_l("Write a day of this century."))
 
 
 class WebhookEvents(Form):

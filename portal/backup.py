@@ -67,11 +67,14 @@ class Backup:
 # --- making one -----------------------------------------------------------------------------------------------
 
 
-def make(path: Path, engine: Engine, settings: Settings, *, at: datetime) -> Backup:
-    """Puts a backup at a path, while the portal runs. Raises BackupRefused, CopyRefused, SchemaRefused."""
+def make(path: Path, engine: Engine, settings: Settings, *, at: datetime, replace: bool = False) -> Backup:
+    """Puts a backup at a path, while the portal runs; over an older one only where one says so. Raises BackupRefused,
+    CopyRefused, SchemaRefused."""
     migrate.must_be_current(engine)
     if path.exists() and not _is_ours(path):
         raise BackupRefused(f"{path} is there and is no backup: name another file.")
+    if path.exists() and not replace:
+        raise BackupRefused(f"{path} is there already: name another file, or say --replace to put this one over it.")
     try:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
             whole = _made(Path(folder), engine, settings, at)

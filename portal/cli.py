@@ -28,9 +28,8 @@ from portal.delivery import mail, outbox
 from portal.delivery import worker as delivery_worker
 from portal.imports import Fault, Form, Row
 from portal.payouts.methods import Details
-from portal.program import Answer
 from portal.reports import books
-from portal.rewards.conversions import Customer, OrderReport
+from portal.rewards.conversions import Answer, Customer, OrderReport
 from portal.web import limits, logs, serving
 
 
@@ -60,8 +59,12 @@ def main() -> None:
         click.echo(str(refusal), err=True)
         sys.exit(1)
     except database.Unavailable as error:
-        click.echo(f"DATABASE_URL: the database cannot be used: {_in_short(error)}", err=True)
+        click.echo(_away(error), err=True)
         sys.exit(1)
+
+
+def _away(error: Exception) -> str:
+    return f"DATABASE_URL: the database cannot be used: {_in_short(error)}"
 
 
 def _in_short(error: Exception) -> str:
@@ -226,6 +229,9 @@ def _told(name: str, look: Callable[[Settings], str], settings: Settings) -> boo
     except (mail.Away, Stop) as trouble:
         click.echo(f"{name}: NOT WELL. {trouble}")
         return False
+    except database.Unavailable as error:
+        click.echo(f"{name}: NOT WELL. {_away(error)}")
+        return False
     return True
 
 
@@ -258,7 +264,8 @@ def _look_at_the_limits(settings: Settings) -> str:
     return "Redis counts for all processes." if settings.redis_url else "Each process counts for itself."
 
 
-def _look_at_the_worker(_settings: Settings) -> str:
+def _look_at_the_worker(settings: Settings) -> str:
+    _look_at_the_database(settings)
     seen = delivery_worker.last_turn("worker")
     if seen is None or clock.now() - seen > timedelta(minutes=2):
         raise Stop("No worker has run in the last two minutes: start `portal serve` or `portal worker`.")
@@ -270,9 +277,11 @@ NEW_KEY_AFTER = timedelta(days=730)
 """How old the newest key of what is kept encrypted should be at most (NIST SP 800-57 part 1, 5.3.6: two years)."""
 
 
+# What stands in the database is looked at only where that is as this code needs it.
+
+
 def _look_at_the_keys(settings: Settings) -> str:
-    if migrate.state(database.db.engine).state != migrate.State.CURRENT:
-        raise Stop("What is kept encrypted can be looked at once the database is as this code needs it.")
+    _look_at_the_database(settings)
     found, newest = resealing.state(settings.details_key), sealed.ring(settings.details_key)[0]
     if found.strangers:
         raise Stop(
@@ -391,8 +400,8 @@ def convert(
             moment = clock.parse(occurred_at) if occurred_at else at
         except money.BadAmount as bad:
             raise Stop(f"--amount-minor: {bad}") from bad
-        except ValueError as bad:
-            raise Stop("--occurred-at: Write a moment with its offset, like 2026-11-03T10:41:00Z.") from bad
+        except clock.BadMoment as bad:
+            raise Stop(f"--occurred-at: {bad}") from bad
         with database.writing():
             report = OrderReport(
                 goal=goal,
@@ -485,12 +494,13 @@ def _tell_of_the_books() -> None:
 
 @portal.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-def backup(file: Path) -> None:
+@click.option("--replace", is_flag=True, help="Put it over the backup that is there.")
+def backup(file: Path, replace: bool) -> None:
     """Put everything into FILE, while the portal runs. Keep it secret: keys and addresses are in it."""
     settings = Settings.from_env()
     app = create_app(settings)
     with app.app_context():
-        made = backups.make(file.absolute(), database.db.engine, settings, at=clock.now())
+        made = backups.make(file.absolute(), database.db.engine, settings, at=clock.now(), replace=replace)
     click.echo(f"{file}: {made.many} rows and {made.mails} mails, schema {made.schema}, {made.size / 1e6:.1f} MB.")
 
 

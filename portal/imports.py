@@ -15,9 +15,8 @@ from portal import program, terms
 from portal.accounts import audit, users
 from portal.core import clock, database, money
 from portal.core.text import Refusal, marked
-from portal.program import Answer
 from portal.rewards import goals
-from portal.rewards.conversions import Customer, OrderReport, ReportRefused
+from portal.rewards.conversions import Answer, Customer, OrderReport, ReportRefused
 
 MOST_FAULTS = 1000
 """How many faults are kept to be shown; all are counted."""
@@ -253,9 +252,8 @@ def _moment(row: Row, column: str) -> datetime | None:
         return None
     try:
         return clock.parse(text)
-    except ValueError as error:
-        message = marked("Write a moment with its offset, like 2026-11-03T10:41:00Z.")
-        raise ReportRefused(column, message) from error
+    except clock.BadMoment as bad:
+        raise ReportRefused(column, bad.message, **bad.values) from bad
 
 
 def _take_conversion(row: Row, currency: str, at: datetime) -> Answer:

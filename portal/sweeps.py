@@ -11,8 +11,9 @@ from datetime import timedelta
 from portal import program, terms
 from portal.core import clock, database
 from portal.core.sealed import Box, NotOurs
+from portal.core.text import marked
 from portal.delivery import endpoints, mail, outbox, webhooks, worker
-from portal.delivery.calls import Caller, Outcome
+from portal.delivery.calls import Caller, NotCalled, Outcome
 from portal.delivery.mail import Away, Line, Sender, Undeliverable, WayOut
 from portal.delivery.webhooks import Ready, Webhook
 from portal.reports import rollups
@@ -119,9 +120,12 @@ def _ready(one: Webhook, keep: Box) -> Ready:
     return Ready(one.id, one.public_id, one.endpoint.url, one.body.encode(), secrets)
 
 
+ANOTHER_KEY = marked("Its secret was kept by another key than the portal has now: make a new one.")
+
+
 def _call(caller: Caller, ready: Ready) -> Outcome:
     if not ready.secrets:
-        return Outcome(0, trouble="Its secret was kept by another key than the portal has now: make a new one.")
+        return Outcome(0, trouble=NotCalled(ANOTHER_KEY))
     return caller.post(ready.url, ready.headers(at=clock.now()), ready.body)
 
 

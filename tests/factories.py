@@ -16,10 +16,11 @@ from portal.payouts.drawing import Why
 from portal.payouts.payouts import Batch, Payout
 from portal.program import Refunded, Reinstated, Reported
 from portal.rewards import goals, ledger
-from portal.rewards.conversions import Customer, OrderReport, RefundReason, RefundReport, ReinstatementReport
+from portal.rewards.conversions import Customer, OrderReport
 from portal.rewards.corrections import Correction
 from portal.rewards.decisions import Reason
 from portal.rewards.ledger import Bucket
+from portal.rewards.refunds import RefundReason, RefundReport, ReinstatementReport
 from portal.rewards.rewards import Reward
 from tests.cast import NOON, PASSWORD, Cast
 from tests.offers import EVERY, REFEREE, REFERRER, fixed, milestone, offer, share

@@ -80,11 +80,18 @@ def see(key_id: int, *, at: datetime) -> None:
     session.execute(sa.update(ApiKey).where(ApiKey.id == key_id, late).values(used_at=at))
 
 
-def revoke(wanted: str, *, by: int, at: datetime) -> None:
-    """Ends a key."""
+def revoke(wanted: str, *, by: int, at: datetime) -> bool:
+    """Ends a key; False if it was revoked before."""
     where = (ApiKey.public_id == wanted, ApiKey.revoked_at.is_(None))
-    if session.execute(sa.update(ApiKey).where(*where).values(revoked_at=at).returning(ApiKey.id)).scalar():
-        audit.write("api_key_revoked", "api_key", wanted, by=by, at=at)
+    if session.scalar(sa.update(ApiKey).where(*where).values(revoked_at=at).returning(ApiKey.id)) is None:
+        return False
+    audit.write("api_key_revoked", "api_key", wanted, by=by, at=at)
+    return True
+
+
+def named(wanted: str) -> ApiKey | None:
+    """The key of a public id, whether it works or not."""
+    return session.scalar(sa.select(ApiKey).where(ApiKey.public_id == wanted))
 
 
 def listed() -> list[ApiKey]:

@@ -105,6 +105,12 @@ def latest(verb: str, subject_kind: str, subject_ids: Collection[str]) -> dict[s
     return {subject_id: at for subject_id, at in session.execute(query.group_by(AuditEntry.subject_id))}
 
 
+def last(verb: str, subject_kind: str, subject_id: str) -> AuditEntry | None:
+    """When and by whom something was last done with one thing; None if it never was."""
+    query = sa.select(AuditEntry).where(AuditEntry.subject_kind == subject_kind, AuditEntry.subject_id == subject_id)
+    return session.scalar(query.where(AuditEntry.verb == verb).order_by(AuditEntry.id.desc()).limit(1))
+
+
 def about(subject_kind: str, subject_id: str) -> list[AuditEntry]:
     """The history of one thing, oldest first."""
     query = sa.select(AuditEntry).where(AuditEntry.subject_kind == subject_kind, AuditEntry.subject_id == subject_id)

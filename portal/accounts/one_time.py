@@ -39,6 +39,9 @@ LASTS = {
     Purpose.MOVE_BACK: timedelta(days=7),
 }
 
+MAILED = {purpose: lasts for purpose, lasts in LASTS.items() if purpose != Purpose.SET_UP}
+"""How long a mailed link works; that of the set-up is printed on the terminal."""
+
 
 class OneTimeKey(Model):
     """One mailed or printed secret."""
@@ -57,14 +60,17 @@ class OneTimeKey(Model):
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    network: Mapped[str | None] = mapped_column(sa.String(64))
+    """Of a confirmation: from which network (masked) its sign-up came."""
 
     def open_at(self, at: datetime) -> bool:
         return self.used_at is None and self.ended_at is None and at <= self.expires_at
 
 
 def make(
-    purpose: Purpose, user_id: int | None, *, at: datetime, password: str | None = None, carried: Any = None
-) -> str:
+    purpose: Purpose, user_id: int | None, *, at: datetime, password: str | None = None, carried: Any = None,
+    network: str | None = None,
+) -> str:  # fmt: skip
     """A new secret for a link. `password` (hashed) becomes the account's when a confirmation is used."""
     secret = token()
     if purpose not in (Purpose.CONFIRM, Purpose.MOVE_BACK):
@@ -76,6 +82,7 @@ def make(
             user_id=user_id,
             password=password,
             carried=carried,
+            network=network,
             made_at=at,
             expires_at=at + LASTS[purpose],
         )

@@ -183,6 +183,10 @@ def clean_email(text: str) -> str:
     try:
         found = email_validator.validate_email(text.strip(), check_deliverability=False, allow_smtputf8=True)
     except (email_validator.EmailNotValidError, UnicodeError) as error:
+        _, at_sign, domain = text.strip().lower().rpartition("@")
+        if at_sign and any(f".{domain}".endswith(f".{one}") for one in email_validator.SPECIAL_USE_DOMAIN_NAMES):
+            raise BadAddress(marked("No mail reaches %(domain)s: such names are for tests and for networks at home."),
+                             domain=domain) from error  # fmt: skip
         raise BadAddress(marked("Enter an e-mail like name@example.com.")) from error
     return found.normalized
 

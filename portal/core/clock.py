@@ -7,6 +7,15 @@ Every moment is an aware datetime in UTC.
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
+from portal.core.text import Refusal, marked
+
+EARLIEST_YEAR, LATEST_YEAR = 1900, 9998
+"""Of moments that are told: of the others, the day in some time zone would not exist."""
+
+
+class BadMoment(Refusal, ValueError):
+    """A moment that is none: the message says what is expected."""
+
 
 def now() -> datetime:
     """This moment, aware, in UTC."""
@@ -23,9 +32,11 @@ def in_zone(at: datetime, time_zone: str) -> datetime:
     return at.astimezone(ZoneInfo(time_zone))
 
 
-def is_zone(name: str) -> bool:
-    """Whether a text is an IANA time zone that this machine knows."""
-    return name in available_timezones()
+def zone_named(typed: str) -> str | None:
+    """The IANA time zone that a text means, in whatever letters and with spaces for underscores; None if this machine
+    knows none."""
+    meant = "_".join(typed.split()).casefold()
+    return next((zone for zone in available_timezones() if zone.casefold() == meant), None)
 
 
 def local_date(at: datetime, time_zone: str) -> date:
@@ -60,14 +71,19 @@ def parse_day(text: str) -> date | None:
 def parse(text: str) -> datetime:
     """An ISO 8601 moment with its offset (`2026-11-03T10:41:00Z`), as aware UTC.
 
-    Raises ValueError for anything else, a moment without an offset included: guessing a zone would move
-    windows and holds by hours.
+    Raises BadMoment for anything else, a moment without an offset included: guessing a zone would move windows and
+    holds by hours.
     """
-    if not text.isprintable():
-        raise ValueError("a moment holds digits and signs only")  # Python 3.11 reads over a NUL at the end
-    at = datetime.fromisoformat(text)
+    try:
+        at = datetime.fromisoformat(text) if text.isprintable() else None  # Python 3.11 reads over a NUL at the end
+    except ValueError:
+        at = None
+    if at is None:
+        raise BadMoment(marked("Write a moment like 2026-11-03T10:41:00Z."))
     if at.tzinfo is None:
-        raise ValueError("a moment needs an offset, like 2026-11-03T10:41:00Z")
-    if not 1900 <= at.year < 9999:
-        raise ValueError("a moment outside the calendar")  # its day in some time zone would not exist
+        raise BadMoment(marked("Write a moment with its offset, like 2026-11-03T10:41:00Z."))
+    if not EARLIEST_YEAR <= at.year <= LATEST_YEAR:
+        raise BadMoment(
+            marked("Write a moment of the years %(first)s to %(last)s."), first=EARLIEST_YEAR, last=LATEST_YEAR
+        )
     return at.astimezone(UTC)

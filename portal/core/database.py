@@ -362,6 +362,14 @@ def _told(value: date) -> str:
     return value.isoformat()
 
 
+def days_after(column: Any, days: int) -> sa.ColumnElement[datetime]:
+    """For queries: so many days of 24 hours after a moment."""
+    if is_sqlite():  # as `Moment` is kept: the fractions of the second, which SQLite would round, are added as they are
+        later = sa.func.strftime("%Y-%m-%d %H:%M:%S", column, f"+{days} days")
+        return sa.type_coerce(later.concat(sa.func.substr(column, 20)), Moment())
+    return sa.type_coerce(column.op("+")(sa.func.make_interval(0, 0, 0, 0, 24 * days)), Moment())
+
+
 def unindexed(column: Any) -> Any:
     """A column that no index is asked for: where another condition finds the few rows, and planners guess wrongly."""
     return sa.func.coalesce(column, column, type_=column.type)

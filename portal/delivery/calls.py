@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import SplitResult
 
+from portal.core.text import Refusal, marked
 from portal.delivery import endpoints
 from portal.delivery.endpoints import EndpointRefused
 
@@ -33,7 +34,7 @@ class Outcome:
     took_ms: int
     status: int | None = None
     text: str = ""
-    trouble: str = ""
+    trouble: Refusal | None = None
 
     @property
     def arrived(self) -> bool:
@@ -45,8 +46,20 @@ class Outcome:
         return self.status == 410
 
 
-class NotCalled(Exception):
-    """An address that was not called, or that did not answer."""
+class NotCalled(Refusal):
+    """An address that was not called, or did not answer as it should."""
+
+
+ANSWERED = marked("It answered %(status)s.")
+ELSEWHERE = marked("It answered %(status)s, and is not followed elsewhere.")
+UNTRUSTED = marked("The certificate or encryption is not right: %(why)s.")
+LATE = marked("No answer within %(seconds)s seconds.")
+REFUSED = marked("It refused the connection.")
+CUT_OFF = marked("It ended the connection before it had answered.")
+NO_ANSWER = marked("No answer: %(why)s.")
+NOWHERE = marked("The name %(host)s leads nowhere.")
+INSIDE = marked("The name %(host)s leads into a network of its own; only public addresses are called.")
+"""What can be wrong with a call. Why is what the system says."""
 
 
 class Caller:
@@ -64,20 +77,21 @@ class Caller:
     def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
         """Sends a body and reads the answer. Never raises: what went wrong stands in the outcome."""
         began = time.monotonic()
-        status, text, trouble = None, "", ""
+        status, text = None, ""
+        trouble: Refusal | None = None
         try:
             status, text = self._post(
                 endpoints.read(url, local=self.local), headers, body, until=began + self.timeout_s
             )
             if not 200 <= status < 300:
-                trouble = f"It answered {status}" + (", and is not followed elsewhere." if 300 <= status < 400 else ".")
+                trouble = NotCalled(ELSEWHERE if 300 <= status < 400 else ANSWERED, status=status)
         except (EndpointRefused, NotCalled) as refusal:
-            trouble = str(refusal)
+            trouble = refusal
         except ssl.SSLError as error:
-            trouble = f"The certificate or encryption is not right: {_said(error)}."
+            trouble = NotCalled(UNTRUSTED, why=_said(error))
         except (OSError, http.client.HTTPException, ValueError) as error:
             over = time.monotonic() >= began + self.timeout_s
-            trouble = f"No answer within {self.timeout_s:g} s." if over else f"No answer: {_said(error)}."
+            trouble = NotCalled(LATE, seconds=f"{self.timeout_s:g}") if over else _broken_off(error)
         return Outcome(int((time.monotonic() - began) * 1000), status, text, trouble)
 
     def _post(self, parts: SplitResult, headers: Mapping[str, str], body: bytes, *, until: float) -> tuple[int, str]:
@@ -104,12 +118,12 @@ class Caller:
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
-            raise NotCalled(f"The name {host} leads nowhere: {_said(error)}.") from error
+            raise NotCalled(NOWHERE, host=host) from error
         addresses = list(dict.fromkeys(str(where[0]) for *_, where in found))
         for address in addresses:
             known = ipaddress.ip_address(address.partition("%")[0])
             if not (endpoints.is_public(known) or (self.local and known.is_loopback)):
-                raise NotCalled(f"The name {host} leads into a network of its own; only public addresses are called.")
+                raise NotCalled(INSIDE, host=host)
         return addresses
 
 
@@ -143,6 +157,14 @@ def _exchanged(line: socket.socket, parts: SplitResult, headers: Mapping[str, st
             said += more
     enough.cancel()
     return answer.status, said.decode("utf-8", "replace").replace("\x00", "")
+
+
+def _broken_off(error: Exception) -> NotCalled:
+    if isinstance(error, ConnectionRefusedError):
+        return NotCalled(REFUSED)
+    if isinstance(error, (ConnectionError, http.client.IncompleteRead)):
+        return NotCalled(CUT_OFF)
+    return NotCalled(NO_ANSWER, why=_said(error))
 
 
 def _cut(line: socket.socket) -> None:

@@ -10,7 +10,7 @@ import hmac
 import json
 import random
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship
 
 from portal.core import database
-from portal.core.database import Model, session
+from portal.core.database import Json, Model, session
 from portal.core.text import Refusal, marked, one_line, public_id
 from portal.delivery import endpoints
 from portal.delivery.calls import Outcome
@@ -28,9 +28,11 @@ from portal.delivery.outbox import GIVE_UP_AFTER, LEASE, LEAST_TRIES, State
 
 AT_ONCE = 16
 """How many are claimed at once, and of one endpoint half as many; of one that fails, one."""
+MOST_AGAIN = 500
+"""How many are sent again by one press."""
 KEPT = timedelta(days=30)
 """How long it stays told what became of one."""
-LONGEST_ANSWER = 2000
+LONGEST_ANSWER, LONGEST_VALUE = 2000, 300
 
 
 class WebhookRefused(Refusal):
@@ -68,8 +70,15 @@ class Webhook(Model):
     took_ms: Mapped[int | None]
     answer: Mapped[str] = mapped_column(sa.Text, default="")
     trouble: Mapped[str] = mapped_column(sa.String(300), default="")
+    trouble_values: Mapped[Any] = mapped_column(Json, default=dict, server_default="{}")
+    """What fills the places of the sentence about the trouble."""
 
     endpoint: Mapped[Endpoint] = relationship(Endpoint)
+
+    @property
+    def why(self) -> Refusal | None:
+        """What was wrong with the latest try, to be said in the reader's language."""
+        return Refusal(self.trouble, **self.trouble_values) if self.trouble else None
 
     @property
     def next_try_at(self) -> datetime | None:
@@ -178,7 +187,10 @@ def note(number: int, outcome: Outcome, *, at: datetime) -> Endpoint | None:
     if found.state != State.SENDING:
         return None  # another worker has noted it meanwhile
     found.tried_at, found.status, found.took_ms = at, outcome.status, outcome.took_ms
-    found.answer, found.trouble = outcome.text[:LONGEST_ANSWER], one_line(outcome.trouble, 300)
+    found.answer = outcome.text[:LONGEST_ANSWER]
+    found.trouble = outcome.trouble.message if outcome.trouble else ""
+    values = outcome.trouble.values if outcome.trouble else {}
+    found.trouble_values = {name: one_line(str(value), LONGEST_VALUE) for name, value in values.items()}
     if outcome.arrived:
         found.state, found.sent_at = State.SENT, at
         endpoints.worked(endpoint, took=timedelta(milliseconds=outcome.took_ms), at=at)
@@ -201,14 +213,30 @@ def give_up(endpoint: Endpoint) -> None:
 
 def send_again(webhook: Webhook, *, at: datetime) -> None:
     """Has one sent again, under its id. Raises WebhookRefused, EndpointRefused."""
-    endpoints.lock(webhook.endpoint)
+    _must_be_on(webhook.endpoint)
     session.refresh(webhook, with_for_update=ITS_LOCK)
-    if webhook.endpoint.off_at is not None:
-        raise WebhookRefused(marked("The webhook is switched off. Switch it on first."))
     if not webhook.waits_for_a_hand or not webhook.body:
         raise WebhookRefused(marked("This one is on its way, or cannot be sent again."))
     webhook.state, webhook.due_at, webhook.made_again_at = State.QUEUED, at, at
     webhook.endpoint.resting_until = None
+
+
+def send_given_up_again(endpoint: Endpoint, *, at: datetime, most: int = MOST_AGAIN) -> int:
+    """Has what was given up for an endpoint sent again, each under its id, the first ones first; gives how many.
+    What is on its way already is left alone. Raises WebhookRefused, EndpointRefused."""
+    _must_be_on(endpoint)
+    given_up = (Webhook.endpoint_id == endpoint.id, Webhook.state == State.GIVEN_UP, Webhook.body != "")
+    first = sa.select(Webhook.id).where(*given_up).order_by(Webhook.id).limit(most).with_for_update()
+    again = {"state": State.QUEUED, "due_at": at, "made_again_at": at}
+    taken = sa.update(Webhook).where(Webhook.id.in_(first.scalar_subquery()), *given_up).values(again)
+    endpoint.resting_until = None
+    return len(session.scalars(taken.returning(Webhook.id)).all())
+
+
+def _must_be_on(endpoint: Endpoint) -> None:
+    endpoints.lock(endpoint)
+    if endpoint.off_at is not None:
+        raise WebhookRefused(marked("The webhook is switched off. Switch it on first."))
 
 
 # --- forgotten ------------------------------------------------------------------------------------------------
@@ -219,7 +247,7 @@ def forget(user_name: str, outside: str | None) -> None:
     (`outside`), and whatever was answered. Ids and sums stay."""
     theirs = Webhook.body.contains(user_name, autoescape=True)
     for one in session.scalars(sa.select(Webhook).where(theirs).with_for_update()):
-        one.answer = one.trouble = ""
+        one.answer, one.trouble, one.trouble_values = "", "", {}
         if outside is not None:
             one.body = one.body.replace(json.dumps(outside, ensure_ascii=False), "null")
     session.flush()
@@ -244,9 +272,12 @@ def find(wanted: str) -> Webhook | None:
     return session.scalar(sa.select(Webhook).where(Webhook.public_id == wanted))
 
 
-def listed(endpoint: Endpoint, *, before: int | None = None, most: int = 50) -> tuple[list[Webhook], int | None]:
-    """What an endpoint was told, the newest first, and the key of the next page if there is one."""
-    query = sa.select(Webhook).where(Webhook.endpoint_id == endpoint.id)
+def listed(
+    endpoint: Endpoint, states: Collection[State] = tuple(State), *, before: int | None = None, most: int = 25
+) -> tuple[list[Webhook], int | None]:
+    """What an endpoint was told and is in one of these states, the newest first, and the key of the next page if there
+    is one."""
+    query = sa.select(Webhook).where(Webhook.endpoint_id == endpoint.id, Webhook.state.in_(states))
     if before is not None:
         query = query.where(Webhook.id < before)
     found = list(session.scalars(query.order_by(Webhook.id.desc()).limit(most + 1)))

@@ -19,7 +19,8 @@ from portal.core.database import session
 from portal.demo.people import COLLEAGUES, OLIVIA
 from portal.payouts.methods import Details, Kind
 from portal.rewards import conversions, goals, rewards
-from portal.rewards.conversions import Customer, OrderReport, RefundReason, RefundReport, ReinstatementReport
+from portal.rewards.conversions import Customer, OrderReport
+from portal.rewards.refunds import RefundReason, RefundReport, ReinstatementReport
 from portal.rewards.rewards import Reward
 from portal.sharing import links
 

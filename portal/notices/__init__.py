@@ -27,7 +27,7 @@ from portal.payouts.methods import Method
 from portal.payouts.payouts import Payout
 from portal.referrals.claims import Claim
 from portal.referrals.referrals import Referral
-from portal.rewards import decisions, rewards
+from portal.rewards import clawbacks, decisions, rewards
 from portal.rewards.appeals import Appeal
 from portal.rewards.corrections import Correction
 from portal.rewards.decisions import Approval, Decision, Verdict
@@ -169,7 +169,7 @@ def rewards_ready(reward_ids: Collection[int], *, at: datetime) -> None:
         (people[person_id], f"{people[person_id].public_id} {at.isoformat()} {currency}",
          {"many": many, "amount": amount_for(people[person_id], minor, currency),
           "has_details": methods.in_force(person_id) is not None, "pays_on": pays_on})
-        for person_id, currency, many, minor in rewards.sums_of(reward_ids)
+        for person_id, currency, many, minor in clawbacks.sums_of(reward_ids)
     ]  # fmt: skip
     tell_all("reward_ready", "release", letters, at=at)
 

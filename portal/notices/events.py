@@ -16,7 +16,7 @@ from portal.payouts import payouts
 from portal.payouts.methods import Kind
 from portal.payouts.payouts import Payout
 from portal.referrals.referrals import Referral
-from portal.rewards import goals, rewards
+from portal.rewards import clawbacks, goals, rewards
 from portal.rewards.rewards import Reward, State
 from portal.rewards.rules import Beneficiary
 
@@ -152,7 +152,7 @@ def _rewards(reward_ids: Collection[int], moment: str) -> Iterable[tuple[str, Re
     numbers = sorted(reward_ids)
     for start in range(0, len(numbers), AT_ONCE):
         some = numbers[start : start + AT_ONCE]
-        taken_back = rewards.taken_back_of(some)
+        taken_back = clawbacks.taken_back_of(some)
         for reward in rewards.read(some):
             yield f"{reward.public_id}{moment}", _reward(reward, taken_back.get(reward.id, 0))
 

@@ -147,7 +147,10 @@ def example(kind: str, to: User, spoken: str, *, at: datetime, tried: tuple[str,
     """A mail as it would be written in a language, of invented facts; `tried`: by this subject and text."""
     stop = _stop(kind, to)
     person = Invited(to.email, spoken, "" if kind in invites.MAILS else to.first_name)
-    (letter,) = written(kind, [(person, f"{kind} {at.isoformat()}", facts(kind, spoken), stop)], tried=tried)
+    told = facts(kind, spoken)
+    if "pays_on" in told:
+        told["pays_on"] = terms.in_force().next_pay_day(at=at) or ""
+    (letter,) = written(kind, [(person, f"{kind} {at.isoformat()}", told, stop)], tried=tried)
     return letter
 
 

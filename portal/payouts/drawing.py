@@ -22,9 +22,10 @@ from portal.payouts import payouts, vouchers
 from portal.payouts.methods import Kind, Method
 from portal.payouts.payouts import Accounted, Batch, Line, Payout, PayoutRefused
 from portal.rewards import ledger
+from portal.rewards.clawbacks import Clawback
 from portal.rewards.corrections import Correction
 from portal.rewards.ledger import Bucket, Transfer
-from portal.rewards.rewards import Clawback, Reward
+from portal.rewards.rewards import Reward
 from portal.rewards.rewards import State as RewardState
 from portal.terms import Terms
 

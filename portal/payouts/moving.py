@@ -17,9 +17,10 @@ from portal.core.text import marked, one_line
 from portal.payouts import payouts, vouchers
 from portal.payouts.methods import Kind
 from portal.payouts.payouts import Accounted, Batch, BatchState, Line, Payout, PayoutRefused, State
-from portal.rewards import rewards
+from portal.rewards import clawbacks
+from portal.rewards.clawbacks import Clawback
 from portal.rewards.ledger import Bucket, Cause
-from portal.rewards.rewards import Clawback, Reward
+from portal.rewards.rewards import Reward
 from portal.rewards.rewards import State as RewardState
 from portal.terms import Terms
 
@@ -181,7 +182,7 @@ def join(clawback: Clawback, *, at: datetime) -> None:
     line = payouts.live_line(clawback.reward_id)
     if line is None or line.payout.state != State.PREPARING:
         return
-    if rewards.left(clawback.reward) == 0:
+    if clawbacks.left(clawback.reward) == 0:
         for other in payouts.lines_about(clawback.reward):
             if other.payout_id == line.payout_id:
                 _leave(other, at=at)
@@ -224,7 +225,7 @@ def _end(payout: Payout, state: State, *, at: datetime) -> None:
         _leave(line, at=at)
     for reward in {line.about.id: line.about for line in lines if line.about}.values():
         if not payouts.lines_about(reward):
-            rewards.reverse(reward, at=at)
+            clawbacks.reverse(reward, at=at)
     payout.state, payout.ended_at = state, at
     vouchers.free(payout.id)
     session.flush()

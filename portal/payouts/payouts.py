@@ -19,9 +19,10 @@ from portal.core.database import Model, session
 from portal.core.text import Refusal, public_id
 from portal.payouts.methods import Method
 from portal.rewards import ledger
+from portal.rewards.clawbacks import Clawback
 from portal.rewards.corrections import Correction
 from portal.rewards.ledger import Bucket, Cause
-from portal.rewards.rewards import Clawback, Reward
+from portal.rewards.rewards import Reward
 
 
 class BatchState(StrEnum):

@@ -39,18 +39,8 @@ from portal.program.joining import (
     sign_up,
 )
 from portal.program.referrers import correct_referrer, give_referrer
-from portal.program.orders import (
-    Answer,
-    Refunded,
-    Reinstated,
-    Reported,
-    convert,
-    record_order,
-    record_refund,
-    record_reinstatement,
-    refund,
-    reinstate,
-)
+from portal.program.orders import Reported, convert, record_order
+from portal.program.refunds import Refunded, Reinstated, record_refund, record_reinstatement, refund, reinstate
 from portal.program.decisions import (
     AT_ONCE,
     Decided,
@@ -110,6 +100,7 @@ from portal.program.webhooks import (
     note_webhook,
     remove_webhook,
     renew_webhook,
+    send_given_up_again,
     send_webhook_again,
     switch_webhook_on,
     try_webhook,

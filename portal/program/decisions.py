@@ -12,11 +12,12 @@ from portal.core.text import Refusal, marked
 from portal.notices import events
 from portal.notices.events import Event
 from portal.payouts import moving, payouts
-from portal.program.orders import both_in_good_standing, settle
+from portal.program.orders import both_in_good_standing
+from portal.program.refunds import settle
 from portal.referrals.referrals import Referral
 from portal.reports import queue
 from portal.reports.queue import Filters
-from portal.rewards import appeals, conversions, decisions, rewards, signals
+from portal.rewards import appeals, clawbacks, conversions, decisions, looks, refunds, rewards, signals
 from portal.rewards.appeals import Appeal
 from portal.rewards.decisions import DecisionRefused, Reason
 from portal.rewards.rewards import Reward
@@ -188,6 +189,8 @@ def dismiss(referral: Referral, signal: Signal, *, reason: str = "", by: int, at
 def raise_again(referral: Referral, signal: Signal, *, by: int, at: datetime) -> None:
     """Takes a dismissal back: the signal weighs what it weighed. Raises SignalRefused."""
     _lock_and_check(referral, signal, by)
+    if not looks.stands(signal):
+        raise signals.SignalRefused(marked("No chargeback stands any more: the dispute was won."))
     signals.raise_again(signal)
     audit.write("signal_raised_again", "referral", referral.public_id, by=by, at=at, signal=signal.kind)
 
@@ -212,11 +215,11 @@ def note(referral: Referral, text: str, *, by: int, at: datetime) -> None:
 def _catch_up(chosen: Sequence[Reward], *, at: datetime) -> None:
     """What was given back of the orders while their rewards were rejected counts again with the rewards, and so does
     what was reinstated."""
-    with_refunds = conversions.with_refunds(reward.conversion_id for reward in chosen)
+    with_refunds = refunds.with_refunds(reward.conversion_id for reward in chosen)
     for reward in chosen:
         if reward.conversion_id in with_refunds:
-            settle(reward, conversions.given_back(reward.conversion), at=at)
-            rewards.reverse(reward, at=at)
+            settle(reward, refunds.given_back(reward.conversion), at=at)
+            clawbacks.reverse(reward, at=at)
     events.rewards_reversed(chosen, at=at)
 
 

@@ -59,7 +59,7 @@ def sign_up(
             notices.already_registered(user, at=at)
             return
         kept = outcome.as_json() if outcome else None
-        secret = one_time.make(Purpose.CONFIRM, user.id, password=password, carried=kept, at=at)
+        secret = one_time.make(Purpose.CONFIRM, user.id, password=password, carried=kept, network=seen.network, at=at)
         notices.confirm_address(user, secret, at=at)
         return
     user.accepted_terms_version = terms.version
@@ -67,7 +67,7 @@ def sign_up(
     links.make(user.id, at=at)
     if outcome is not None:
         refer(user, outcome, terms, at=at)
-    secret = one_time.make(Purpose.CONFIRM, user.id, password=password, at=at)
+    secret = one_time.make(Purpose.CONFIRM, user.id, password=password, network=seen.network, at=at)
     notices.confirm_address(user, secret, at=at)
 
 
@@ -123,8 +123,8 @@ def mail_again(email: str, *, at: datetime) -> None:
     if not made:
         return
     one = made[0] if len({key.password for key in made}) == 1 else None
-    password, carried = (one.password, one.carried) if one else (None, None)
-    secret = one_time.make(Purpose.CONFIRM, user.id, password=password, carried=carried, at=at)
+    password, carried, network = (one.password, one.carried, one.network) if one else (None, None, None)
+    secret = one_time.make(Purpose.CONFIRM, user.id, password=password, carried=carried, network=network, at=at)
     notices.confirm_address(user, secret, at=at)
 
 

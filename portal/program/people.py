@@ -70,10 +70,10 @@ def set_tier(user: User, counts_as: int, *, note: str, by: int, at: datetime) ->
     return tier_locks.put(user, counts_as, among=starts, reason=note, by=by, at=at) is not None
 
 
-def free_tier(user: User, *, by: int, at: datetime) -> None:
-    """Takes that off again: their own numbers count. Raises TierLockRefused."""
+def free_tier(user: User, *, by: int, at: datetime) -> bool:
+    """Takes that off again: their own numbers count; False if none was set. Raises TierLockRefused."""
     users.lock(user.id)
-    tier_locks.lift(user, by=by, at=at)
+    return tier_locks.lift(user, by=by, at=at)
 
 
 def suspend(user: User, *, by: int, note: str, at: datetime) -> None:

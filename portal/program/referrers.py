@@ -12,7 +12,8 @@ from portal.notices import events
 from portal.notices.events import Event
 from portal.payouts import methods, moving, payouts
 from portal.program.joining import refer
-from portal.program.orders import SUSPENDED, apply, level
+from portal.program.orders import SUSPENDED, apply
+from portal.program.refunds import level
 from portal.referrals import claims, referrals
 from portal.referrals.attribution import Attribution, How
 from portal.referrals.referrals import Referral, ReferralRefused

@@ -77,6 +77,15 @@ def send_webhook_again(webhook: Webhook, *, by: int, at: datetime) -> None:
     audit.write("webhook_sent_again", "webhook", webhook.endpoint.public_id, by=by, at=at, shown=webhook.event)
 
 
+def send_given_up_again(endpoint: Endpoint, *, by: int, at: datetime) -> int:
+    """Sends again what was given up for an address, up to so many at once; gives how many. Raises WebhookRefused,
+    EndpointRefused."""
+    many = webhooks.send_given_up_again(endpoint, at=at)
+    if many:
+        audit.write("webhooks_sent_again", "webhook", endpoint.public_id, by=by, at=at, shown=endpoint.host, many=many)
+    return many
+
+
 def note_webhook(number: int, outcome: Outcome, *, at: datetime) -> None:
     """Notes what a call brought. An endpoint that is gone, or has failed for days, is switched off, what waits for it
     is given up, and the owners are told."""

@@ -18,8 +18,9 @@ from portal.payouts.methods import Kind, Method
 from portal.payouts.payouts import Batch, Line, Payout, State
 from portal.referrals.referrals import Referral
 from portal.rewards import ledger
+from portal.rewards.clawbacks import Clawback
 from portal.rewards.ledger import Bucket
-from portal.rewards.rewards import Clawback, Reward
+from portal.rewards.rewards import Reward
 from portal.rewards.rewards import State as RewardState
 
 PAGE = 50

@@ -17,9 +17,11 @@ from portal.core import clock
 from portal.core.database import session
 from portal.referrals.referrals import Referral
 from portal.reports import facts
+from portal.reports.facts import WITHIN_DAYS
 from portal.reports.figures import Range, View
+from portal.rewards.clawbacks import Clawback
 from portal.rewards.conversions import Conversion
-from portal.rewards.rewards import Clawback, Reward, State
+from portal.rewards.rewards import Reward, State
 from portal.sharing.clicks import Click
 from portal.sharing.invites import Invite
 from portal.sharing.links import Code, Link
@@ -36,6 +38,10 @@ class What(StrEnum):
     INVITES = "invites"
     JOINED = "joined"
     REACHED = "reached"
+    WITHIN_1 = "within_1"
+    WITHIN_7 = "within_7"
+    WITHIN_30 = "within_30"
+    WITHIN_60 = "within_60"
     REWARDED = "rewarded"
     CUSTOMERS = "customers"
     ORDERS = "orders"
@@ -162,6 +168,13 @@ def _friends(at: Any, *where: sa.ColumnElement[bool]) -> Callable[[Filter, datet
     return asked
 
 
+def _within(days: int) -> Callable[[Filter, datetime], Asked]:
+    def asked(of: Filter, since: datetime) -> Asked:
+        return _friends(Referral.joined_at, facts.reached_within(days))(of, since)
+
+    return asked
+
+
 def _of_referral(query: sa.Select[Any], of: Filter) -> sa.Select[Any]:
     if of.referrer is not None:
         query = query.where(Referral.referrer_id == of.referrer.id)
@@ -222,6 +235,7 @@ _ASKED: dict[What, Callable[[Filter, datetime], Asked]] = {
     What.INVITES: _invites,
     What.JOINED: _friends(Referral.joined_at),
     What.REACHED: _friends(Referral.joined_at, Referral.counted_at.is_not(None)),
+    **{What(within): _within(days) for within, days in WITHIN_DAYS.items()},
     What.REWARDED: _friends(Referral.joined_at, facts.was_rewarded()),
     What.CUSTOMERS: _friends(Referral.counted_at),
     What.ORDERS: _orders,

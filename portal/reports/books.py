@@ -11,10 +11,11 @@ from portal.core.database import session
 from portal.payouts.payouts import Line, Payout
 from portal.payouts.payouts import State as PayoutState
 from portal.rewards import ledger
+from portal.rewards.clawbacks import Clawback
 from portal.rewards.corrections import Correction
 from portal.rewards.decisions import Decision
 from portal.rewards.ledger import Bucket, Cause, Transfer
-from portal.rewards.rewards import Clawback, Reward, State
+from portal.rewards.rewards import Reward, State
 
 BUCKETS = (Bucket.PENDING, Bucket.APPROVED, Bucket.PAYABLE, Bucket.IN_PAYOUT, Bucket.PAID)
 

@@ -19,7 +19,8 @@ from portal.referrals.referrals import Referral
 from portal.reports import batches
 from portal.rewards import appeals, rewards, signals
 from portal.rewards.appeals import Appeal
-from portal.rewards.conversions import Conversion, Disagreement, Refund, Reinstatement
+from portal.rewards.conversions import Conversion, Disagreement
+from portal.rewards.refunds import Refund, Reinstatement
 from portal.rewards.rewards import Reward, State
 from portal.rewards.signals import Assessment
 from portal.sharing.links import Link

@@ -21,9 +21,11 @@ from portal.referrals.referrals import Referral
 from portal.reports import queue
 from portal.rewards import appeals, decisions, kinds, signals
 from portal.rewards.appeals import Appeal
-from portal.rewards.conversions import Conversion, Refund, Reinstatement
+from portal.rewards.clawbacks import Clawback
+from portal.rewards.conversions import Conversion
 from portal.rewards.decisions import Decision, Verdict
-from portal.rewards.rewards import Clawback, Reward
+from portal.rewards.refunds import Refund, Reinstatement
+from portal.rewards.rewards import Reward
 from portal.rewards.signals import Assessment, Signal
 from portal.sharing.clicks import Click
 from portal.sharing.links import Code, Link

@@ -19,9 +19,10 @@ from portal.referrals.referrals import Referral
 from portal.reports import referrer, sharing
 from portal.reports.referrer import Earned, Friend
 from portal.reports.sharing import InviteRow
+from portal.rewards.clawbacks import Clawback
 from portal.rewards.conversions import Conversion
 from portal.rewards.corrections import Correction
-from portal.rewards.rewards import Clawback, Reward
+from portal.rewards.rewards import Reward
 
 AT_ONCE = 1000
 

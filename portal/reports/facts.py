@@ -15,9 +15,10 @@ import sqlalchemy as sa
 from portal.core import clock, database
 from portal.core.database import Moment
 from portal.referrals.referrals import Referral
+from portal.rewards.clawbacks import Clawback
 from portal.rewards.conversions import Conversion
 from portal.rewards.ledger import Bucket, Transfer
-from portal.rewards.rewards import Clawback, Reward, State
+from portal.rewards.rewards import Reward, State
 from portal.sharing.clicks import HOUR, Click
 from portal.sharing.invites import Invite
 from portal.sharing.links import Link
@@ -34,6 +35,11 @@ class Measure(StrEnum):
     """Referrals, by when the friend joined."""
     REACHED = "reached"
     """Of these, the ones whose friend has reached the goal by now."""
+    WITHIN_1 = "within_1"
+    """Of these, the ones whose friend reached it within a day of joining; so each of the spans below."""
+    WITHIN_7 = "within_7"
+    WITHIN_30 = "within_30"
+    WITHIN_60 = "within_60"
     REWARDED = "rewarded"
     """Of these, the ones for which a reward has been paid by now."""
     CUSTOMERS = "customers"
@@ -56,6 +62,9 @@ class By(StrEnum):
     REFERRER = "referrer"
     LINK = "link"
 
+
+WITHIN_DAYS = {Measure.WITHIN_1: 1, Measure.WITHIN_7: 7, Measure.WITHIN_30: 30, Measure.WITHIN_60: 60}
+"""Within how many days of joining the portal learned that the goal was reached, by measure."""
 
 STATES = tuple(Measure(state.value) for state in State)
 """The measures that are states of rewards."""
@@ -146,6 +155,11 @@ def was_rewarded() -> sa.ColumnElement[bool]:
     return sa.select(Reward.id).where(Reward.referral_id == Referral.id, Reward.state == State.PAID).exists()
 
 
+def reached_within(days: int) -> sa.ColumnElement[bool]:
+    """Whether a friend reached the goal within so many days of joining."""
+    return Referral.counted_at <= database.days_after(Referral.joined_at, days)
+
+
 def left() -> Any:
     """What refunds have left of a reward."""
     taken = sa.select(sa.func.sum(Clawback.amount_minor)).where(Clawback.reward_id == Reward.id).correlate(Reward)
@@ -202,6 +216,10 @@ def _parts() -> dict[Measure, Part]:
         Measure.INVITES: Part(Invite, Invite.made_at, _word(Measure.INVITES)),
         Measure.JOINED: joined,
         Measure.REACHED: Part(Referral, Referral.joined_at, _word(Measure.REACHED), where=reached),
+        **{
+            within: Part(Referral, Referral.joined_at, _word(within), where=(reached_within(days),))
+            for within, days in WITHIN_DAYS.items()
+        },
         Measure.REWARDED: Part(Referral, Referral.joined_at, _word(Measure.REWARDED), where=(was_rewarded(),)),
         Measure.CUSTOMERS: Part(Referral, Referral.counted_at, _word(Measure.CUSTOMERS), where=reached),
         Measure.ORDERS: Part(

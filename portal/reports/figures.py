@@ -177,6 +177,13 @@ def series(seen: View, *wanted: tuple[Range, Step]) -> list[Series]:
     ]
 
 
+def pieces(seen: View, within: Range, step: Step) -> list[tuple[Range, Numbers]]:
+    """The program's numbers in each piece of a range."""
+    found = {piece: Numbers() for piece in within.cut(step)}
+    _add_all(seen, found)
+    return list(found.items())
+
+
 def totals(seen: View, within: Range) -> Numbers:
     """The program's numbers in a range."""
     found = {within: Numbers()}

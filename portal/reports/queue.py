@@ -19,8 +19,9 @@ from portal.core import clock
 from portal.core.database import session
 from portal.referrals.referrals import Referral
 from portal.rewards import decisions, rewards, signals
+from portal.rewards.clawbacks import Clawback
 from portal.rewards.conversions import Conversion
-from portal.rewards.rewards import Clawback, Reward, State
+from portal.rewards.rewards import Reward, State
 from portal.rewards.rules import Beneficiary
 from portal.rewards.signals import Assessment, Signal
 from portal.terms import Terms

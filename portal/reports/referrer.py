@@ -20,10 +20,12 @@ from portal.referrals.attribution import How
 from portal.referrals.referrals import Referral
 from portal.reports import status
 from portal.reports.status import Status
-from portal.rewards import decisions, ledger, rewards
-from portal.rewards.decisions import Decision
+from portal.rewards import clawbacks, decisions, ledger, rewards
+from portal.rewards.clawbacks import Clawback
+from portal.rewards.decisions import Decision, Verdict
 from portal.rewards.ledger import Bucket
-from portal.rewards.rewards import Clawback, Reward, State
+from portal.rewards.rewards import Reward, State
+from portal.rewards.rules import Beneficiary
 from portal.sharing.links import Link
 from portal.terms import Terms
 
@@ -229,7 +231,7 @@ def story(referral: Referral, *, of: int) -> list[Event]:
         events.extend(_decided(reward))
         events.extend(
             Event(clawback.at, _why_moved(clawback), -clawback.amount_minor, reward.currency, reward)
-            for clawback in rewards.clawbacks(reward.id)
+            for clawback in clawbacks.of_reward(reward.id)
         )
         if reward.released_at:
             events.append(Event(reward.released_at, "ready", reward=reward))
@@ -292,11 +294,24 @@ def earned(listed: list[Reward]) -> list[Earned]:
     return [Earned(reward, stand[reward.id], left[reward.id], told.get(reward.id, "")) for reward in listed]
 
 
+FIRST_FOR = timedelta(days=7)
+"""So long the first reward is told as such."""
+
+
+def first_reward(user_id: int, *, at: datetime) -> Earned | None:
+    """The first reward for a friend that was approved and stands, in the week after; None once another one was."""
+    mine = (Reward.person_id == user_id, Reward.beneficiary == Beneficiary.REFERRER)
+    approved = sa.select(Decision.id).where(Decision.reward_id == Reward.id, Decision.verdict == Verdict.APPROVE)
+    found = list(session.scalars(sa.select(Reward).where(*mine, approved.exists()).order_by(Reward.id).limit(2)))
+    if len(found) != 1 or found[0].state not in (State.APPROVED, State.PAID):
+        return None
+    lately = decisions.last_of([found[0].id])[found[0].id].at > at - FIRST_FOR
+    return earned(found)[0] if lately else None
+
+
 def _left(listed: list[Reward]) -> dict[int, int]:
     """What is left of rewards after refunds, in minor units: nothing of a rejected one."""
-    taken = sa.select(Clawback.reward_id, sa.func.sum(Clawback.amount_minor)).group_by(Clawback.reward_id)
-    wanted = taken.where(Clawback.reward_id.in_([reward.id for reward in listed]))
-    back = {number: int(amount) for number, amount in session.execute(wanted)}
+    back = clawbacks.taken_back_of([reward.id for reward in listed])
     return {
         reward.id: 0 if reward.state == State.REJECTED else reward.amount_minor - back.get(reward.id, 0)
         for reward in listed

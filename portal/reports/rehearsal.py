@@ -1,7 +1,8 @@
 """Rehearsal: what an offer would have given for the friends of the last 90 days, had it been there when they joined.
 
 Decided by the very function that makes rewards (`earning.weigh`), over an imagined past: nothing is written.
-What a person decided afterwards, or who was suspended, is left out: it shows what the rules give.
+What a person decided afterwards, or who was suspended, is left out: it shows what the rules give. A program that is
+paused or ended makes no referrals, so it would have given nothing.
 """
 
 from collections import Counter, defaultdict
@@ -15,8 +16,9 @@ from portal.core import clock, money
 from portal.core.database import session
 from portal.referrals.referrals import Referral
 from portal.rewards import earning, tier_locks
-from portal.rewards.conversions import STANDS, Conversion, Refund
+from portal.rewards.conversions import Conversion
 from portal.rewards.earning import Offer
+from portal.rewards.refunds import STANDS, Refund
 from portal.rewards.rules import Beneficiary, Computation, Often, Rule
 from portal.rewards.tier_locks import TierLock
 from portal.terms import Terms
@@ -144,7 +146,7 @@ class Imagined:
         return made
 
     def take_back(self, conversion_id: int, part: int, whole: int) -> None:
-        """A refund: as `rewards.owed` has it."""
+        """A refund: as `clawbacks.owed` has it."""
         for made in self._of_conversion[conversion_id]:
             if made.lives and not (made.rule.threshold and part < whole):
                 asked = money.half_up(made.amount_minor * min(part, whole), whole)
@@ -154,12 +156,17 @@ class Imagined:
 def rehearse(drafts: dict[str, tuple[Terms, list[Rule]]], *, at: datetime) -> dict[str, Result]:
     """What each of these offers would have given for the friends who joined in the last 90 days, by its name.
 
-    `Terms` and rules need not be kept anywhere; each rule has a `rule_key` of its own.
+    `Terms` and rules need not be kept anywhere; each rule has a `rule_key` of its own. Where none of the offers is open
+    to new friends only their rules can differ, and each is taken as if it were open.
     """
     since = at - clock.days(DAYS)
     joined = list(session.scalars(sa.select(Referral).where(Referral.joined_at > since, Referral.joined_at <= at)))
     told = list(_told(since))
-    return {name: _one(terms, rules, joined, told) for name, (terms, rules) in drafts.items()}
+    any_open = any(terms.open_to_new for terms, _ in drafts.values())
+    return {
+        name: _one(terms, rules, joined, told) if terms.open_to_new or not any_open else Result()
+        for name, (terms, rules) in drafts.items()
+    }
 
 
 def _one(
@@ -215,7 +222,7 @@ def _told(since: datetime) -> Iterator[Told]:
 
 
 def _part(conversion: Conversion, refund: Refund, before: tuple[int, int]) -> tuple[int, int]:
-    """What was given back of an order in all, as `conversions.given_back` has it: (part, whole)."""
+    """What was given back of an order in all, as `refunds.given_back` has it: (part, whole)."""
     if conversion.amount_minor is None:
         return 1, 1
     whole = conversion.amount_minor

@@ -17,10 +17,12 @@ from portal.delivery import outbox
 from portal.referrals.referrals import Referral
 from portal.reports import referrer, status
 from portal.reports.status import Status
-from portal.rewards.rewards import Clawback, Reward, State
+from portal.rewards.clawbacks import Clawback
+from portal.rewards.rewards import Reward, State
 from portal.sharing.clicks import Click
 from portal.sharing.invites import FIRST, MAILS, REMIND_BY_HAND_AFTER, REMINDER, Invite
 from portal.sharing.links import Code, Link
+from portal.terms import Terms
 
 
 class Period(StrEnum):
@@ -64,6 +66,24 @@ def _earned(user_id: int, currency: str, *, since: datetime | None) -> int:
     gave = session.scalar(sa.select(sa.func.sum(Reward.amount_minor)).where(*stands)) or 0
     taken = sa.select(sa.func.sum(Clawback.amount_minor)).join(Reward, Reward.id == Clawback.reward_id)
     return int(gave) - int(session.scalar(taken.where(*stands)) or 0)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What is known of a person's first steps: that a friend was sent something, that somebody opened a link."""
+
+    sent: bool
+    opened: bool
+
+
+def begun(user_id: int, terms: Terms) -> Begun:
+    """How far somebody has come who may have no friends yet. An invite that the portal does not mail may still lie
+    where it was made."""
+    mine = Link.owner_id == user_id
+    opened = sa.select(sa.exists().where(Click.link_id == Link.id, mine))
+    mailed = sa.select(sa.exists().where(Invite.owner_id == user_id))
+    was_opened = bool(session.scalar(opened))
+    return Begun(was_opened or (terms.mails_invites and bool(session.scalar(mailed))), was_opened)
 
 
 @dataclass(frozen=True)

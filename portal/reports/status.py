@@ -14,8 +14,9 @@ from portal.delivery.outbox import Message
 from portal.delivery.outbox import State as MailState
 from portal.payouts.payouts import Line
 from portal.referrals.referrals import Referral
-from portal.rewards.conversions import STANDS, Refund, RefundReason
-from portal.rewards.rewards import Clawback, Reward, State
+from portal.rewards.clawbacks import Clawback
+from portal.rewards.refunds import STANDS, Refund, RefundReason
+from portal.rewards.rewards import Reward, State
 from portal.sharing.invites import Invite
 
 

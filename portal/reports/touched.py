@@ -18,8 +18,9 @@ from sqlalchemy.schema import DDL
 from portal.core import clock, database
 from portal.core.database import Model, session
 from portal.referrals.referrals import Referral
+from portal.rewards.clawbacks import Clawback
 from portal.rewards.conversions import Conversion
-from portal.rewards.rewards import Clawback, Reward
+from portal.rewards.rewards import Reward
 from portal.sharing.clicks import Click
 from portal.sharing.invites import Invite
 

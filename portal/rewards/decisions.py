@@ -23,7 +23,7 @@ from portal.core import database
 from portal.core.database import Model, session
 from portal.core.text import Refusal, marked, one_line
 from portal.referrals.referrals import Referral
-from portal.rewards import rewards
+from portal.rewards import clawbacks, rewards
 from portal.rewards.conversions import Conversion
 from portal.rewards.ledger import Bucket, Cause, Transfer
 from portal.rewards.rewards import Reward, State
@@ -379,9 +379,9 @@ def _due() -> sa.Select[Any]:
 def _releases() -> Any:
     approval = sa.select(sa.func.max(Decision.id)).where(Decision.reward_id == Reward.id).correlate(Reward)
     return _into_transfers(
-        sa.select(Reward.person_id, _said(Bucket.APPROVED), _said(Bucket.PAYABLE), rewards.LEFT, Reward.currency,
+        sa.select(Reward.person_id, _said(Bucket.APPROVED), _said(Bucket.PAYABLE), clawbacks.LEFT, Reward.currency,
                   _said(Cause.RELEASE), approval.scalar_subquery(), Reward.id, _AT)
-        .where(Reward.id == _chosen().c.id, rewards.LEFT > 0)
+        .where(Reward.id == _chosen().c.id, clawbacks.LEFT > 0)
     )  # fmt: skip
 
 
@@ -428,7 +428,7 @@ def _decisions(verdict: Verdict, reason: Reason | None, somebody: bool) -> Any:
     latest = sa.select(sa.func.max(Decision.number)).where(Decision.reward_id == Reward.id).correlate(Reward)
     number = sa.func.coalesce(latest.scalar_subquery(), 0) + 1
     rows = sa.select(Reward.id, number, _said(verdict), _BY, _AT, _said(reason), chosen.c.told_id, chosen.c.note_id,
-                     rewards.LEFT).where(Reward.id == chosen.c.id)  # fmt: skip
+                     clawbacks.LEFT).where(Reward.id == chosen.c.id)  # fmt: skip
     if verdict == Verdict.APPROVE:
         rows = (
             rows.join(Referral, Referral.id == Reward.referral_id)

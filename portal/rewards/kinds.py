@@ -161,6 +161,9 @@ ABOUT: dict[Kind, About] = {
 """A shared network alone weighs nothing: households and offices are no fraud. It is a note beside the others, as are
 the light ones, which take two or three to make somebody look."""
 
+MAY_END = frozenset({Kind.CHARGEBACK})
+"""Kinds whose reason may be no more one day, and then the signal is withdrawn."""
+
 
 class WeightRefused(Refusal):
     """A weight that no signal can have."""

@@ -2,8 +2,8 @@
 
 Invariants: a signal only ever raises a flag and holds; nothing is rejected by the machine; one of a kind per referral,
 with the weight that its kind had when it was raised; none is ever lowered or taken away, but a person may dismiss one,
-and then it weighs no more; what was never assessed is Check, not Clear. Which kinds there are stands in `kinds`, what
-raises them in `looks`.
+or it is withdrawn since what it was raised for ended, and then it weighs no more; what was never assessed is Check, not
+Clear. Which kinds there are stands in `kinds`, what raises them in `looks`.
 """
 
 from collections.abc import Collection, Iterable
@@ -19,7 +19,7 @@ from portal.core.database import Model, session
 from portal.core.text import Refusal, marked, one_line
 from portal.referrals.referrals import Referral
 from portal.rewards import kinds
-from portal.rewards.kinds import ABOUT, Kind
+from portal.rewards.kinds import ABOUT, MAY_END, Kind
 
 
 class Assessment(StrEnum):
@@ -53,13 +53,19 @@ class Signal(Model):
     value: Mapped[str] = mapped_column(sa.String(120), default="")
     raised_at: Mapped[datetime]
     dismissed_at: Mapped[datetime | None]
-    """When a person has seen to it that there is nothing behind it; from then on it weighs nothing."""
+    """When a person has seen to it that there is nothing behind it, or, by nobody, when it was withdrawn; from then on
+    it weighs nothing."""
     dismissed_by_id: Mapped[int | None] = database.refers_to("users.id", index=False)
 
     @property
     def stands(self) -> bool:
         """Whether it weighs."""
         return self.dismissed_at is None
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether it weighs nothing because what it was raised for is no more; it weighs again when that does."""
+        return self.dismissed_at is not None and self.dismissed_by_id is None
 
     @property
     def alone_is_enough(self) -> bool:
@@ -92,22 +98,41 @@ class Finding:
 
 
 def keep(findings: Iterable[Finding], *, at: datetime) -> None:
-    """Raises a signal for each finding, with today's weight; one that is there stays as it was."""
+    """Raises a signal for each finding, with today's weight; one that is there stays as it was, or comes again if it
+    was withdrawn."""
     found = sorted(set(findings), key=lambda one: (one.referral_id, one.kind))
     if not found:
         return
     today = kinds.standings()
+    found = [one for one in found if today[one.kind].is_on]
     database.insert_all(Signal, [
         {"referral_id": one.referral_id, "kind": one.kind, "weight": today[one.kind].weight, "value": one.value,
          "raised_at": at}
         for one in found
-        if today[one.kind].is_on
     ])  # fmt: skip
+    for one in found:
+        if one.kind in MAY_END:
+            session.execute(sa.update(Signal).where(*_the(one), *_WITHDRAWN).values(dismissed_at=None))
+
+
+_WITHDRAWN = (Signal.dismissed_at.is_not(None), Signal.dismissed_by_id.is_(None))
+
+
+def withdraw(referral_id: int, kind: Kind, *, at: datetime) -> None:
+    """Takes away the weight of a signal whose reason is no more; one that a person dismissed stays theirs."""
+    weighs = Signal.dismissed_at.is_(None)
+    session.execute(sa.update(Signal).where(*_the(Finding(referral_id, kind)), weighs).values(dismissed_at=at))
+
+
+def _the(finding: Finding) -> tuple[sa.ColumnElement[bool], ...]:
+    return Signal.referral_id == finding.referral_id, Signal.kind == finding.kind
 
 
 def dismiss(signal: Signal, *, reason: str, by: int, at: datetime) -> None:
-    """Notes that a person has looked and there is nothing behind it. Raises SignalRefused: dismissed before, or
-    without a reason though it would be enough alone."""
+    """Notes that a person has looked and there is nothing behind it. Raises SignalRefused: withdrawn or dismissed
+    before, or without a reason though it would be enough alone."""
+    if signal.withdrawn:
+        raise SignalRefused(marked("This was withdrawn: what it was raised for is no more."))
     if not signal.stands:
         raise SignalRefused(marked("This was dismissed before."))
     if signal.alone_is_enough and not one_line(reason, 500):

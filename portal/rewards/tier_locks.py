@@ -71,14 +71,16 @@ def put(person: User, counts_as: int, *, among: Collection[int], reason: str, by
     return made
 
 
-def lift(person: User, *, by: int, at: datetime) -> None:
-    """Takes somebody's lock off; their own numbers count again. None there, nothing happens. Raises TierLockRefused."""
+def lift(person: User, *, by: int, at: datetime) -> bool:
+    """Takes somebody's lock off, and their own numbers count again; False if there is none. Raises TierLockRefused."""
     if person.id == by:
         raise TierLockRefused(marked("This is your own step; a colleague sets it."))
     lock = of_person(person.id)
-    if lock is not None:
-        lock.lifted_at = at
-        audit.write("tier_freed", "user", person.public_id, by=by, at=at, was=lock.counts_as)
+    if lock is None:
+        return False
+    lock.lifted_at = at
+    audit.write("tier_freed", "user", person.public_id, by=by, at=at, was=lock.counts_as)
+    return True
 
 
 def of_person(person_id: int) -> TierLock | None:

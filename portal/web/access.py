@@ -248,6 +248,7 @@ def install(app: Flask, settings: Settings) -> None:
         SECURITY_MSG_INVALID_EMAIL_ADDRESS=(marked("Enter an e-mail like name@example.com."), "error"),
         SECURITY_MSG_PASSWORD_NOT_PROVIDED=(marked("Enter your password."), "error"),
         SECURITY_MSG_INVALID_PASSWORD=(marked("This password is not right."), "error"),
+        SECURITY_CACHE_CONTROL={"private": None, "no-store": None},  # its own True would be told as `no-store=True`
         SECURITY_FLASH_MESSAGES=False,
     )
     app.session_interface = Sessions()

@@ -14,7 +14,7 @@ from portal.notices.events import PayoutTold
 from portal.referrals.attribution import How
 from portal.reports.status import Word
 from portal.rewards import rewards
-from portal.rewards.conversions import RefundReason
+from portal.rewards.refunds import RefundReason
 from portal.rewards.rules import Beneficiary
 
 
@@ -132,7 +132,7 @@ class Problem:
     type: str
     title: str
     status: int
-    detail: str = ""
+    detail: str
     errors: list[Fault] = field(default_factory=list)
 
 

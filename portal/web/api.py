@@ -19,23 +19,14 @@ from portal.accounts import api_keys, users
 from portal.core import clock, database
 from portal.notices import events
 from portal.payouts.payouts import Payout
-from portal.program import Answer
 from portal.referrals import candidates, referrals
 from portal.referrals.attribution import How
 from portal.referrals.referrals import Referral
 from portal.reports import lists, status
-from portal.rewards import conversions, ledger, rewards
-from portal.rewards.conversions import (
-    Conversion,
-    Customer,
-    OrderReport,
-    Refund,
-    RefundReason,
-    RefundReport,
-    ReinstatementReport,
-    ReportRefused,
-)
+from portal.rewards import clawbacks, conversions, ledger, refunds, rewards
+from portal.rewards.conversions import Answer, Conversion, Customer, OrderReport, ReportRefused
 from portal.rewards.ledger import Bucket
+from portal.rewards.refunds import Refund, RefundReason, RefundReport, ReinstatementReport
 from portal.rewards.rewards import Reward
 from portal.rewards.rules import Beneficiary
 from portal.web import answers, limits, problems, words
@@ -47,6 +38,7 @@ blueprint = Blueprint("api", __name__, url_prefix="/api")
 
 USUAL, MOST = 50, 200
 """How many are on a page of a list: unless it is said, and at most."""
+NO_PAGE = "There is no such page."
 
 
 def keyed(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
@@ -68,14 +60,18 @@ class BodyRefused(Exception):
     """A body of which some fields cannot be taken; its argument is what the answer says of each."""
 
 
+class NotJson(Exception):
+    """A body that cannot be read."""
+
+
 def told(model: type[Any]) -> Any:
-    """The body of this request as a model. Raises BodyRefused, or BadRequest for what is not JSON."""
+    """The body of this request as a model. Raises BodyRefused, or NotJson."""
     from pydantic import ValidationError
 
     try:
         given = request.get_json(force=True, silent=False)
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest from error
+    except (BadRequest, UnicodeDecodeError, RecursionError) as error:
+        raise NotJson from error
     if not isinstance(given, dict):
         raise BodyRefused([{"field": "body", "message": "Send an object, such as {}."}])
     try:
@@ -89,6 +85,11 @@ def told(model: type[Any]) -> Any:
             for one in refusal.errors(include_url=False, include_context=False, include_input=False)
         ]
         raise BodyRefused(errors) from refusal
+
+
+@blueprint.errorhandler(NotJson)
+def _not_json(_error: NotJson) -> ResponseReturnValue:
+    return problems.answer(400, "The body is not JSON that can be read. Nothing was stored.")
 
 
 @blueprint.errorhandler(BodyRefused)
@@ -259,12 +260,12 @@ def balance(user: str) -> ResponseReturnValue:
 def _page(model: type[Any], said: Callable[[Any], Any], page: Callable[..., answers.Told]) -> ResponseReturnValue:
     cursor, limit = request.args.get("cursor", ""), request.args.get("limit", str(USUAL))
     if not re.fullmatch(r"[0-9]{1,3}", limit, re.ASCII) or not 0 < int(limit) <= MOST:
-        return problems.answer(422, errors=[{"field": "limit", "message": f"Write a number from 1 to {MOST}."}])
+        errors = [{"field": "limit", "message": f"Write a number from 1 to {MOST}."}]
+        return problems.answer(422, NO_PAGE, errors=errors)
     after = lists.position(model, cursor) if cursor else 0
     if after is None:
-        return problems.answer(
-            422, errors=[{"field": "cursor", "message": "Use the next_cursor of an earlier answer."}]
-        )
+        errors = [{"field": "cursor", "message": "Use the next_cursor of an earlier answer."}]
+        return problems.answer(422, NO_PAGE, errors=errors)
     found, more = lists.after(model, after, most=int(limit))
     return answers.answer(page(data=[said(one) for one in found], next_cursor=found[-1].public_id if more else None))
 
@@ -303,7 +304,7 @@ def _reward(reward: Reward) -> answers.Reward:
         beneficiary=Beneficiary(reward.beneficiary),
         referral=reward.referral.public_id,
         amount_minor=reward.amount_minor,
-        taken_back_minor=reward.amount_minor - rewards.left(reward),
+        taken_back_minor=reward.amount_minor - clawbacks.left(reward),
         currency=reward.currency,
         state=rewards.State(reward.state),
         status=status.of_reward(reward).word,
@@ -319,7 +320,7 @@ def _refund(refund: Refund) -> answers.Refund:
         id=refund.public_id,
         external_id=refund.external_id,
         reason=RefundReason(refund.reason),
-        stands=conversions.find_reinstatement(refund.source, refund.external_id) is None,
+        stands=refunds.find_reinstatement(refund.source, refund.external_id) is None,
         conversion=_conversion(conversion) if conversion else None,
     )
 

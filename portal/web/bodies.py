@@ -6,24 +6,24 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from portal.core import clock, money
+from portal.web import words
 
 
 class Body(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
+LONGEST_MOMENT = 40
 Id = Field(min_length=1, max_length=128)
 
 
 def _moment(value: Any) -> datetime | None:
     if value is None:
         return None
-    if not isinstance(value, str) or len(value) > 40:
-        raise ValueError("write a moment like 2026-11-03T10:41:00Z")
     try:
-        return clock.parse(value)
-    except ValueError as error:
-        raise ValueError("write a moment with its offset, like 2026-11-03T10:41:00Z") from error
+        return clock.parse(value if isinstance(value, str) and len(value) <= LONGEST_MOMENT else "")
+    except clock.BadMoment as bad:
+        raise ValueError(words.say(bad)) from bad
 
 
 class CustomerIn(Body):

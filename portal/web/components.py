@@ -16,7 +16,6 @@ from wtforms import (
     RadioField,
     SelectField,
     StringField,
-    TextAreaField,
 )
 from wtforms.validators import InputRequired
 
@@ -46,7 +45,7 @@ class Sample(inputs.fields.Form):
     days = IntegerField("Days", validators=[InputRequired("Write a number of days.")])
     on = DateField("From", validators=[InputRequired("Choose a day.")])
     reason = SelectField("Reason", choices=["Duplicate", "Refunded"], validators=[InputRequired("Choose a reason.")])
-    note = TextAreaField("Note", validators=[InputRequired("Write why.")])
+    note = inputs.fields.LinesField("Note", validators=[InputRequired("Write why."), inputs.fields.at_most(60)])
     file = FileField("File", validators=[InputRequired("Choose a file.")])
     kind = RadioField("How", choices=["credit", "bank"], validators=[InputRequired("Choose one.")])
     terms = BooleanField("I accept the terms", validators=[InputRequired("Tick this box.")])

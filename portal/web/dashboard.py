@@ -40,6 +40,7 @@ def home_page(inviting: inputs.sharing.Invites, claiming: inputs.sharing.Claim) 
     friends, _ = referrer.friends(user.id, at=at, most=5)
     code, credits = my_code(user.id), referrer.credits(user.id, current.currency, at=at)
     since = at - period.span if period.span else None
+    begun = None if friends else sharing.begun(user.id, current)
     return render_template(
         "dashboard/home.html",
         offer=offer(),
@@ -50,9 +51,11 @@ def home_page(inviting: inputs.sharing.Invites, claiming: inputs.sharing.Claim) 
         period=period,
         periods=list(sharing.Period),
         numbers=sharing.numbers(user.id, current.currency, since=since),
-        ever=bool(friends) or sharing.numbers(user.id, current.currency, since=None).clicks > 0,
+        ever=begun is None or begun.opened,
+        begun=begun,
         series=sharing.joined_series(user.id, at=at, zone=current.time_zone, period=period),
         friends=friends,
+        first=referrer.first_reward(user.id, at=at),
         expiring=referrer.next_to_expire(user.id, at=at, within=clock.days(7)),
         gift=gift(user.id),
         method=methods.in_force(user.id),

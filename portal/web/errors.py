@@ -35,7 +35,7 @@ def install(app: Flask) -> None:
 def page(status: int, **facts: object) -> ResponseReturnValue:
     """An error's page; the API's answer to the same."""
     if request.path.startswith("/api/"):
-        return problems.answer(status)
+        return problems.usual(status)
     name = status if status in PAGES else 400 if status < 500 else 500
     return render_template(f"errors/{name}.html", **facts), status
 

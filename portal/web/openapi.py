@@ -23,9 +23,9 @@ from portal.payouts.methods import Kind
 from portal.referrals.attribution import How
 from portal.reports.status import Word
 from portal.rewards import rewards
-from portal.rewards.conversions import RefundReason
+from portal.rewards.refunds import RefundReason
 from portal.rewards.rules import Beneficiary
-from portal.web import answers, api
+from portal.web import answers, api, problems
 
 PROBLEM = "application/problem+json"
 
@@ -188,12 +188,9 @@ SENT_WITH = {
 """The headers of Standard Webhooks."""
 
 REFUSALS = {
-    400: marked("The request cannot be read: no JSON, or a sign that cannot be kept."),
     401: marked("No live key."),
-    413: marked("The body is larger than a megabyte."),
     422: marked("Some fields cannot be taken; each is named. Nothing was stored."),
-    429: marked("Too many wrong keys. Wait as long as Retry-After says, in seconds."),
-    503: marked("The database is busy or away. Nothing was changed; try again as Retry-After says."),
+    **{status: problems.USUAL[status] for status in (400, 413, 429, 503)},
 }
 """What any call may answer; 413 only where there is a body, 422 where there is something to be wrong."""
 

@@ -279,9 +279,13 @@ def _confirm_page(secret: str, state: str, form: inputs.account.NewPassword | No
 
 def _asks_for_password(secret: str) -> bool:
     """Whether who confirms chooses the password: anybody can sign up with an address, and the one typed then counts
-    only in the browser in which it was typed. Where the mail stands for several, none does."""
+    only in the browser in which it was typed, or in the same network, as on the telephone beside it. Where the mail
+    stands for several, none does."""
     key = one_time.find(Purpose.CONFIRM, secret)
-    return key is not None and (key.password is None or not access.signed_up_here(key.password))
+    if key is None or key.password is None:
+        return key is not None
+    beside = key.network is not None and key.network == access.seen().network
+    return not (beside or access.signed_up_here(key.password))
 
 
 @blueprint.post("/confirm/<secret>")
@@ -466,7 +470,7 @@ def terms() -> ResponseReturnValue:
 
 @blueprint.get("/privacy")
 def privacy() -> ResponseReturnValue:
-    return render_template("public/privacy.html")
+    return render_template("public/privacy.html", mailed=one_time.MAILED)
 
 
 @blueprint.get("/help")

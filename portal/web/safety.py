@@ -187,6 +187,9 @@ def _moving(purpose: Purpose, secret: str, status: int = 200) -> ResponseReturnV
 @limits.own_password
 @asks_once_more("password")
 def password(form: inputs.account.ChangePassword) -> ResponseReturnValue:
+    if access.is_password(access.me(), form.password.data or ""):
+        form.password.errors = [gettext("This is the password that you have already. Take another.")]
+        return _page(password=form), 422
     hashed, here = users.hashed(form.password.data), session[access.TOKEN]
     return act(
         lambda: program.change_password(access.me(), hashed, here=here, at=clock.now()),

@@ -1,6 +1,6 @@
 """Words: how the domain's sentences, amounts and moments are said in the reader's language."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -163,7 +163,12 @@ def ago(at: datetime) -> str:
 
 def since(at: datetime) -> str:
     """How long something has lasted: `2 days`."""
-    return format_timedelta(clock.now() - at, threshold=1.2)
+    return span(clock.now() - at)
+
+
+def span(lasts: timedelta) -> str:
+    """So long: `2 days`."""
+    return format_timedelta(lasts, threshold=1.2)
 
 
 def computation(steps: list[dict[str, Any]], currency: str) -> str:
@@ -259,11 +264,13 @@ def install(app: Flask) -> None:
         month=month,
         ago=ago,
         since=since,
+        span=span,
         digits=money.digits,
         computation=computation,
         share=share,
         plain=money.plain,
         ready=ready,
+        said=say,
         review_due=review_due,
     )
     app.jinja_env.tests.update(ahead=is_ahead)

@@ -24,6 +24,7 @@ document.addEventListener("click", async (event) => {
   try {
     await navigator.clipboard.writeText(button.dataset.copy);
     button.classList.add("is-done");
+    button.dispatchEvent(new Event("copied", { bubbles: true }));
     say(button, button.dataset.copied);
     label.textContent = button.dataset.copiedShort ?? button.dataset.copied;
     clearTimeout(button.timer);

@@ -25,7 +25,7 @@ from portal.accounts import sign_ins, users
 from portal.accounts.users import NOWHERE
 from portal.core import clock, database
 from portal.core.database import session
-from portal.reports import facts, figures, rankings, rollups
+from portal.reports import cohorts, facts, figures, rankings, rollups
 from portal.reports.facts import By, Measure
 from portal.reports.figures import Range
 from portal.rewards import ledger, rules
@@ -182,6 +182,10 @@ def questions() -> dict[str, Callable[[], Any]]:
             for measure in facts.RANKED:
                 asked[f"{by}s by {measure}, {count} days"] = listed(by, measure, count)
         asked[f"active referrers, {count} days"] = lambda count=count: rankings.active_referrers(seen(), days(count))  # type: ignore[misc]
+    for count, step in ((90, figures.Step.WEEK), (365, figures.Step.MONTH)):
+        asked[f"cohorts by {step}, {count} days"] = lambda count=count, step=step: cohorts.cohorts(
+            seen(), days(count), step
+        )  # type: ignore[misc]
     asked["what is owed"] = lambda: figures.owed(seen(), "EUR")
     return asked
 
@@ -231,7 +235,7 @@ def pages(app: Any, repeats: int, owner_id: int) -> None:
 
 PAGES = (
     "/admin/reports", "/admin/reports?range=90", "/admin/reports?from=2000-01-01&to=2099-01-01", "/admin/reports/referrers",
-    "/admin/reports/links", "/admin/reports/money", "/admin/reports/lists/clicks", "/admin/reports/lists/rewards",
+    "/admin/reports/links", "/admin/reports/cohorts?range=365", "/admin/reports/money", "/admin/reports/lists/clicks", "/admin/reports/lists/rewards",
     "/admin",
 )  # fmt: skip
 

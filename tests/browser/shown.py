@@ -183,6 +183,10 @@ def _signals() -> Iterator[Shown]:
 def _reports() -> Iterator[Shown]:
     yield Shown("admin.overview", "90 days", "/admin?range=90", "owner")
     yield Shown("admin.reports", "nothing in the range", "/admin/reports?from=2020-01-01&to=2020-01-31", "owner")
+    yield Shown("admin.report_cohorts", "by month", "/admin/reports/cohorts?range=365", "owner")
+    yield Shown(
+        "admin.report_cohorts", "nothing in the range", "/admin/reports/cohorts?from=2020-01-01&to=2020-01-31", "owner"
+    )
     yield Shown("admin.reports", "error", "/admin/reports?from=2026-02-30&to=2026-01-01", "owner")
     yield Shown("admin.reports", "years", "/admin/reports?from=2024-01-01&to=2026-12-31", "owner")
     for what in ("clicks", "invites", "orders"):

@@ -122,6 +122,21 @@ def test_how_it_will_look_follows_what_is_typed_and_leaving_with_it_unsent_asks_
         assert asked == ["beforeunload"]
         olivia.goto("/admin/program")
 
+    # What is pasted is not cut: it is counted, and refused whole.
+    about = olivia.get_by_label("What the product is")
+    about.fill("x" * 199)
+    expect(olivia.get_by_text(" of 400")).to_be_hidden()
+    about.fill("\N{ROASTED SWEET POTATO}" + "x" * 311)
+    if people.script:
+        expect(olivia.get_by_text("312 of 400")).to_be_visible()
+        about.fill("x" * 401)
+        expect(olivia.get_by_text("401 of 400 · Too long")).to_be_visible()
+    about.fill("x" * 401)
+    olivia.get_by_role("button", name="Publish version 2").last.click()
+    expect(olivia.locator(".error-summary")).to_contain_text("Use at most 400 characters; these are 401.")
+    expect(olivia.get_by_label("What the product is")).to_have_value("x" * 401)
+    olivia.get_by_label("What the product is").fill("")
+
     # One wrong field of the long form: its summary has the focus and is in sight.
     olivia.get_by_label("Time zone").fill("Mars")
     olivia.get_by_role("button", name="Publish version 2").last.click()
@@ -149,3 +164,27 @@ def test_how_it_will_look_follows_what_is_typed_and_leaving_with_it_unsent_asks_
     olivia.get_by_role("button", name="Remove the rule").click()
     expect(main(olivia)).to_contain_text("The rule is gone for new sign-ups")
     assert len(asked) == (1 if people.script else 0)
+
+
+def test_what_was_changed_in_one_form_is_not_lost_in_silence_by_looking_at_another(people: People) -> None:
+    staff()
+    olivia = people.sign_in("olivia@example.com", PASSWORD)
+    olivia.goto("/admin/program")
+    warned = olivia.locator("noscript .notice", has_text="each form of this page is sent alone")
+    if not people.script:
+        expect(warned).to_be_visible()
+        return
+    expect(warned).to_have_count(0)
+    olivia.get_by_label("Program name").fill("Acme")
+    olivia.get_by_label("Colour").fill("#ffd400")
+    look, publish = (
+        olivia.locator(form).get_by_role("button", name=name).first
+        for form, name in (("#look", "Look first"), ("#change", "Publish version 2"))
+    )
+    olivia.on("dialog", lambda dialog: dialog.dismiss())
+    for button in (look, look, publish):  # each leaves the other form unsent, and who stays has sent nothing
+        with olivia.expect_event("dialog") as asked:
+            button.click()
+        assert asked.value.type == "beforeunload"
+        expect(olivia.get_by_label("Program name")).to_have_value("Acme")
+        expect(olivia.get_by_label("Colour")).to_have_value("#ffd400")

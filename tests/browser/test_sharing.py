@@ -35,12 +35,17 @@ def test_a_referrer_shares_in_every_way_that_the_pages_offer(people: People, set
                  alice.get_by_label("One or more e-mail addresses"), alice.get_by_text("Ready to pay")):  # fmt: skip
         expect(part.first).to_be_in_viewport()
     expect(alice.get_by_role("button", name="Copy link")).to_have_count(1 if people.script else 0)
+    first_step = alice.get_by_role("listitem").filter(has_text="It stands at the top of this page")
+    expect(first_step).not_to_contain_text("done")
     if people.script:
         alice.context.grant_permissions(["clipboard-read", "clipboard-write"])
         alice.get_by_role("button", name="Copy link").click()
         copied = alice.evaluate("navigator.clipboard.readText()")
         assert re.fullmatch(rf"{settings.base_url}/r/[a-z0-9]{{9}}", copied)
         expect(main(alice)).to_contain_text("Copied")
+        expect(first_step).to_contain_text("Copy your link – done")
+        alice.reload()
+        expect(first_step).to_contain_text("Copy your link – done")
     alice.locator("summary", has_text="Share").click()
     assert "wa.me" in (alice.get_by_role("link", name=re.compile("WhatsApp")).get_attribute("href") or "")
     assert (alice.get_by_role("link", name="E-mail", exact=True).get_attribute("href") or "").startswith("mailto:")

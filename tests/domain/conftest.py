@@ -1,8 +1,12 @@
-"""The post: a mail server, and the worker's job that sends to it."""
+"""The post: a mail server, a shop's program that takes webhooks, and the worker's jobs that send to them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+import standardwebhooks.webhooks
+from standardwebhooks import Webhook as Verifier
 
 from portal import sweeps
 from portal.core import clock
@@ -48,6 +52,19 @@ def shop(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     monkeypatch.setattr(clock, "now", lambda: scene.at)
     with receiving(Receiver()) as receiver:
         yield Shop(scene, receiver)
+
+
+@pytest.fixture
+def verified(monkeypatch: pytest.MonkeyPatch, scene: Scene) -> Callable[..., Any]:
+    """The other side's own check, at the scene's moment: what it says a webhook is, or WebhookVerificationError."""
+
+    class Then(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return scene.at.astimezone(tz or UTC)
+
+    monkeypatch.setattr(standardwebhooks.webhooks, "datetime", Then)
+    return lambda secret, one: Verifier(secret).verify(one.body.decode(), one.headers)
 
 
 @pytest.fixture

@@ -12,10 +12,12 @@ from portal.core.database import session
 from portal.payouts.methods import Kind, Method
 from portal.referrals.referrals import Referral
 from portal.rewards import goals, rules
-from portal.rewards.conversions import Conversion, Refund
+from portal.rewards.clawbacks import Clawback
+from portal.rewards.conversions import Conversion
 from portal.rewards.decisions import Decision, Verdict
 from portal.rewards.ledger import Bucket, Cause, Transfer
-from portal.rewards.rewards import Clawback, Reward, State
+from portal.rewards.refunds import Refund
+from portal.rewards.rewards import Reward, State
 from portal.sharing import links
 from portal.sharing.clicks import Click
 from portal.sharing.links import Link

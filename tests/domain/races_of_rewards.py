@@ -11,14 +11,14 @@ from portal.accounts.users import User
 from portal.core import money
 from portal.core.database import session
 from portal.core.text import Refusal
-from portal.program import Answer
 from portal.referrals.referrals import Referral
 from portal.reports import queue
 from portal.reports.queue import Filters
-from portal.rewards import decisions, ledger, rewards, signals
-from portal.rewards.conversions import Conversion, RefundReport
+from portal.rewards import clawbacks, decisions, ledger, rewards, signals
+from portal.rewards.conversions import Answer, Conversion
 from portal.rewards.decisions import Reason
 from portal.rewards.kinds import Kind
+from portal.rewards.refunds import RefundReport
 from portal.rewards.rewards import State
 from portal.rewards.signals import Assessment
 from portal.rewards.tier_locks import TierLock
@@ -84,7 +84,7 @@ def the_same_refund(scene: Scene, clients: int) -> tuple[Acts, Question]:
         return program.refund(told, at=scene.at).answer
 
     def question(outcomes: list[Any]) -> Iterator[str]:
-        yield from expect("taken back", rewards.taken_back(number), 500)
+        yield from expect("taken back", clawbacks.taken_back(number), 500)
         yield from expect("balance", scene.balance(person), {"approved": 1500})
         yield from expect("made", outcomes.count(Answer.MADE), 1)
 
@@ -97,7 +97,7 @@ def the_same_win(scene: Scene, clients: int) -> tuple[Acts, Question]:
     scene.charge_back(order, external_id=lost)
 
     def question(outcomes: list[Any]) -> Iterator[str]:
-        yield from expect("taken back", rewards.taken_back(number), 0)
+        yield from expect("taken back", clawbacks.taken_back(number), 0)
         yield from expect("reward", (state(number), scene.balance(person)), (State.APPROVED, {"approved": 2000}))
         yield from expect("made", outcomes.count(Answer.MADE), 1)
 
@@ -115,6 +115,22 @@ def a_win_against_its_chargeback(scene: Scene, clients: int) -> tuple[Acts, Ques
         yield from expect("balance", scene.balance(person), {"approved": 1500})
 
     return [*[refund(scene, order, other, 1600)] * 2, *acts], question
+
+
+def wins_of_all_chargebacks_of_a_friend(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    """Each of another order, so that each alone would leave the flag to the others."""
+    number, _, _ = a_reward(scene, approved=True)
+    friend = session.get_one(rewards.Reward, number).referral.referee
+    lost = [f"race-{next(scene._numbers)}" for _ in range(clients)]
+    for name in lost:
+        scene.charge_back(scene.order(friend), external_id=name)
+    referral = session.get_one(rewards.Reward, number).referral_id
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("won", outcomes.count(Answer.MADE), clients)
+        yield from expect("flags", [one.kind for one in signals.of_referral(referral) if one.stands], [])
+
+    return [lingering(win(scene, name)) for name in lost], question
 
 
 def a_tier_of_one(scene: Scene, clients: int) -> tuple[Acts, Question]:
@@ -202,7 +218,7 @@ def a_refund_against_an_approval(scene: Scene, clients: int) -> tuple[Acts, Ques
     def question(outcomes: list[Any]) -> Iterator[str]:
         yield from expect("state", state(number), State.REVERSED)
         yield from expect("balance", scene.balance(person), {})
-        yield from expect("taken back", rewards.taken_back(number), 2000)
+        yield from expect("taken back", clawbacks.taken_back(number), 2000)
         yield from expect("refunds made", outcomes.count(Answer.MADE), 1)
 
     return [approve(scene, number), gives_back] * (clients // 2), question
@@ -216,7 +232,7 @@ def all_clear_against_refunds(scene: Scene, clients: int) -> tuple[Acts, Questio
 
     def approves() -> Any:
         return sum(
-            map(rewards.left, rewards.read(program.approve_shown(clear, mark=shown.mark, by=by, at=scene.at).done))
+            map(clawbacks.left, rewards.read(program.approve_shown(clear, mark=shown.mark, by=by, at=scene.at).done))
         )
 
     gives_back = [refund(scene, order, f"race-{next(scene._numbers)}", 1600) for _, order, _ in orders]
@@ -294,6 +310,7 @@ RACES = [
     Race(the_same_refund, drop=("ALTER TABLE refunds DROP CONSTRAINT uq_refunds_source_external_id",)),
     Race(the_same_win, drop=("ALTER TABLE reinstatements DROP CONSTRAINT uq_reinstatements_source_refund_external_id",)),
     Race(a_win_against_its_chargeback, locks=(NAMES,)),
+    Race(wins_of_all_chargebacks_of_a_friend, locks=(PEOPLE,)),
     Race(a_tier_of_one, offer=({"tiers": TIERS, "often": "every"},), locks=(PEOPLE,)),
     Race(a_step_set_beside_orders, offer=({"tiers": TIERS, "often": "every"},), locks=(PEOPLE,)),
     Race(a_milestone, offer=({"threshold": 3},), locks=(PEOPLE,)),

@@ -23,7 +23,8 @@ from portal.payouts.methods import Kind
 from portal.referrals.referrals import Referral
 from portal.reports import books
 from portal.rewards import rewards
-from portal.rewards.conversions import Customer, OrderReport, RefundReason, RefundReport, ReinstatementReport
+from portal.rewards.conversions import Customer, OrderReport
+from portal.rewards.refunds import RefundReason, RefundReport, ReinstatementReport
 from tests import invariants
 from tests.factories import Scene
 

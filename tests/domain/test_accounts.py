@@ -171,7 +171,8 @@ def test_a_key_is_found_until_it_is_revoked_and_kept_only_as_a_hash(scene: Scene
     ] * 5
     scene.do(lambda: api_keys.see(key.id, at=scene.at))
     assert key.used_at == scene.at
-    scene.do(lambda: api_keys.revoke(key.public_id, by=olivia, at=scene.at))
+    for did in (True, False):
+        assert scene.do(lambda: api_keys.revoke(key.public_id, by=olivia, at=scene.at)) is did
     assert api_keys.find(secret, at=scene.at) is None
 
 
@@ -199,6 +200,17 @@ def test_the_first_owner_may_everything_and_a_known_person_becomes_one_with_a_ne
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(BadAddress):
         users.clean_email(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "reserved"),
+    [("x@y.test", "y.test"), ("boss@Shop.LOCAL ", "shop.local"), ("me@localhost", "localhost"), ("test", ""),
+     ("a@b.test, c@d.example", ""), ("x@mytest", ""), ("x@", "")],
+)  # fmt: skip
+def test_an_address_that_no_mail_can_reach_is_told_why(address: str, reserved: str) -> None:
+    with pytest.raises(BadAddress) as refused:
+        users.clean_email(address)
+    assert str(refused.value).startswith(f"No mail reaches {reserved}:" if reserved else "Enter an e-mail like")
 
 
 @pytest.mark.both_databases

@@ -1,5 +1,6 @@
 """Chargebacks: taken back like a refund, flagged, and given again once when the dispute is won, in whatever order."""
 
+from datetime import timedelta
 from itertools import permutations
 
 import pytest
@@ -10,13 +11,13 @@ from portal.core import money
 from portal.core.database import session
 from portal.payouts.payouts import Line
 from portal.payouts.payouts import State as PayoutState
-from portal.program import Answer
 from portal.reports import desk, evidence, queue, referrer, rehearsal
-from portal.rewards import rewards, rules, signals
-from portal.rewards.conversions import Customer, RefundReason, ReportRefused
+from portal.rewards import clawbacks, rules, signals
+from portal.rewards.conversions import Answer, Customer, ReportRefused
 from portal.rewards.kinds import ABOUT, Kind
+from portal.rewards.refunds import RefundReason
 from portal.rewards.rewards import Reward, State
-from portal.rewards.signals import Assessment
+from portal.rewards.signals import Assessment, SignalRefused
 from portal.terms import in_force
 from tests.factories import EVERY, REFEREE, Scene, fixed, milestone, share
 
@@ -25,11 +26,12 @@ pytestmark = pytest.mark.both_databases
 
 def taken(reward: Reward) -> list[int]:
     """What was taken of a reward, and with a minus what was given again, one after the other."""
-    return [clawback.amount_minor for clawback in rewards.clawbacks(reward.id)]
+    return [clawback.amount_minor for clawback in clawbacks.of_reward(reward.id)]
 
 
 def flags(reward: Reward) -> list[str]:
-    return [signal.kind for signal in signals.of_referral(reward.referral_id)]
+    """What weighs against the referral of a reward."""
+    return [signal.kind for signal in signals.of_referral(reward.referral_id) if signal.stands]
 
 
 def next_payout(scene: Scene, *, by_another: int = 5000) -> list[int]:
@@ -192,7 +194,7 @@ def test_won_while_its_reward_stands_in_a_batch(scene: Scene, ends: str, before:
     last = scene.exported_batch()
     assert [one.amount_minor for one in last.payouts] == [3000 if ends == "paid" else 7000]
     scene.pay_batch(last)
-    assert scene.balance(scene.alice) == {"paid": 7000} and rewards.left(reward) == 2000
+    assert scene.balance(scene.alice) == {"paid": 7000} and clawbacks.left(reward) == 2000
 
 
 @pytest.mark.case(101)
@@ -219,7 +221,7 @@ def test_told_again_and_again_it_is_given_again_once(scene: Scene) -> None:
 
 
 @pytest.mark.case(101)
-def test_won_before_the_chargeback_arrives_it_takes_nothing_and_is_a_flag(scene: Scene) -> None:
+def test_won_before_the_chargeback_arrives_it_takes_nothing_and_is_no_flag(scene: Scene) -> None:
     reward = scene.approved_reward()
     assert scene.win().answer == Answer.WAITING
     assert scene.win().answer == Answer.WAITING
@@ -228,7 +230,7 @@ def test_won_before_the_chargeback_arrives_it_takes_nothing_and_is_a_flag(scene:
     assert desk.attention(in_force(), at=scene.at).waiting_reinstatements == 0
     assert scene.win().answer == Answer.KNOWN
     assert (reward.state, taken(reward)) == (State.APPROVED, [])
-    assert scene.balance(scene.alice) == {"approved": 2000} and flags(reward) == [Kind.CHARGEBACK]
+    assert scene.balance(scene.alice) == {"approved": 2000} and flags(reward) == []
 
 
 @pytest.mark.case(101)
@@ -246,9 +248,51 @@ def test_in_every_order_of_order_chargeback_win_and_refund_the_same_is_left(scen
         for event in events:
             happens[event](f"A-{index}", friend)
         own, gift = scene.rewards(scene.alice)[-1], scene.reward(friend)
-        assert (rewards.left(own), rewards.left(gift)) == (320, 250), events
+        assert (clawbacks.left(own), clawbacks.left(gift)) == (320, 250), events
         assert (own.state, gift.state) == (State.PENDING, State.PENDING), events
-        assert Kind.CHARGEBACK in flags(own), events
+        assert Kind.CHARGEBACK not in flags(own), events
+
+
+@pytest.mark.case(101)
+def test_the_flag_is_withdrawn_when_no_chargeback_of_the_friend_stands_and_comes_again_with_another(
+    scene: Scene,
+) -> None:
+    scene.publish(fixed(2000, **EVERY))
+    by, first, second = scene.rita.id, scene.order(scene.bob), scene.order(scene.bob)
+    reward = scene.rewards(scene.alice)[0]
+    scene.charge_back(first, 1600, external_id="CB-1")
+    scene.charge_back(first, 1600, external_id="CB-2")
+    scene.charge_back(second, external_id="CB-3")
+    for won in ("CB-1", "CB-3"):
+        scene.win(won)
+        assert flags(reward) == [Kind.CHARGEBACK], won
+    for answer in (Answer.MADE, Answer.KNOWN):
+        scene.later(hours=1)
+        assert scene.win("CB-2").answer == answer and flags(reward) == []
+    (signal,) = signals.of_referral(reward.referral_id)
+    assert (signal.withdrawn, signal.dismissed_at) == (True, scene.at - timedelta(hours=1))
+    assert signals.assessments({reward.referral_id})[reward.referral_id] == Assessment.CLEAR
+    with pytest.raises(SignalRefused, match="No chargeback stands any more"):
+        scene.do(lambda: program.raise_again(reward.referral, signal, by=by, at=scene.at))
+    with pytest.raises(SignalRefused, match="withdrawn"):
+        scene.do(lambda: program.dismiss(reward.referral, signal, reason="Won.", by=by, at=scene.at))
+    scene.charge_back(second, external_id="CB-4")
+    assert flags(reward) == [Kind.CHARGEBACK] and not signal.withdrawn
+    assert signals.assessments({reward.referral_id})[reward.referral_id] == Assessment.CHECK
+
+
+@pytest.mark.case(101)
+def test_a_flag_that_a_reviewer_dismissed_stays_theirs(scene: Scene) -> None:
+    reward = scene.approved_reward()
+    scene.charge_back("order-1")
+    (signal,) = signals.of_referral(reward.referral_id)
+    scene.do(lambda: program.dismiss(reward.referral, signal, reason="A mistake.", by=scene.rita.id, at=scene.at))
+    scene.later(hours=1)
+    scene.win()
+    assert (signal.withdrawn, signal.dismissed_by_id) == (False, scene.rita.id)
+    with pytest.raises(SignalRefused, match="No chargeback stands any more"):
+        scene.do(lambda: program.raise_again(reward.referral, signal, by=scene.rita.id, at=scene.at))
+    assert flags(reward) == []
 
 
 @pytest.mark.case(101)
@@ -264,12 +308,12 @@ def test_what_is_taken_in_all_is_always_the_part_of_the_refunds_that_stand(scene
         for name, part in parts.items():
             scene.charge_back(order, part, external_id=f"{name} {index}")
             standing[name] = part
-            assert rewards.taken_back(reward.id) == money.half_up(given * min(4999, sum(standing.values())), 4999)
+            assert clawbacks.taken_back(reward.id) == money.half_up(given * min(4999, sum(standing.values())), 4999)
         for name in won:
             scene.win(f"{name} {index}")
             del standing[name]
-            assert rewards.taken_back(reward.id) == money.half_up(given * min(4999, sum(standing.values())), 4999)
-        assert (reward.state == State.REVERSED) == (rewards.left(reward) == 0)
+            assert clawbacks.taken_back(reward.id) == money.half_up(given * min(4999, sum(standing.values())), 4999)
+        assert (reward.state == State.REVERSED) == (clawbacks.left(reward) == 0)
 
 
 @pytest.mark.case(101)
@@ -414,7 +458,7 @@ def test_of_an_order_whose_customer_comes_later_nothing_is_taken_that_was_won(sc
     assert scene.win("CB-9").answer == Answer.MADE
     scene.customer("C-9", "cora@example.com", code=scene.code(scene.alice))
     reward = scene.reward(scene.alice)
-    assert (reward.state, rewards.left(reward), flags(reward)) == (State.PENDING, 2000, [Kind.CHARGEBACK])
+    assert (reward.state, clawbacks.left(reward), flags(reward)) == (State.PENDING, 2000, [])
 
 
 @pytest.mark.case(101)
@@ -449,7 +493,7 @@ def test_reward_and_line_of_other_payouts_add_up_when_payouts_fail_late(scene: S
     scene.fail(first.payouts[0])
     assert scene.balance(scene.alice) == {"payable": 5000, "paid": 5000}
     scene.refund("order-1")
-    assert (reward.state, rewards.left(reward)) == (State.APPROVED, 0)
+    assert (reward.state, clawbacks.left(reward)) == (State.APPROVED, 0)
     assert scene.balance(scene.alice) == {"payable": 3000, "paid": 5000}
     last = scene.exported_batch()
     assert sorted(line.amount_minor for line in last.payouts[0].lines) == [-2000, -2000, 2000, 5000]
@@ -518,7 +562,7 @@ def test_friends_whose_payments_stand_have_given_nothing_back(scene: Scene) -> N
     last = scene.order(scene.friend("Bo", of=scene.alice))
     scene.refund(last, 100)
     kinds = {signal for reward in scene.rewards(scene.alice) for signal in flags(reward)}
-    assert kinds == {Kind.CHARGEBACK}
+    assert kinds == set()
 
 
 @pytest.mark.case(101)

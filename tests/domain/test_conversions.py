@@ -5,9 +5,8 @@ from datetime import timedelta
 import pytest
 
 from portal.core.database import session
-from portal.program import Answer
 from portal.rewards import goals
-from portal.rewards.conversions import Conversion, Customer, Disagreement, ReportRefused
+from portal.rewards.conversions import Answer, Conversion, Customer, Disagreement, ReportRefused
 from portal.rewards.rewards import Reward
 from tests.factories import Scene, fixed
 

@@ -6,9 +6,8 @@ import pytest
 
 from portal.accounts.users import BadAddress, User
 from portal.core.database import session
-from portal.program import Answer
 from portal.referrals.attribution import How
-from portal.rewards.conversions import Customer, ReportRefused
+from portal.rewards.conversions import Answer, Customer, ReportRefused
 from tests.factories import Scene, fixed
 
 pytestmark = pytest.mark.both_databases

@@ -23,8 +23,9 @@ from portal.reports import sharing as shared
 from portal.reports.queue import Filters
 from portal.reports.status import Word
 from portal.rewards import appeals, tier_locks
-from portal.rewards.conversions import Refund, Reinstatement
-from portal.rewards.rewards import Clawback, Reward
+from portal.rewards.clawbacks import Clawback
+from portal.rewards.refunds import Refund, Reinstatement
+from portal.rewards.rewards import Reward
 from portal.sharing.clicks import Click
 from portal.sharing.links import Link
 from tests import invariants

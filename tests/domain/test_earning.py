@@ -6,8 +6,7 @@ import pytest
 
 from portal import terms
 from portal.core.database import session
-from portal.program import Answer
-from portal.rewards.conversions import Conversion
+from portal.rewards.conversions import Answer, Conversion
 from portal.rewards.rewards import Reward, State
 from tests.factories import EVERY, REFEREE, Scene, fixed, milestone, share
 

@@ -17,11 +17,11 @@ from portal.accounts.users import Surroundings, User
 from portal.core import database
 from portal.core.database import session
 from portal.delivery.mail import Files, Sender, compose
-from portal.program import Answer, ErasureRefused
+from portal.program import ErasureRefused
 from portal.referrals.claims import ClaimRefused
 from portal.reports import people
 from portal.rewards import ledger
-from portal.rewards.conversions import Customer
+from portal.rewards.conversions import Answer, Customer
 from portal.rewards.rewards import State
 from portal.sharing import links
 from portal.sharing.links import CodeRefused

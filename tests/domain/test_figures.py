@@ -19,9 +19,10 @@ from portal.reports.figures import Range, Step
 from portal.reports.rollups import DayFigure, Figure, MonthFigure, Rollup
 from portal.reports.touched import Touched
 from portal.rewards import ledger
+from portal.rewards.clawbacks import Clawback
 from portal.rewards.conversions import Conversion
 from portal.rewards.ledger import Bucket
-from portal.rewards.rewards import Clawback, Reward, State
+from portal.rewards.rewards import Reward, State
 from portal.sharing import clicks, links
 from portal.sharing.clicks import Click
 from portal.sharing.invites import Invite
@@ -35,6 +36,22 @@ VISITOR = "the-visitor-in-tests{}"
 @pytest.fixture(autouse=True)
 def _now(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "now", lambda: scene.at)
+
+
+@pytest.mark.both_databases
+def test_a_span_after_joining_ends_to_the_microsecond(scene: Scene) -> None:
+    friend = scene.friend("Ben", of=scene.alice)
+    number, joined = scene.referral(friend).id, scene.referral(friend).joined_at + timedelta(microseconds=123_456)
+    for days in (1, 7, 30, 60):
+        for more, within in ((timedelta(0), 1), (timedelta(microseconds=1), 0), (-timedelta(microseconds=1), 1)):
+            counted = joined + timedelta(days=days) + more
+            scene.do(
+                lambda counted=counted: session.execute(
+                    sa.update(Referral).where(Referral.id == number).values(joined_at=joined, counted_at=counted)
+                )
+            )
+            inside = sa.select(sa.func.count()).select_from(Referral).where(facts.reached_within(days))
+            assert session.scalar(inside) == within, (days, more)
 
 
 # --- counted plainly ------------------------------------------------------------------------------------------
@@ -64,6 +81,9 @@ class Plain:
             if one.counted_at:
                 self.count(one.joined_at, "reached", one.referrer_id, one.link_id)
                 self.count(one.counted_at, "customers", one.referrer_id, one.link_id)
+                for days in (1, 7, 30, 60):
+                    if one.counted_at <= one.joined_at + timedelta(days=days):
+                        self.count(one.joined_at, f"within_{days}", one.referrer_id, one.link_id)
             if any(reward.state == State.PAID for reward in mine):
                 self.count(one.joined_at, "rewarded", one.referrer_id, one.link_id)
             for order in session.scalars(sa.select(Conversion).where(Conversion.referral_id == one.id)):

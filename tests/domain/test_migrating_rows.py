@@ -5,7 +5,7 @@ import io
 import shutil
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -77,9 +77,9 @@ def first_version(folder: Path, *, last: str = "0001") -> Path:
     return scripts
 
 
-def fill(connection: sa.Connection) -> None:
+def fill(connection: sa.Connection, given_rows: Iterable[tuple[str, dict[str, Any]]] = ROWS) -> None:
     """Rows that point to each other; what a row does not name gets something that fits its column."""
-    for number, (name, given) in enumerate(ROWS):
+    for number, (name, given) in enumerate(given_rows):
         table = _table(connection, name)
         values: dict[str, Any] = {}
         for column in table.columns:
@@ -243,3 +243,29 @@ def test_figures_that_were_rolled_up_before_months_had_rows_of_their_own_are_mad
     assert migrate.upgrade(engine)
     after = rows(engine)
     assert after["rollups"] == after["figures"] == after["month_figures"] == []
+
+
+@pytest.mark.both_databases
+@pytest.mark.case(101)
+def test_flags_of_chargebacks_that_were_won_are_withdrawn_and_those_that_stand_stay(
+    engine: Engine, tmp_path: Path
+) -> None:
+    migrate.upgrade(engine, scripts=first_version(tmp_path, last="0014"))
+    more = (
+        *(row for row in ROWS if row[0] in ("users", "notes", "terms", "links", "referrals")),
+        ("signals", {"referral_id": 1, "kind": "chargeback", "dismissed_at": None}),
+        ("users", {"email": "carol@example.com", "shows_name": True}),
+        ("referrals", {"referrer_id": 1, "referee_id": 3, "how": "claim"}),
+        ("signals", {"referral_id": 2, "kind": "chargeback", "dismissed_at": None}),
+        *[("conversions", {"referral_id": number, "customer_email": "bob@example.com"}) for number in (1, 2)],
+        *[("refunds", {"conversion_id": order, "source": "shop", "external_id": f"CB-{number}", "reason": "chargeback"})
+          for number, order in enumerate((1, 1, 2, 2))],
+        *[("reinstatements", {"source": "shop", "refund_external_id": f"CB-{number}"}) for number in (0, 1, 2)],
+    )  # fmt: skip
+    with engine.begin() as connection:
+        fill(connection, more)
+    assert migrate.upgrade(engine)
+    with engine.connect() as connection:
+        flags = "SELECT referral_id, dismissed_at IS NOT NULL, dismissed_by_id FROM signals ORDER BY referral_id"
+        found = connection.exec_driver_sql(flags).all()
+    assert [(number, bool(withdrawn), by) for number, withdrawn, by in found] == [(1, True, None), (2, False, None)]

@@ -32,8 +32,9 @@ from portal.payouts.methods import Kind
 from portal.payouts.payouts import Batch, Payout
 from portal.reports import books
 from portal.rewards import kinds, ledger, rules
-from portal.rewards.conversions import Customer, OrderReport, RefundReason, RefundReport, ReinstatementReport
+from portal.rewards.conversions import Customer, OrderReport
 from portal.rewards.decisions import Reason
+from portal.rewards.refunds import RefundReason, RefundReport, ReinstatementReport
 from portal.rewards.rules import Often, Rule
 from tests import invariants
 from tests.conftest import close
@@ -43,6 +44,7 @@ from tests.postgres import Postgres
 
 LONG = os.environ.get("PORTAL_TEST_LONG") == "1"
 SEED = os.environ.get("PORTAL_TEST_SEED") if LONG else None
+ALL_STEPS = int(os.environ.get("PORTAL_TEST_STEPS") or 1_000_000) if LONG else 10_000
 STEPS_A_WALK = 100
 WALKS = 8
 """From one seed at most."""
@@ -667,7 +669,7 @@ REFUSED = "report_customer order approve correct reject undo draw approve_batch 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_the_portal_does_what_the_rules_say(part: int, world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """In parts, so that several processes can share the work."""
-    walk_on(world, 1000 + part, steps=(1_000_000 if LONG else 10_000) // PARTS, capsys=capsys)
+    walk_on(world, 1000 + part, steps=ALL_STEPS // PARTS, capsys=capsys)
     never = HAPPENS + [f"{what} refused" for what in REFUSED]
     assert [what for what in never if not world.done[what] and not SEED] == []
 

@@ -19,19 +19,12 @@ from portal.core.text import Refusal
 from portal.payouts.methods import Kind
 from portal.payouts.payouts import Payout
 from portal.payouts.payouts import State as PayoutState
-from portal.program import Answer
 from portal.reports import books, desk
-from portal.rewards import ledger, rewards
-from portal.rewards.conversions import (
-    Conversion,
-    Customer,
-    OrderReport,
-    RefundReason,
-    RefundReport,
-    ReinstatementReport,
-)
+from portal.rewards import clawbacks, ledger
+from portal.rewards.conversions import Answer, Conversion, Customer, OrderReport
 from portal.rewards.decisions import DecisionRefused
 from portal.rewards.ledger import Bucket
+from portal.rewards.refunds import RefundReason, RefundReport, ReinstatementReport
 from portal.rewards.rewards import Reward, State
 from tests.factories import EVERY, REFEREE, Scene, fixed, milestone, share
 
@@ -316,7 +309,7 @@ def test_a_refund_told_while_a_reward_was_rejected_counts_when_it_is_taken_up_ag
     two_orders.later(hours=1)
     two_orders.undo(first)
     two_orders.undo(second)
-    assert (first.state, rewards.left(first), second.state) == (State.PENDING, 500, State.REVERSED)
+    assert (first.state, clawbacks.left(first), second.state) == (State.PENDING, 500, State.REVERSED)
     assert two_orders.balance(two_orders.alice) == {"pending": 500}
     assert two_orders.at - timedelta(hours=1) == first.made_at
 

@@ -36,6 +36,7 @@ CASES = {
     "the_same_win": (101,),
     "a_win_against_its_chargeback": (101,),
     "a_batch_against_a_win": (101,),
+    "wins_of_all_chargebacks_of_a_friend": (101,),
     "refunds_against_their_order": (100,),
     "the_same_code": (29,),
 }

@@ -7,9 +7,9 @@ import pytest
 from portal.core import money
 from portal.core.database import session
 from portal.payouts.payouts import PayoutRefused
-from portal.program import Answer
-from portal.rewards import rewards
-from portal.rewards.conversions import Refund, ReportRefused
+from portal.rewards import clawbacks, rewards
+from portal.rewards.conversions import Answer, ReportRefused
+from portal.rewards.refunds import Refund
 from portal.rewards.rewards import State
 from tests.factories import EVERY, REFEREE, Scene, fixed, milestone, share
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.both_databases
 
 
 def taken(reward: rewards.Reward) -> list[int]:
-    return [clawback.amount_minor for clawback in rewards.clawbacks(reward.id)]
+    return [clawback.amount_minor for clawback in clawbacks.of_reward(reward.id)]
 
 
 @pytest.mark.case(94)

@@ -12,7 +12,7 @@ from portal import terms
 from portal.core.database import session
 from portal.reports import rehearsal
 from portal.reports.rehearsal import Result
-from portal.rewards import rewards, rules
+from portal.rewards import clawbacks, rules
 from portal.rewards.rewards import Reward
 from portal.rewards.rules import Rule
 from tests.factories import EVERY, REFEREE, Scene, fixed, milestone, share
@@ -61,7 +61,7 @@ def lived(scene: Scene) -> Result:
     """What the days really gave."""
     found = Result()
     for reward in session.scalars(sa.select(Reward)):
-        left = reward.amount_minor - rewards.taken_back(reward.id)
+        left = reward.amount_minor - clawbacks.taken_back(reward.id)
         found.by_side[reward.beneficiary] += left
         found.rewards += left > 0
     return found

@@ -33,9 +33,9 @@ def put(
     return scene.do(lambda: program.set_tier(person, counts_as, note=note, by=who, at=scene.at))
 
 
-def free(scene: Scene, person: User, *, by: User | None = None) -> None:
+def free(scene: Scene, person: User, *, by: User | None = None) -> bool:
     who = (by or scene.olivia).id
-    scene.do(lambda: program.free_tier(person, by=who, at=scene.at))
+    return scene.do(lambda: program.free_tier(person, by=who, at=scene.at))
 
 
 def amounts(scene: Scene, person: User) -> list[tuple[int, int]]:
@@ -144,8 +144,8 @@ def test_the_history_tells_who_set_it_when_and_why_and_the_same_again_is_nothing
     assert put(steps, alice, 4) is True
     assert put(steps, alice, 4) is False
     assert put(steps, alice, 2) is True
-    free(steps, alice)
-    free(steps, alice)
+    assert free(steps, alice) is True
+    assert free(steps, alice) is False
     told = [one for one in audit.about("user", alice.public_id) if one.verb.startswith("tier_")]
     assert [(one.verb, one.actor_id, one.details) for one in told] == [
         ("tier_set", steps.olivia.id, {"now": 4, "was": None}),

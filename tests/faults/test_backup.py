@@ -108,7 +108,7 @@ def somebody(name: str) -> User:
 def backed_up(app: Flask, tmp_path: Path) -> Path:
     file = tmp_path / "portal.backup"
     session.rollback()
-    backup.make(file, database.db.engine, app.extensions["settings"], at=clock.now())
+    backup.make(file, database.db.engine, app.extensions["settings"], at=clock.now(), replace=True)
     return file
 
 
@@ -376,8 +376,23 @@ def test_a_backup_is_not_put_where_something_else_is(full: Scene, app: Flask, tm
     assert theirs.read_text() == "a letter"
     with pytest.raises(BackupRefused, match="cannot be put at"):
         backup.make(tmp_path / "nowhere" / "b", engine, settings, at=clock.now())
-    for _ in range(2):  # over an older backup
-        backup.make(tmp_path / "b", engine, settings, at=clock.now())
+
+
+def test_a_backup_goes_over_an_older_one_only_where_one_says_so(full: Scene, app: Flask, tmp_path: Path) -> None:
+    settings, engine, file = app.extensions["settings"], database.db.engine, tmp_path / "b"
+    backup.make(file, engine, settings, at=clock.now())
+    first = file.read_bytes()
+    with pytest.raises(BackupRefused, match="is there already: name another file, or say --replace"):
+        backup.make(file, engine, settings, at=clock.now())
+    assert file.read_bytes() == first
+    full.later(days=1)
+    backup.make(file, engine, settings, at=clock.now(), replace=True)
+    assert file.read_bytes() != first
+    theirs = tmp_path / "theirs"
+    theirs.write_text("a letter")
+    with pytest.raises(BackupRefused, match="is there and is no backup"):
+        backup.make(theirs, engine, settings, at=clock.now(), replace=True)
+    assert theirs.read_text() == "a letter"
 
 
 def test_an_older_backup_is_brought_to_this_codes_schema(tmp_path: Path, elsewhere: Elsewhere, app: Flask) -> None:

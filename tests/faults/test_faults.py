@@ -24,8 +24,9 @@ from portal.core import database
 from portal.core.database import session
 from portal.reports import books
 from portal.rewards import goals
-from portal.rewards.conversions import Conversion, Customer, OrderReport, RefundReport
+from portal.rewards.conversions import Conversion, Customer, OrderReport
 from portal.rewards.decisions import Reason
+from portal.rewards.refunds import RefundReport
 from portal.sharing import clicks
 from portal.sharing.clicks import Click
 from tests.factories import NOON, PASSWORD, REFEREE, Scene, fixed

@@ -21,9 +21,11 @@ from portal.delivery.outbox import Message
 from portal.payouts.payouts import Batch, Line, Payout
 from portal.referrals import referrals
 from portal.rewards import decisions
-from portal.rewards.conversions import Conversion, Refund, Reinstatement
+from portal.rewards.clawbacks import Clawback
+from portal.rewards.conversions import Conversion
 from portal.rewards.decisions import Decision
-from portal.rewards.rewards import Clawback, Reward, State
+from portal.rewards.refunds import Refund, Reinstatement
+from portal.rewards.rewards import Reward, State
 from tests.factories import PASSWORD
 from tests.faults.conftest import LONG, PROCESSES
 from tests.faults.live import LONG_AGO, Live, at_once, statuses

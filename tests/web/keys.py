@@ -30,7 +30,7 @@ class Shop:
         if answer.status_code >= 400:
             assert answer.content_type == PROBLEM
             said = answer.get_json(force=True)
-            assert (said["status"], bool(said["title"])) == (answer.status_code, True)
+            assert (said["status"], bool(said["title"]), bool(said["detail"])) == (answer.status_code, True, True), said
         return answer
 
     def get(self, path: str, **query: Any) -> TestResponse:

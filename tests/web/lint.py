@@ -1,7 +1,7 @@
 """The lint of every page that a test opens: what makes a page readable for everyone and safe from what is typed.
 
 One title, one h1, a name for every field and button, no id twice, a token in every form that posts, nothing inline
-that the Content-Security-Policy would refuse, nothing from elsewhere.
+that the Content-Security-Policy would refuse, nothing from elsewhere, no text cut in silence.
 """
 
 import re
@@ -38,6 +38,7 @@ def faults_of_part(html: str) -> Iterator[str]:
     yield from _ids(tree)
     yield from _names(tree)
     yield from _forms(tree)
+    yield from _cut(tree)
     yield from _inline(tree)
     yield from _elsewhere(tree)
 
@@ -92,6 +93,15 @@ def _forms(tree: Element) -> Iterator[str]:
             yield "a form that does not say where it goes"
         if form.within("form"):
             yield "a form inside a form"
+
+
+def _cut(tree: Element) -> Iterator[str]:
+    """Where a browser cuts what is pasted: never in silence in a long text, never in a password."""
+    counted = {element.get("data-count") for element in tree.walk()}
+    for field in tree.all("textarea", "input"):
+        long = field.tag == "textarea" or field.get("type") == "password"
+        if long and field.get("maxlength") and field.get("id") not in counted:
+            yield f"field {field.get('name')!r} cuts what is pasted, and nothing counts"
 
 
 def _inline(tree: Element) -> Iterator[str]:

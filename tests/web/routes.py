@@ -25,8 +25,8 @@ from portal.accounts.users import NOWHERE, User
 from portal.core import database
 from portal.core.database import session
 from portal.core.sealed import Box
-from portal.delivery import outbox, stops, webhooks
-from portal.delivery.calls import Outcome
+from portal.delivery import calls, outbox, stops, webhooks
+from portal.delivery.calls import NotCalled, Outcome
 from portal.notices.writing import Office
 from portal.reports import queue
 from portal.reports.queue import Filters
@@ -131,6 +131,7 @@ READ: dict[str, tuple[str, str]] = {
     "admin.reports": ("read", "/admin/reports"),
     "admin.report_referrers": ("read", "/admin/reports/referrers"),
     "admin.report_links": ("read", "/admin/reports/links?by=clicks"),
+    "admin.report_cohorts": ("read", "/admin/reports/cohorts?range=90"),
     "admin.report_money": ("read", "/admin/reports/money?range=90"),
     "admin.report_list": ("read", "/admin/reports/lists/rewards?range=90"),
     "admin.report_file": ("read", "/admin/reports/performance.csv"),
@@ -312,6 +313,7 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "admin.try_webhook": ("own", "/admin/developers/webhooks/{webhook}/test", {}),
     "admin.switch_webhook_on": ("own", "/admin/developers/webhooks/{webhook_off}/return", {}),
     "admin.remove_webhook": ("own", "/admin/developers/webhooks/{webhook}/removal", {}),
+    "admin.send_given_up_again": ("own", "/admin/developers/webhooks/{webhook_gave_up}/sending", {}),
     "admin.send_webhook_again": ("own", "/admin/developers/deliveries/{sent_webhook}/sending", {}),
     "api.customers": ("key", "/api/v1/customers", {}),
     "api.convert": ("key", "/api/v1/conversions", {}),
@@ -481,16 +483,19 @@ def _at_the_owners(scene: Scene) -> dict[str, str]:
 
 
 def _told(scene: Scene) -> dict[str, str]:
-    """A webhook that was tried in vain, and one that is gone."""
+    """A webhook that was tried in vain, one that is gone, and one for which something was given up."""
     by, words = scene.olivia.id, {}
     for word, status in (("webhook", 500), ("webhook_off", 410)):
         endpoint, _ = scene.webhook()
         scene.do(lambda endpoint=endpoint: program.try_webhook(endpoint, by=by, at=scene.at))
         (one,) = scene.do(lambda: webhooks.claim(at=scene.at))
-        outcome = Outcome(12, status=status, text="<b>Not today.</b>", trouble=f"It answered {status}.")
+        outcome = Outcome(12, status=status, text="<b>Not today.</b>", trouble=NotCalled(calls.ANSWERED, status=status))
         scene.do(lambda one=one, outcome=outcome: program.note_webhook(one.id, outcome, at=scene.at))
         words |= {word: endpoint.public_id, f"sent_{word}": one.public_id}
-    return words
+    endpoint, _ = scene.webhook()
+    scene.do(lambda: program.try_webhook(endpoint, by=by, at=scene.at))
+    scene.do(lambda: webhooks.give_up(endpoint))
+    return words | {"webhook_gave_up": endpoint.public_id}
 
 
 def _asked(scene: Scene) -> dict[str, str]:

@@ -16,7 +16,8 @@ from passlib.totp import TOTP
 from webauthn.helpers import bytes_to_base64url
 
 from portal import program
-from portal.accounts import passkeys, two_step
+from portal.accounts import one_time, passkeys, two_step
+from portal.accounts.one_time import Purpose
 from portal.accounts.passkeys import Passkey, Place
 from portal.accounts.two_step import RecoveryCode
 from portal.accounts.users import find_by_email
@@ -135,6 +136,15 @@ def test_a_new_password_signs_every_other_device_out_and_is_told(app, scene, tab
     assert tab.is_signed_in() and not phone.is_signed_in()
     assert len(scene.mails("password_changed", to=scene.alice)) == 1
     Tab(app).sign_in("alice@example.com", NEW)
+
+
+def test_the_password_that_one_has_is_not_taken_for_a_new_one(scene, tab_of):
+    tab, phone = tab_of(scene.alice), tab_of(scene.alice)
+    fields = {"password-current": PASSWORD, "password-password": PASSWORD}
+    page = tab.submit_with(tab.get("/account/security").form("/account/password"), fields)
+    assert page.status == 422
+    assert page.error("password-password") == "This is the password that you have already. Take another."
+    assert phone.is_signed_in() and not scene.mails("password_changed", to=scene.alice)
 
 
 def test_one_device_can_be_signed_out_and_each_says_what_it_is(app, scene, tab_of):
@@ -492,3 +502,23 @@ def test_moments_are_told_by_ones_own_clocks(scene, tab_of):
         "Write a time zone such as Europe/Berlin."
         in tab.press("/account", "/account/time-zone", time_zone="Nowhere").text
     )
+    for typed, zone in ((" europe/berlin", "Europe/Berlin"), ("AMERICA/new york", "America/New_York"), ("utc", "UTC")):
+        page = tab.press("/account", "/account/time-zone", time_zone=typed)
+        assert "Write a time zone" not in page.text and tab.get("/account").kept("time_zone") == [zone]
+
+
+def test_the_page_of_privacy_names_how_long_every_mailed_link_works(scene, tab, monkeypatch):
+    spans = {
+        Purpose.CONFIRM: ("to confirm the address of a new account: 2 days", "Kontos zu bestätigen: 2 Tage"),
+        Purpose.RESET: ("to set a new password: 2 hours", "neues Passwort zu setzen: 2 Stunden"),
+        Purpose.JOIN: ("to join as a colleague: 3 days", "mitzuarbeiten: 3 Tage"),
+        Purpose.MOVE: ("to confirm another address for an account: 24 hours", "zu bestätigen: 24 Stunden"),
+        Purpose.MOVE_BACK: ("to go back to the address of before: 7 days", "zurückzugehen: 7 Tage"),
+    }
+    assert set(spans) == set(Purpose) - {Purpose.SET_UP}, "which is printed, not mailed"
+    said = tab.get("/privacy").text
+    in_german = tab.get("/privacy", headers={"Accept-Language": "de"}).text
+    for english, german in spans.values():
+        assert english in said and german in in_german
+    monkeypatch.setitem(one_time.MAILED, Purpose.JOIN, timedelta(days=5))
+    assert "to join as a colleague: 5 days" in tab.get("/privacy").text, "by what holds, not by what was written"

@@ -18,7 +18,14 @@ from tests.factories import fixed
 from tests.web.tables import Unchanged
 from tests.web.test_exports import MAIN
 
-REPORTS = ("/admin/reports", "/admin/reports/referrers", "/admin/reports/links", "/admin/reports/money", "/admin")
+REPORTS = (
+    "/admin/reports",
+    "/admin/reports/referrers",
+    "/admin/reports/links",
+    "/admin/reports/cohorts",
+    "/admin/reports/money",
+    "/admin",
+)
 
 
 @pytest.fixture
@@ -114,6 +121,32 @@ def test_a_range_is_compared_with_the_one_before_and_can_be_a_word_or_days(scene
     days = owner.get("/admin/reports?from=2026-09-01&to=2026-09-01")
     assert "1 Sept 2026, compared with 31 Aug 2026." in days.main and "€20.00" in days.main
     assert len(rows(owner, "/admin/reports/performance.csv?from=2026-09-01&to=2026-09-30&by=week")) == 5
+
+
+def test_cohorts_say_how_soon_friends_reached_the_goal_and_which_figures_may_still_grow(scene, tab_of):
+    """Ben orders at once, Carl ten days later, Dora never; then Eve joins, whose week is not over."""
+    scene.order(scene.friend("Ben", of=scene.alice))
+    carl, _ = scene.friend("Carl", of=scene.alice), scene.friend("Dora", of=scene.alice)
+    scene.later(days=10)
+    scene.order(carl)
+    scene.later(days=20)
+    scene.friend("Eve", of=scene.alice)
+    scene.later(days=3)
+    owner = tab_of(scene.olivia)
+    for _ in range(2):
+        page = owner.get("/admin/reports/cohorts?range=90&by=month")
+        assert "1 Sept 2026 – 30 Sept 2026 3 1 33 % 1 33 % so far 2 67 % so far 2 67 % so far 2 67 %" in page.main
+        assert "1 Oct 2026 – 4 Oct 2026 1 0 0 % so far 0 0 % so far 0 0 % so far 0 0 % so far 0 0 %" in page.main
+        assert "All of these days 4 1 25 % so far" in page.main
+        sweeps.roll_up()
+    september, october = rows(owner, "/admin/reports/cohorts.csv?from=2026-09-01&to=2026-10-04&by=month")
+    assert list(september) == [
+        "From", "To", "Friends joined", "Within 1 day", "Within 7 days", "Within 30 days", "Within 60 days", "By now",
+    ]  # fmt: skip
+    assert list(september.values()) == ["2026-09-01", "2026-09-30", "3", "1", "1", "2", "2", "2"]
+    assert list(october.values())[2:] == ["1", "0", "0", "0", "0", "0"]
+    assert "Joined in" in owner.get("/admin/reports/cohorts?by=day").main, "cohorts of a day are not asked for"
+    assert "No data between" in owner.get("/admin/reports/cohorts?from=2020-01-01&to=2020-02-01").main
 
 
 def test_the_file_of_money_says_what_the_page_says(things, owner):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from portal.accounts import api_keys
+from portal.accounts import api_keys, audit
 from portal.core import clock, database
 from portal.rewards import goals
 from tests.web.keys import PROBLEM, Shop, fields, new_key
@@ -339,6 +339,11 @@ def test_the_key_of_before_can_be_revoked_at_once_and_none_is_rotated_twice(app,
     assert "rotated or revoked already" in page.main and len(api_keys.listed()) == 2
     olivia.post(f"{path}/revocation", {})
     assert shop.get("rewards").status_code == 401
-    for wanted in (before.public_id, "nothing", "a" * 5000, "%ff"):
-        olivia.post(f"/admin/developers/keys/{wanted}/rotation", {}, follow=True)
-        assert len(api_keys.listed()) == 2
+    page = olivia.post(f"{path}/revocation", {}, follow=True)
+    assert "Olivia did that already, on " in page.main and "The key is revoked." not in page.main
+    assert [one.verb for one in audit.about("api_key", before.public_id)].count("api_key_revoked") == 1
+    for unknown in ("nothing", "a" * 5000, "%ff"):
+        for act in ("rotation", "revocation"):
+            assert olivia.post(f"/admin/developers/keys/{unknown}/{act}", {}).status == 404
+    olivia.post(f"{path}/rotation", {}, follow=True)
+    assert len(api_keys.listed()) == 2

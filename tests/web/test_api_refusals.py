@@ -61,6 +61,24 @@ def test_a_moment_that_is_none_is_422(shop, each):
             assert fields(shop.customer("c-9", "new@example.com", signed_up_at=moment)) == {"signed_up_at"}
 
 
+FAR = {
+    "9999-12-31T23:59:59+14:00": "Write a moment of the years 1900 to 9998.",
+    "0001-01-01T00:00:00Z": "Write a moment of the years 1900 to 9998.",
+    "9998-12-31T23:59:59+14:00": "This moment lies in the future.",
+    "1900-01-01T00:00:00-14:00": "This moment lies more than ten years back.",
+    "2026-09-01T10:00:00": "Write a moment with its offset, like 2026-11-03T10:41:00Z.",
+    "0000-01-01T00:00:00Z": "Write a moment like 2026-11-03T10:41:00Z.",
+    "2026-13-01T00:00:00Z": "Write a moment like 2026-11-03T10:41:00Z.",
+}
+
+
+def test_of_a_moment_that_cannot_be_it_is_said_why(shop, each):
+    for tried in each(FAR.items()):
+        with tried as (moment, why):
+            (error,) = shop.order(occurred_at=moment).get_json(force=True)["errors"]
+            assert error == {"field": "occurred_at", "message": why}
+
+
 @pytest.mark.both_databases
 def test_an_outside_id_that_cannot_be_kept_is_422(shop, each):
     whole = {"goal": "purchase", "external_id": "o-1", "customer": {"external_id": "c-1"}, "amount_minor": 100}
@@ -146,6 +164,16 @@ def test_a_body_that_is_not_an_object_is_400_or_422(shop, each):
             for what in ("customers", "conversions", "refunds"):
                 answer = shop.send(what, body)
                 assert (answer.status_code, answer.content_type) in {(400, PROBLEM), (422, PROBLEM)}
+
+
+def test_what_cannot_be_read_and_what_is_too_large_is_said(shop):
+    for status, body in ((400, b"hello"), (400, b"[" * 100_000), (413, b"[" + b"1," * 600_000 + b"1]")):
+        answer = shop.send("conversions", body)
+        said = {400: "The body is not JSON", 413: "larger than a megabyte"}[status]
+        assert answer.status_code == status and said in answer.get_json(force=True)["detail"]
+    for path in ("/api/v1/rewards?cursor=%00", "/api/v1/a%00b"):
+        answer = shop.open("GET", path)
+        assert answer.status_code == 400 and "a sign that cannot be kept" in answer.get_json(force=True)["detail"]
 
 
 def test_the_last_of_doubled_names_counts_as_json_has_it(shop):

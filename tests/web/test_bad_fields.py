@@ -5,6 +5,7 @@ from urllib.parse import quote_plus, urlencode
 
 import pytest
 
+from portal import terms
 from tests.web.client import Tab
 from tests.web.routes import ACT
 from tests.web.test_routes import actor_of
@@ -27,6 +28,23 @@ BAD = {
 """What somebody sends, already encoded as a form is."""
 
 FORMS = [endpoint for endpoint, (needs, _, form) in ACT.items() if needs != "key" and set(form) - {"csrf_token"}]
+
+
+def test_a_text_that_is_too_long_is_kept_whole_and_told_by_how_much(scene, tab, tab_of):
+    lines = "a line of twenty-one\r\n" * 19  # 399 characters, and two bytes more for each end of a line
+    olivia, alice = tab_of(scene.olivia), tab_of(scene.alice)
+    page = olivia.press("/admin/program", "/admin/program$", product_text=lines + "ab")
+    assert page.error("product_text") == "Use at most 400 characters; these are 401."
+    assert page.kept("product_text") == [lines.replace("\r", "") + "ab"]
+    assert page.status == 422 and terms.in_force().product_text == ""
+    olivia.press("/admin/program", "/admin/program$", product_text=lines + "a")
+    assert len(terms.in_force().product_text) == 400
+    note = "x" * 281
+    page = alice.press("/invites", "/invites$", addresses="ann@example.com", note=note)
+    assert page.error("note") == "Use at most 280 characters; these are 281." and page.kept("note") == [note]
+    page = tab.press(f"/signup?ref={scene.code(scene.alice)}", "/signup$", email="x@example.com", password="pw " * 50)
+    assert page.error("password") == "Use at most 128 characters; these are 150."
+    assert not scene.mails("invite")
 
 
 @pytest.mark.case(9, 10)

@@ -1,5 +1,6 @@
 """The command: tables, the first owner, an order, the check of the books, and what it refuses in one sentence."""
 
+import dataclasses
 import re
 import socket
 from functools import partial
@@ -248,14 +249,35 @@ def test_serve_refuses_a_database_of_somebody_else(tmp_path, app, monkeypatch, c
 def test_the_printed_link_of_the_first_owner_works_once(app, run, tab):
     """`serve` prints it; here it is made as `serve` makes it."""
     secret = _set_up_link(Settings.from_env()).rpartition("/")[2]
-    page = tab.press(
-        f"/setup/{secret}", email="boss@example.com", password="a password of the boss", program_name="Ours",
-        currency="EUR", time_zone="Europe/Berlin", referee_amount="10", referrer_amount="10", hold_days="30",
-    )  # fmt: skip
+    filled = {
+        "email": "boss@shop.test", "password": "a password of the boss", "program_name": "Ours", "currency": "EUR",
+        "time_zone": "Europe/Berlin", "referee_amount": "10", "referrer_amount": "10", "hold_days": "30",
+    }  # fmt: skip
+    page = tab.press(f"/setup/{secret}", **filled)
+    assert page.status == 422 and page.kept("email") == ["boss@shop.test"]
+    assert page.error("email") == "No mail reaches shop.test: such names are for tests and for networks at home."
+    page = tab.press(f"/setup/{secret}", **filled | {"email": "boss@example.com"})
     assert page.path == "/admin/opened" and re.search(r'value="http[^"]+/r/\w+"', page.html)
     assert page.text.count("(done)") == 0 and "Your shop reports orders" in page.text
+    assert "begin with http://127.0.0.1:8000, which leads to this machine alone. Set BASE_URL to the" in page.text
     page = tab.press("/admin/developers", "/keys", name="The shop")
     assert tab.get("/admin/opened").text.count("(done)") == 1, "what is done is told as done"
     for used in (secret, "nothing-of-the-kind"):
         gone = Tab(app).get(f"/setup/{used}")
         assert gone.status == 404 and "This set-up link does not work" in gone.heading and "friend" not in gone.main
+
+
+def test_the_last_page_of_the_set_up_says_by_which_address_people_come_and_where_it_is_set(
+    app, scene, tab_of, monkeypatch
+):
+    known, olivia = app.extensions["settings"], tab_of(scene.olivia)
+    for address, said in {
+        "http://127.0.0.1:8000": ", which leads to this machine alone. Set BASE_URL to the address by which people",
+        "http://localhost": ", which leads to this machine alone. Set BASE_URL to the address by which people",
+        "http://friends.example.com": ", by which cookies and passwords travel unprotected. Set BASE_URL to its https",
+        "https://friends.example.com": ".",
+    }.items():
+        monkeypatch.setitem(app.extensions, "settings", dataclasses.replace(known, base_url=address))
+        page = olivia.get("/admin/opened")
+        assert f"Links and mails begin with {address}{said}" in page.text
+        assert ("People reach the portal (done)" in page.text) == address.startswith("https")

@@ -50,6 +50,15 @@ def test_with_a_pay_day_every_page_that_speaks_of_the_next_payout_names_it(scene
     assert "pay day 1 Nov 2026" in tab_of(scene.olivia).get("/admin").text
 
 
+def test_the_example_of_a_mail_names_the_pay_day_and_a_text_of_ones_own_does_not_begin_with_it(scene, tab_of):
+    assert "The next one is about" not in tab_of(scene.alice).get("/account/mails/rewards").text
+    scene.publish(pay_day=15)
+    assert "The next one is about 15 September 2026." in tab_of(scene.alice).get("/account/mails/rewards").text
+    page = tab_of(scene.olivia).get("/admin/mails/reward_ready/en")
+    assert "The next one is about 15 September 2026." in page.text
+    assert "The next one" not in page.kept("body")[0], "which would stand there for ever"
+
+
 def test_new_payout_details_that_are_held_beyond_the_pay_day_go_out_with_the_one_after(scene, tab_of):
     scene.payable_reward()
     scene.publish(pay_day=3)

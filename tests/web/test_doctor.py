@@ -9,7 +9,7 @@ from portal.core import clock, database
 from portal.delivery import worker
 from tests import redisserver
 from tests.mailserver import MailServer, certificate, free_port, listening
-from tests.web.commands import Said
+from tests.web.commands import Said, runner
 
 
 @pytest.fixture
@@ -22,6 +22,25 @@ def test_without_a_worker_it_says_so(run) -> None:  # type: ignore[no-untyped-de
     found = run("doctor")
     assert found.code == 1 and "Worker: NOT WELL. No worker has run" in found.out
     assert f"Version: This is {VERSION}, on Python 3." in found.out
+
+
+LOOKS = ["Version", "Address", "Database", "Mail", "Limits", "Keys", "Worker"]
+
+
+@pytest.mark.usefixtures("app")
+def test_a_database_without_tables_or_one_that_is_away_is_told_after_all_was_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for url, trouble in {
+        f"sqlite:///{tmp_path / 'new.db'}": "The database has no tables yet: run portal migrate.",
+        f"sqlite:///{tmp_path / 'no such folder' / 'x.db'}": "DATABASE_URL: the database cannot be used: unable to",
+        f"postgresql://portal:a-password@127.0.0.1:{free_port()}/x": "DATABASE_URL: the database cannot be used: ",
+    }.items():
+        found = runner(tmp_path, url, monkeypatch, capfd)("doctor")
+        assert found.code == 1 and found.err == "To be mended: Database, Keys, Worker.\n", url
+        told = dict(line.split(": ", 1) for line in found.out.splitlines())
+        assert list(told) == LOOKS and told["Database"].startswith(f"NOT WELL. {trouble}"), url
+        assert trouble in told["Keys"] and trouble in told["Worker"] and "a-password" not in found.out, url
 
 
 @pytest.mark.usefixtures("with_a_worker")

@@ -1,6 +1,7 @@
 """The headers that keep a page safe, on every kind of answer; and what the cookies carry, over http and https."""
 
 import dataclasses
+import re
 
 import pytest
 import sqlalchemy as sa
@@ -19,6 +20,9 @@ WANTED = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+
+DIRECTIVE = "(no-store|private|public|immutable|max-age=[0-9]+)"
+"""What `Cache-Control` may be made of (RFC 9111, 5.2.2)."""
 
 
 pytestmark = pytest.mark.own_app  # it is given a page that breaks
@@ -44,6 +48,7 @@ def test_every_kind_of_answer_carries_them(app, scene, tab, tab_of, subtests):
     mallory.may_break = True
     answers = {
         "a page": tab.get("/"),
+        "signing in": tab.get("/login"),
         "the door": tab.get(f"/r/{code}"),
         "a redirect": tab.get("/dashboard"),
         "a page of one's own": alice.get("/dashboard"),
@@ -85,7 +90,7 @@ def test_every_kind_of_answer_carries_them(app, scene, tab, tab_of, subtests):
             assert {name: headers.get(name) for name in WANTED} == WANTED
             assert all(len(headers.getlist(name)) == 1 for name in WANTED)
             assert ("Strict-Transport-Security" in headers) == secure
-            assert headers.get("Cache-Control")
+            assert re.fullmatch(f"{DIRECTIVE}(, {DIRECTIVE})*", headers["Cache-Control"])
             assert "Server" not in headers or "Werkzeug" in headers["Server"]
 
 
@@ -140,7 +145,7 @@ def test_pages_are_kept_by_no_cache_and_assets_for_ever(app, scene, tab, tab_of)
         alice.get("/account"),
         tab.get("/nothing"),
     ):
-        assert "no-store" in page.headers["Cache-Control"]
+        assert page.headers["Cache-Control"] in ("no-store", "private, no-store"), page
     sheet = next(one.get("href") for one in tab.get("/").tree.all("link") if one.get("rel") == "stylesheet")
     assert tab.get(sheet).headers["Cache-Control"] == "public, max-age=31536000, immutable"
     assert not tab.get(sheet).headers.getlist("Set-Cookie")

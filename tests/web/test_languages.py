@@ -6,11 +6,15 @@ import pytest
 import sqlalchemy as sa
 from flask_babel import format_timedelta, ngettext
 
-from portal import program, terms
+from portal import program, sweeps, terms
 from portal.accounts.users import User
 from portal.core import clock, database, language
 from portal.core.database import session
+from portal.delivery import calls
+from portal.delivery.calls import Caller
 from portal.delivery.outbox import Message
+from tests.mailserver import free_port
+from tests.receiver import Receiver, receiving
 from tests.web.client import Tab
 from tests.web.keys import Shop
 from tests.web.routes import READ
@@ -364,3 +368,43 @@ def test_every_language_is_offered_in_its_own_words(scene, tab_of):
     }
     assert offered == {"": "What my browser asks for", **language.NAMES}
     assert set(update.languages()) == set(TRANSLATED)
+
+
+def test_a_hold_has_one_name_in_german():
+    said = update.said(update.read("de"))
+    texts = [one for told in said.values() for one in ([told] if isinstance(told, str) else told)]
+    assert not [one for one in texts if re.search("Haltefrist|Haltezeit|Wartezeit", one)]
+    assert any("Wartefrist" in one for one in texts)
+
+
+# --- what other programs did wrong ----------------------------------------------------------------------------
+
+
+TROUBLES = {
+    calls.ANSWERED: "Die Antwort war 500.", calls.ELSEWHERE: "Die Antwort war 302, und dem wird nicht gefolgt.",
+    calls.LATE: "Keine Antwort innerhalb von 0.2 Sekunden.", calls.REFUSED: "Die Verbindung wurde abgelehnt.",
+    calls.CUT_OFF: "Die Verbindung brach ab, bevor eine Antwort kam.",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", TROUBLES, ids=lambda sentence: sentence[:20])
+def test_what_was_wrong_with_a_webhook_is_said_in_german(scene, german_of, what):
+    with receiving(Receiver()) as receiver:
+        receiver.says = {calls.ANSWERED: 500, calls.ELSEWHERE: 302}.get(what, 204)
+        receiver.delay_s, receiver.drops_before = (1.0 if what == calls.LATE else 0.0), what == calls.CUT_OFF
+        url = f"http://127.0.0.1:{free_port()}/" if what == calls.REFUSED else receiver.url
+        scene.webhook(url, "reward.created")
+        scene.pending_reward()
+        assert sweeps.send_webhooks(Caller(local=True, timeout_s=0.2), keep=scene.keep_secrets) == 0
+    (told,) = scene.told()
+    page = german_of(scene.olivia).get(f"/admin/developers/deliveries/{told.public_id}")
+    assert TROUBLES[what] in page.main and not ENGLISH.search(TROUBLES[what])
+
+
+def test_what_was_noted_before_the_sentences_had_places_is_shown_as_it_was(scene, german_of):
+    scene.webhook("http://127.0.0.1:9/", "reward.created")
+    scene.pending_reward()
+    (told,) = scene.told()
+    scene.do(lambda: setattr(told, "trouble", "No answer: 100% %(busy)s."))
+    page = german_of(scene.olivia).get(f"/admin/developers/deliveries/{told.public_id}")
+    assert "No answer: 100% %(busy)s." in page.main

@@ -20,6 +20,8 @@ PLANTED = {
     "a button without words": ("<button>Send", "<button>"), "a link without words": (' alt="Home"', ' alt=""'),
     "an image without alt": (' alt="Home"', ""), "a post without a token": ('name="csrf_token"', 'name="x"'),
     "an empty token": ('value="token"', 'value=""'), "a token in the address": ('method="post"', 'method="get"'),
+    "a password that is cut": ('<input id="a"', '<input id="a" type="password" maxlength="9"'),
+    "a text that is cut": ('<input id="a" name="a" aria-describedby="a-error">', '<textarea id="a" maxlength="9"></textarea>'),
     "a form to nowhere": ('action="/here"', 'action=""'), "a script inline": (' src="/a.js">', ">let a"),
     "a style inline": ("</head>", "<style>a{}</style></head>"), "a style attribute": ("<h1 ", '<h1 style="a" '),
     "a handler": ("<h1 ", '<h1 onclick="a()" '), "a script in a link": ('href="/"', 'href=" JavaScript:a()"'),

@@ -18,7 +18,7 @@ from portal.delivery.outbox import Message
 from portal.web import logs
 from tests.factories import PASSWORD
 from tests.web.client import FIREFOX, Tab
-from tests.web.test_account_attacks import two_step_on
+from tests.web.second_step import two_step_on
 
 pytestmark = pytest.mark.own_app
 

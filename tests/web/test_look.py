@@ -83,10 +83,28 @@ def test_a_picture_of_more_points_than_a_screen_is_refused_before_it_is_drawn():
 
 
 def test_a_colour_that_is_none_is_said(scene, tab_of):
-    for wrong in ("red", "#12345", "#gggggg", "4538cf;}", "url(x)"):
+    for wrong in ("red", "#12345", "#gggggg", "4538cf;}", "url(x)", "#f", "##fff", "#fffffff"):
         page = save(tab_of(scene.olivia), wrong)
-        assert page.status == 422 and "Write a colour such as #4538cf." in page.error("accent")
+        assert page.status == 422 and "six digits or letters from a to f, such as #4538cf" in page.error("accent")
+        assert page.kept("accent") == [wrong], "as it was typed"
     assert tab_of(scene.olivia).get("/look/4538cf%3B%7D.css").status == 404
+
+
+def test_a_colour_is_taken_with_three_digits_too(scene, tab_of):
+    for typed in (" #FD4 ", "fd4", "#ffdd44"):
+        save(tab_of(scene.olivia), typed)
+        assert terms.in_force().accent == "#ffdd44", typed
+        save(tab_of(scene.olivia), "#")
+        assert terms.in_force().accent == ""
+
+
+def test_a_contrast_that_misses_the_limit_is_not_said_to_reach_it(scene, tab_of):
+    olivia = tab_of(scene.olivia)
+    assert 4.45 < contrast("#777777", WHITE) < READABLE < contrast("#767676", WHITE)
+    looked = save(olivia, "#777777", only="preview")
+    assert "White words on it: 4.4:1, hard to read" in looked.text
+    assert "Saved. White words on it: 4.4:1, hard to read; buttons and links are #7" in save(olivia, "#777777").text
+    assert "Saved. White words on it: 4.5:1, fine." in save(olivia, "#767676").text
 
 
 def test_a_logo_that_is_too_large_is_told_how_large_it_may_be(scene, tab_of):

@@ -1,10 +1,16 @@
 """A form takes the fields it shows and no others, whatever is sent along."""
 
+import shutil
+
 import pytest
+import sqlalchemy as sa
 
 from portal import terms
 from portal.accounts.users import User, find_by_email
-from tests.web.routes import ACT
+from portal.core.database import metadata
+from tests.conftest import close
+from tests.web.client import Tab
+from tests.web.routes import ACT, of_map
 from tests.web.tables import SEEN, changes, contents
 
 EXTRA: dict[str, object] = {
@@ -94,3 +100,83 @@ def test_names_that_are_python_reach_nothing(things, tab_of):
     }  # fmt: skip
     assert alice.press("/account", "/account/name", name="Alicia", **tricks).path == "/account"
     assert things.person("referrer").name == "Alicia"
+
+
+# --- every form about accounts ------------------------------------------------------------------------------
+
+COLUMNS = {column.name: column for table in metadata.sorted_tables for column in table.columns}
+MARK, NUMBER = "xyzzy", "4711471147"
+
+ROOMS = ("public.", "security.", "account.", "safety.", "signing_in.", "leaving.", "joining.", "languages.")
+TAKES = [
+    endpoint for endpoint, (needs, _, _) in ACT.items()
+    if endpoint.startswith(ROOMS) or endpoint in ("dashboard.method", "dashboard.claim")
+]  # fmt: skip
+
+OWN = {
+    "account.mails": {"month"},
+    "account.name": {"shows_name"},
+    "public.sign_up": {"name", "shows_name", "code", "refused"},
+    "public.set_up_done": {"name", "minimum_order", "referrer_amount"},
+    "dashboard.method": {"email", "holder", "iban"},
+    "signing_in.passkey": {"name"},
+}
+"""Columns whose names are also fields of a form, beside those that stand in the table of routes."""
+
+
+def every_column(kind):
+    """A value for each column of the portal, as an attacker would send it."""
+    for name, column in COLUMNS.items():
+        if isinstance(column.type, sa.Integer | sa.BigInteger):
+            yield name, NUMBER
+        elif kind == "prefixed":
+            yield name, MARK
+        else:
+            yield name, {"Boolean": "y", "Moment": "2020-02-02T02:02:02Z"}.get(type(column.type).__name__, MARK)
+
+
+def shape(before, after):
+    """What changed: by table, how many rows came and went, and in which columns rows differ."""
+    found = {}
+    for table, one in changes(before, after, but=frozenset({*SEEN, "clicks"})).items():
+        gone = {row[0]: row for row in one["gone"]}
+        names = [column.name for column in metadata.tables[table].columns]
+        changed = set()
+        for row in one["new"]:
+            old = gone.pop(row[0], None)
+            pairs = zip(names, old, row, strict=True) if old else ()
+            changed |= {name for name, was, now in pairs if was != now} or {"new row"}
+        found[table] = (len(one["new"]), len(gone), frozenset(changed))
+    return found
+
+
+def test_every_form_about_accounts_is_tried(app):
+    """A new one is tried as soon as it stands in the table of routes."""
+    posted = {endpoint for endpoint in of_map(app, "POST") if endpoint.startswith(ROOMS)}
+    assert posted <= set(TAKES) and len(TAKES) >= 30 and len(COLUMNS) >= 150
+
+
+@pytest.mark.case(104)
+@pytest.mark.parametrize("endpoint", TAKES)
+def test_the_name_of_every_column_beside_a_forms_fields_changes_nothing(endpoint, app, things, furnished, tab_of):
+    """The form does to the database what it does without them, and none of what was sent beside it stands there."""
+    needs, address, form = ACT[endpoint]
+    path, own = things.fill(address), things.fill(form)
+    extra = {name: value for name, value in every_column("plain") if name not in {*own, *OWN.get(endpoint, ())}}
+    extra |= {f"{field.rpartition('-')[0]}-{name}": value for field in own if "-" in field
+              for name, value in extra.items() if f"{field.rpartition('-')[0]}-{name}" not in own}  # fmt: skip
+    extra.pop("passkey-name", None)
+    who = {"safety.new_codes": "two-step", "safety.two_step_off": "two-step", "leaving.deletion": "two-step"}
+    done = []
+    for more in ({}, extra):
+        signed_in = needs != "anyone" or endpoint == "security.logout"
+        tab = tab_of(things.person(who.get(endpoint, "referrer"))) if signed_in else Tab(app)
+        token, before = tab.token(), contents()
+        page = tab.post(path, more | own | {"csrf_token": token})
+        after = contents()
+        done.append((page.status, page.location.split("?")[0], shape(before, after)))
+        new = str([one["new"] for one in changes(before, after).values()])
+        assert MARK not in new and NUMBER not in new and "2020, 2, 2" not in new
+        close(app)
+        shutil.copy(furnished[0], app.extensions["settings"].database_url.removeprefix("sqlite:///"))
+    assert done[0] == done[1]

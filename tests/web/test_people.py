@@ -12,11 +12,12 @@ from portal.accounts.audit import AuditEntry
 from portal.accounts.users import find_by_email, find_by_external_id
 from portal.config import ROOT
 from portal.core.database import session
-from portal.rewards.conversions import find, find_refund
+from portal.rewards.conversions import find
+from portal.rewards.refunds import find as find_refund
 from tests.factories import EVERY, PASSWORD, fixed
 from tests.web.client import Tab
+from tests.web.second_step import two_step_on
 from tests.web.tables import SEEN, Unchanged
-from tests.web.test_account_attacks import two_step_on
 
 KEY = "a-one-time-key-of-the-form"
 
@@ -324,6 +325,7 @@ def test_a_chargeback_by_form_and_the_won_dispute_on_the_page_of_the_referral(sc
     seen = olivia.get(page)
     assert "Dispute won: the payment stands after all" in seen.main and "recorded by Olivia" in seen.main
     assert not [one for one in seen.forms if "dispute was won" in one.labels]
+    assert "Withdrawn: no chargeback stands any more" in seen.main
     assert "the payment stands after all" in alice.get(told).main
     refund = find_refund("shop", "CB-1")
     assert refund is not None
@@ -365,7 +367,11 @@ def test_a_referrer_is_put_at_a_step_and_everybody_reads_it(scene, tab_of):
     assert "from the 5. reward on, set by hand" in alice.get("/rewards").main
     assert "New rewards of yours" not in tab_of(scene.carol).get("/terms").main
 
+    again = olivia.get(page)
     assert "Taken off" in olivia.press(page, "/tier/removal").text
+    scene.later(minutes=5)
+    said = olivia.submit(again.form("/tier/removal$")).text
+    assert "Olivia did that already, on " in said and "Taken off" not in said
     assert "New rewards of yours" not in alice.get("/rewards").main + alice.get("/terms").main
     scene.order(scene.bob)
     assert scene.rewards(scene.alice)[1].amount_minor == 2500

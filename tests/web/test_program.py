@@ -44,6 +44,49 @@ def test_a_change_is_looked_at_with_what_it_touches_and_would_have_given_and_the
     assert version() == before + 1
 
 
+def would_give(looked):
+    return {row.all("td")[0].text: [cell.text for cell in row.all("td")[1:]] for row in looked.tree.all("tr")[1:]}
+
+
+def test_a_pause_or_an_end_is_looked_at_as_giving_nothing_new_and_said_when_it_is_saved(scene, tab_of):
+    scene.order(scene.bob)
+    tab = tab_of(scene.olivia)
+    nothing_new = "Links open and people can join, but neither they nor whoever sent them is given anything."
+    for state, said in (("paused", "The program is paused."), ("ended", "The program has ended.")):
+        with Unchanged(*SEEN):
+            looked = tab.submit(tab.get("/admin/program").form("/admin/program$"), only="preview", state=state)
+            assert would_give(looked)["In all"] == ["€20.00", "€0.00"]
+            assert would_give(looked)["Rewards"] == ["1", "0"]
+            assert "Closed to new friends, it would have given nothing." in looked.text
+            assert f"{nothing_new} Friends who signed up before still count." in looked.text
+            assert "New sign-ups use this" not in looked.text
+        page = tab.submit(looked.form("/admin/program$"))
+        assert f"Saved. {said} {nothing_new}" in page.text and "New sign-ups use this" not in page.text
+        looked = tab.submit(page.form("/admin/program/rules$"), only="preview", **RULE)
+        assert would_give(looked)["In all"] == ["€20.00", "€27.50"], "what rules are worth can be seen meanwhile"
+        assert "Both are told as if the program were open to new friends, which it is not." in looked.text
+        looked = tab.submit(page.form("/admin/program$"), only="preview", state="live")
+        assert would_give(looked)["In all"] == ["€0.00", "€20.00"] and "told as if" not in looked.text
+        page = tab.submit(looked.form("/admin/program$"))
+        assert "Saved. The program is live again: friends who sign up from now on count." in page.text
+    assert "Saved. New sign-ups use this from now on." in tab.submit(page.form("/admin/program$"), goal_days=30).text
+
+
+def test_the_page_of_help_promises_no_gift_while_the_program_is_closed(scene, tab):
+    scene.publish(fixed(2000), fixed(1000, to=REFEREE))
+    page = tab.get("/help")
+    assert "What is the offer?" in page.main and "the gift still finds you" in page.main
+    for state, said in (
+        ("paused", "The program is paused since 1 Sept 2026. Friends who joined before still count."),
+        ("ended", "The program ended on 1 Sept 2026. Friends who joined before still count."),
+    ):
+        scene.publish(state=state)
+        page = tab.get("/help")
+        assert said in page.main and "If you signed up before, what you were promised stands." in page.main
+        assert "but nothing is given for it" in page.main, state
+        assert "gift still finds you" not in page.main and "What is the offer?" not in page.main
+
+
 def hrefs(page, end):
     return [link.get("href") for link in page.tree.all("a") if link.get("href").endswith(end)]
 
@@ -321,6 +364,24 @@ def test_the_history_tells_of_texts_by_their_lines_and_of_days(scene, tab_of):
         "About privacy Two. Three." in newest and "What the product is — New." in newest and "Pay day 1 none" in newest
     )
     assert "A reward is decided within 5 days" in page.text and "Next pay day no fixed day" in page.text
+
+
+def test_a_long_text_is_told_by_how_it_begins_with_the_whole_behind_it(scene, tab_of):
+    olivia = tab_of(scene.olivia)
+    long = "The first words of it. " + "And so on. " * 200 + "The last words."
+    looked = olivia.submit(olivia.get("/admin/program").form("/admin/program$"), only="preview", legal_text=long)
+    olivia.press("/admin/program", "/admin/program$", legal_text=long)
+    olivia.press("/admin/program", "/admin/program$", legal_text="Short.", privacy_text="No longer than a line.")
+    for page, times in ((looked, 1), (olivia.get("/admin/program/history"), 2)):
+        shut = [one for one in page.tree.all("details") if "The first words of it." in one.text]
+        assert len(shut) == times, "as it came, and as it went"
+        for one in shut:
+            (summary,) = one.all("summary")
+            assert summary.text.startswith("The first words of it. And so on.") and "last words" not in summary.text
+            assert "… (2238 characters)" in summary.text and one.text.endswith("The last words.")
+        assert page.main.count("The last words.") == times
+    assert "No longer than a line." in page.main
+    assert not any("No longer than" in one.text for one in page.tree.all("details"))
 
 
 def test_no_number_or_text_that_a_colleague_published_is_undone_by_an_older_form(scene, tab_of):

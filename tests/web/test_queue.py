@@ -133,7 +133,10 @@ def test_a_reviewer_dismisses_a_signal_with_a_reason_that_stands_in_the_story(sc
     rita = tab_of(scene.rita)
     page = rita.get(address)
     assert "Check" in page.main
-    for reason, told in (("", "Write why there is nothing behind it"), ("x" * 501, "Use at most 500 characters.")):
+    for reason, told in (
+        ("", "Write why there is nothing behind it"),
+        ("x" * 501, "Use at most 500 characters; these are 501."),
+    ):
         assert told in rita.submit(form(page, "/dismissal"), reason=reason).main
     page = rita.submit(form(page, "/dismissal"), reason="The family's mail. <b>Sure</b>")
     assert "Dismissed: it weighs nothing from now on." in page.main and "Dismissed by Rita" in page.main

@@ -35,6 +35,34 @@ def test_home_of_somebody_new_has_the_link_the_steps_and_a_ready_message(scene, 
     assert "What came of it" not in page.main
 
 
+def ticked(page):
+    return [
+        step.text.removesuffix(" – done").split(".")[0]
+        for step in page.tree.all("li")
+        if "is-done" in step.get("class")
+    ]
+
+
+def test_the_first_steps_are_ticked_by_what_is_known_of_them(scene, tab, tab_of):
+    alice, page = alice_home(scene, tab_of)
+    assert ticked(page) == [], "nothing is known yet"
+    alice.press("/invites", "/invites$", addresses="ann@example.com")
+    (sent,) = ticked(alice.get("/dashboard"))
+    assert "Send it to one friend" in sent
+    tab.get(f"/r/{scene.code(scene.alice)}")
+    copied, sent = ticked(alice.get("/dashboard"))
+    assert "Copy your link" in copied and "Send it to one friend" in sent
+    scene.later(days=40)
+    assert len(ticked(tab_of(scene.alice).get("/dashboard?range=30"))) == 2, "whatever days the numbers are of"
+
+
+def test_an_invite_that_the_portal_does_not_mail_is_not_taken_for_sent(scene, tab_of):
+    scene.publish(mails_invites=False)
+    alice = tab_of(scene.alice)
+    alice.press("/invites", "/invites$", addresses="ann@example.com")
+    assert ticked(alice.get("/dashboard")) == []
+
+
 def test_home_shows_numbers_of_the_period_asked_for(scene, tab_of):
     scene.pending_reward()
     scene.later(days=40)
@@ -82,6 +110,34 @@ def test_home_says_that_the_program_is_paused_that_one_is_or_that_the_limit_is_r
     )
     scene.suspend(scene.alice)
     assert "Your account is paused" in tab.get("/dashboard").main
+
+
+def test_home_tells_of_the_first_reward_once_it_is_approved_for_a_week(scene, tab_of):
+    reward = scene.pending_reward()
+    tab, page = alice_home(scene, tab_of)
+    assert "Your first reward" not in page.main
+    scene.approve(reward)
+    page = tab.get("/dashboard")
+    assert "Your first reward: €20.00 for Bob." in page.main and "It becomes ready to pay on" in page.main
+    assert f"/friends/{reward.referral.public_id}" in page.html
+    assert "Your first reward" not in tab_of(scene.bob).get("/dashboard").main
+    scene.undo(reward)
+    assert "Your first reward" not in tab.get("/dashboard").main
+    scene.approve(reward)
+    scene.later(days=6)
+    assert "Your first reward" in tab.get("/dashboard").main
+    scene.later(days=2)
+    assert "Your first reward" not in tab.get("/dashboard").main
+
+
+def test_another_approved_reward_or_a_refund_ends_the_first_one(scene, tab_of):
+    reward = scene.approved_reward()
+    tab, page = alice_home(scene, tab_of)
+    assert "Your first reward: €20.00 for Bob." in page.main
+    scene.refund(reward)
+    assert "Your first reward" not in tab.get("/dashboard").main
+    scene.earns(scene.alice, 2000, "Ben")
+    assert "Your first reward" not in tab.get("/dashboard").main
 
 
 def test_who_was_brought_sees_their_own_gift_first(scene, tab_of):

@@ -7,6 +7,7 @@ import pytest
 from standardwebhooks import Webhook as Verifier
 
 from portal import program, sweeps
+from portal.delivery import webhooks
 from portal.delivery.calls import Caller
 from portal.delivery.endpoints import OVERLAP
 from tests.receiver import Receiver, receiving
@@ -173,9 +174,54 @@ def test_a_list_longer_than_a_page_goes_on_with_older(scene, olivia):
     for _ in range(60):
         scene.do(lambda: program.try_webhook(endpoint, by=by, at=scene.later(seconds=1)))
     page = olivia.get(f"{DESK}/webhooks/{endpoint.public_id}")
-    assert len(links_in(page, "/deliveries/")) == 50
-    older = links_in(page, "before=")[0]
-    assert len(links_in(olivia.get(older), "/deliveries/")) == 10
+    assert len(links_in(page, "/deliveries/")) == 25
+    older = olivia.get(links_in(page, "before=")[0])
+    assert len(links_in(older, "/deliveries/")) == 25 and len(links_in(older, "before=")) == 1
+    assert len(links_in(olivia.get(links_in(older, "before=")[0]), "/deliveries/")) == 10
+
+
+def test_everything_given_up_is_listed_apart_and_sent_again_by_one_press(scene, olivia, receiver):
+    endpoint, _ = scene.webhook(receiver.url, "reward.created")
+    by, path = scene.olivia.id, f"{DESK}/webhooks/{endpoint.public_id}"
+    for _ in range(30):
+        scene.do(lambda: program.try_webhook(endpoint, by=by, at=scene.later(seconds=1)))
+    scene.do(lambda: webhooks.give_up(endpoint))
+    scene.do(lambda: program.try_webhook(endpoint, by=by, at=scene.at))
+    assert len(links_in(olivia.get(f"{path}?state=queued"), "/deliveries/")) == 1
+    page = olivia.get(f"{path}?state=given_up")
+    assert len(links_in(page, "/deliveries/")) == 25
+    older = olivia.get(links_in(page, "before=")[0])
+    assert len(links_in(older, "/deliveries/")) == 5 and "state=given_up" in older.path
+    assert "Nothing here." in olivia.get(f"{path}?state=sent").main
+    button = olivia.get(path).form("/sending$")
+    assert "30 are sent again in a moment, each under its id." in olivia.submit(button).text
+    twice = olivia.submit(button).text
+    assert "Nothing is given up any more. Nothing was changed." in twice and "Send all given-up again" not in twice
+    while sweep(scene):
+        scene.later(seconds=1)
+    assert len(receiver.taken) == 31 == len(receiver.copies)
+    assert "All given-up sent again" in olivia.get("/admin/audit?what=webhook").main
+
+
+def test_of_very_many_one_press_takes_a_part_and_says_how_many_are_left(scene, olivia):
+    endpoint, _ = scene.webhook("http://127.0.0.1:9/", "reward.created")
+    things = [(str(number), {}) for number in range(webhooks.MOST_AGAIN + 2)]
+    scene.do(lambda: webhooks.put_all("reward.created", things, to={endpoint.id: False}, at=scene.at))
+    path = f"{DESK}/webhooks/{endpoint.public_id}"
+    page = olivia.press(path, "/sending$")
+    assert f"{webhooks.MOST_AGAIN} are sent again" in page.text and "2 more are given up: press again." in page.text
+    assert "2 are sent again" in olivia.press(path, "/sending$").text
+
+
+def test_what_is_switched_off_is_not_sent_again_and_says_so(scene, olivia):
+    endpoint, _ = scene.webhook("http://127.0.0.1:9/", "reward.created")
+    scene.pending_reward()
+    path = f"{DESK}/webhooks/{endpoint.public_id}"
+    scene.do(lambda: webhooks.give_up(endpoint))
+    button = olivia.get(path).form("/sending$")
+    scene.do(lambda: [setattr(endpoint, name, value) for name, value in (("off_at", scene.at), ("off_why", "failing"))])
+    assert "The webhook is switched off. Switch it on first." in olivia.submit(button).text
+    assert {one.state for one in scene.told()} == {"given_up"}
 
 
 def test_the_audit_list_says_who_did_what(scene, olivia, receiver):

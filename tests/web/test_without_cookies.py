@@ -32,16 +32,20 @@ def test_a_friend_without_cookies_follows_signs_up_and_belongs_to_alice(scene, b
 
 
 @pytest.mark.case(12)
-def test_a_friend_without_cookies_confirms_by_choosing_a_password_and_nobody_from_elsewhere(app, scene, bare):
-    bare.sign_up("bob@example.com", password="typed at the sign-up")
-    path = f"/confirm/{scene.secret_for(find_by_email('bob@example.com'))}"
-    form = bare.get(path).form("/confirm/")
-    sent = form.filled({"password": PASSWORD})
-    with Unchanged():
-        for fields, headers in ((sent, {"Origin": "https://evil.example"}), (sent | {"form_token": ""}, {})):
-            assert bare.post(path, fields, token=False, headers=no_headers() | headers).status == 400
-    assert bare.submit(form, follow=False, password=PASSWORD).location == "/welcome"
-    Tab(app).sign_in("bob@example.com", PASSWORD)
+def test_a_friend_without_cookies_confirms_and_elsewhere_chooses_a_password(app, scene, bare):
+    for email, elsewhere in (("bob@example.com", False), ("carol@example.com", True)):
+        bare.sign_up(email, password="typed at the sign-up")
+        path = f"/confirm/{scene.secret_for(find_by_email(email))}"
+        reader = Tab(app, cookies=False, address="203.0.113.50" if elsewhere else bare.address)
+        form = reader.get(path).form("/confirm/")
+        assert ("password" in form.fields) is elsewhere
+        chosen = {"password": PASSWORD} if elsewhere else {}
+        sent = form.filled(chosen)
+        with Unchanged():
+            for fields, headers in ((sent, {"Origin": "https://evil.example"}), (sent | {"form_token": ""}, {})):
+                assert reader.post(path, fields, token=False, headers=no_headers() | headers).status == 400
+        assert reader.submit(form, follow=False, **chosen).location == "/welcome"
+        Tab(app).sign_in(email, PASSWORD if elsewhere else "typed at the sign-up")
 
 
 @pytest.mark.case(12)

@@ -10,8 +10,9 @@ from portal.core import database
 from portal.core.database import session
 from portal.referrals.referrals import Referral
 from portal.rewards import rules
-from portal.rewards.conversions import STANDS, Conversion, Refund, RefundReason
+from portal.rewards.conversions import Conversion
 from portal.rewards.kinds import Kind
+from portal.rewards.refunds import STANDS, Refund, RefundReason
 from portal.rewards.rewards import Reward, State
 from portal.rewards.signals import Finding
 from portal.sharing import clicks
@@ -55,15 +56,12 @@ def refund_rate(_conversion: Conversion, referral: Referral) -> Iterator[Finding
         yield Finding(number, Kind.REFUND_RATE, f"{len(back)}/{len(friends)}")
 
 
-def charged_back(conversion: Conversion, referral: Referral) -> Iterator[Finding]:
-    """The customer's bank took the payment back. Who wins the dispute was disputed with all the same."""
-    query = sa.select(Refund.id).where(
-        Refund.source == conversion.source,
-        Refund.conversion_external_id == conversion.external_id,
-        Refund.reason == RefundReason.CHARGEBACK,
-    )
-    if session.scalar(query.limit(1)) is not None:
-        yield Finding(referral.id, Kind.CHARGEBACK)
+def charged_back(referral_id: int) -> Iterator[Finding]:
+    """The customer's bank took the payment of an order of this friend back, and no dispute of it was won."""
+    query = sa.select(Refund.id).join(Conversion, Conversion.id == Refund.conversion_id)
+    by_bank = (Refund.reason == RefundReason.CHARGEBACK, STANDS)
+    if session.scalar(query.where(Conversion.referral_id == referral_id, *by_bank).limit(1)) is not None:
+        yield Finding(referral_id, Kind.CHARGEBACK)
 
 
 @database.once_for_each_database

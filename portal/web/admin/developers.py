@@ -1,206 +1,28 @@
-"""The developers' desk: keys by which a shop's program is let in, and webhooks by which it is told."""
+"""The developers' desk: keys by which a shop's program is let in, webhooks by which it is told, and how it begins."""
 
-from collections.abc import Callable
-
-from flask import abort, current_app, flash, redirect, render_template, url_for
+from flask import render_template
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext
 
-from portal import program
 from portal.accounts import api_keys
-from portal.config import Settings
-from portal.core import clock, database
-from portal.core.sealed import Box
+from portal.core import clock
 from portal.delivery import endpoints, webhooks
-from portal.delivery.endpoints import Endpoint, EndpointRefused
-from portal.delivery.webhooks import Webhook
-from portal.web import access, inputs, openapi, words
-from portal.web.acting import act
-from portal.web.admin.room import blueprint
-from portal.web.dashboard import page_key
+from portal.web import access, inputs, openapi
+from portal.web.admin.room import blueprint, settings
 
 
 @blueprint.get("/developers")
 @access.needs("own")
 def developers() -> ResponseReturnValue:
-    return _desk()
+    return page()
 
 
-def _desk(
+def page(
     *, form: inputs.people.ApiKey | None = None, hook: inputs.people.Webhook | None = None, secret: str | None = None
 ) -> str:
+    """The desk, with a form that could not be taken, or with the key that was just made."""
     return render_template(
         "admin/developers.html", keys=api_keys.listed(), form=form or inputs.people.ApiKey(formdata=None),
-        secret=secret, base_url=_settings().base_url, only=inputs.fields.Only(), endpoints=endpoints.listed(),
+        secret=secret, base_url=settings().base_url, only=inputs.fields.Only(), endpoints=endpoints.listed(),
         counts=webhooks.counts(), hook=hook or inputs.people.Webhook(formdata=None), hooks=openapi.HOOKS,
         now=clock.now(),
     )  # fmt: skip
-
-
-def _settings() -> Settings:
-    settings: Settings = current_app.extensions["settings"]
-    return settings
-
-
-@blueprint.post("/developers/keys")
-@access.needs("own")
-def make_key() -> ResponseReturnValue:
-    """Makes an API key and shows it, this once."""
-    form = inputs.people.ApiKey()
-    secret = None
-    if form.validate():
-        with database.writing():
-            secret = api_keys.make(form.name.data, by=access.me().id, at=clock.now())
-    return _desk(form=form, secret=secret), 200 if secret else 422
-
-
-@blueprint.post("/developers/keys/<wanted>/rotation")
-@access.needs("own")
-def rotate_key(wanted: str) -> ResponseReturnValue:
-    """Makes a successor of a key and shows it, this once."""
-    try:
-        with database.writing():
-            secret = api_keys.rotate(wanted, by=access.me().id, at=clock.now())
-    except api_keys.KeyRefused as refusal:
-        flash(words.say(refusal), "bad")
-        return redirect(url_for(".developers"))
-    return _desk(secret=secret)
-
-
-@blueprint.post("/developers/keys/<wanted>/revocation")
-@access.needs("own")
-def revoke_key(wanted: str) -> ResponseReturnValue:
-    return act(
-        lambda: api_keys.revoke(wanted, by=access.me().id, at=clock.now()),
-        done=gettext("The key is revoked."),
-        back=url_for(".developers"),
-    )
-
-
-# --- webhooks -------------------------------------------------------------------------------------------------
-
-
-def _box() -> Box:
-    return Box(_settings().details_key, endpoints.PURPOSE)
-
-
-def _endpoint(wanted: str) -> Endpoint:
-    return (endpoints.find(wanted) if wanted.isalnum() else None) or abort(404)
-
-
-@blueprint.post("/developers/webhooks")
-@access.needs("own")
-def make_webhook() -> ResponseReturnValue:
-    """Has an address told from now on, and shows its secret, this once."""
-    form, local = inputs.people.Webhook(), _settings().on_loopback
-    if form.validate():
-        url, events = form.url.data or "", form.events.data or []
-        try:
-            with database.writing():
-                made, secret = program.add_webhook(
-                    url, events, local=local, keep=_box(), by=access.me().id, at=clock.now()
-                )
-                name = made.public_id
-            return _page(_endpoint(name), secret=secret)
-        except EndpointRefused as refusal:
-            form.url.errors = [words.say(refusal)]
-    return _desk(hook=form), 422
-
-
-@blueprint.get("/developers/webhooks/<wanted>")
-@access.needs("own")
-def webhook(wanted: str) -> ResponseReturnValue:
-    """One address: what it is told of, and what it was told, the newest first."""
-    return _page(_endpoint(wanted))
-
-
-def _page(endpoint: Endpoint, *, form: inputs.people.WebhookEvents | None = None, secret: str | None = None) -> str:
-    listed, older = webhooks.listed(endpoint, before=page_key("before"))
-    form = form or inputs.people.WebhookEvents(formdata=None, data={"events": endpoint.events})
-    return render_template(
-        "admin/webhook.html", endpoint=endpoint, listed=listed, older=older, form=form, secret=secret,
-        only=inputs.fields.Only(), hooks=openapi.HOOKS, overlaps=bool(endpoint.before_until),
-    )  # fmt: skip
-
-
-@blueprint.post("/developers/webhooks/<wanted>/events")
-@access.needs("own")
-def change_webhook(wanted: str) -> ResponseReturnValue:
-    endpoint, form = _endpoint(wanted), inputs.people.WebhookEvents()
-    if not form.validate():
-        return _page(endpoint, form=form), 422
-    return _done(
-        endpoint,
-        lambda: program.change_webhook(endpoint, form.events.data or [], by=access.me().id, at=clock.now()),
-        gettext("Saved."),
-    )
-
-
-def _done(endpoint: Endpoint, verb: Callable[[], object], done: str) -> ResponseReturnValue:
-    return act(verb, done=done, back=url_for(".webhook", wanted=endpoint.public_id))
-
-
-@blueprint.post("/developers/webhooks/<wanted>/secret")
-@access.needs("own")
-def renew_webhook(wanted: str) -> ResponseReturnValue:
-    """Makes a new secret and shows it, this once."""
-    endpoint = _endpoint(wanted)
-    with database.writing():
-        secret = program.renew_webhook(endpoint, keep=_box(), by=access.me().id, at=clock.now())
-    return _page(endpoint, secret=secret)
-
-
-@blueprint.post("/developers/webhooks/<wanted>/test")
-@access.needs("own")
-def try_webhook(wanted: str) -> ResponseReturnValue:
-    endpoint = _endpoint(wanted)
-    return _done(
-        endpoint,
-        lambda: program.try_webhook(endpoint, by=access.me().id, at=clock.now()),
-        gettext("A test is on its way. What came back stands here in a moment."),
-    )
-
-
-@blueprint.post("/developers/webhooks/<wanted>/return")
-@access.needs("own")
-def switch_webhook_on(wanted: str) -> ResponseReturnValue:
-    endpoint = _endpoint(wanted)
-    return _done(
-        endpoint,
-        lambda: program.switch_webhook_on(endpoint, by=access.me().id, at=clock.now()),
-        gettext("It is switched on. What it was not told meanwhile can be sent again here."),
-    )
-
-
-@blueprint.post("/developers/webhooks/<wanted>/removal")
-@access.needs("own")
-def remove_webhook(wanted: str) -> ResponseReturnValue:
-    endpoint = _endpoint(wanted)
-    return act(
-        lambda: program.remove_webhook(endpoint, by=access.me().id, at=clock.now()),
-        done=gettext("The webhook is removed. Nothing more is sent there."),
-        back=url_for(".developers"),
-    )
-
-
-@blueprint.get("/developers/deliveries/<wanted>")
-@access.needs("own")
-def sent_webhook(wanted: str) -> ResponseReturnValue:
-    """What was sent, as it was sent, and what came back."""
-    return render_template("admin/sent_webhook.html", one=_sent(wanted), only=inputs.fields.Only())
-
-
-def _sent(wanted: str) -> Webhook:
-    found = (webhooks.find(wanted) if wanted.isalnum() else None) or abort(404)
-    return found if found.endpoint.removed_at is None else abort(404)
-
-
-@blueprint.post("/developers/deliveries/<wanted>/sending")
-@access.needs("own")
-def send_webhook_again(wanted: str) -> ResponseReturnValue:
-    one = _sent(wanted)
-    return act(
-        lambda: program.send_webhook_again(one, by=access.me().id, at=clock.now()),
-        done=gettext("It is sent again in a moment, under the same id."),
-        back=url_for(".sent_webhook", wanted=one.public_id),
-    )

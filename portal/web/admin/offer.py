@@ -83,7 +83,7 @@ def _put(known: Rule | None) -> ResponseReturnValue:
     except Refusal as refusal:
         program.refused(form, refusal)
         return again(409 if isinstance(refusal, terms.Moved) else 422)
-    flash(program.saved(), "ok")
+    flash(program.saved(current), "ok")
     return redirect(url_for(".program"))
 
 

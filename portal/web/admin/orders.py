@@ -13,10 +13,11 @@ from portal.accounts import users
 from portal.accounts.users import BadAddress
 from portal.core import clock, database
 from portal.core.text import Refusal, marked
-from portal.program import Answer, Reported
+from portal.program import Reported
 from portal.referrals import referrals
-from portal.rewards import conversions, goals, rewards
-from portal.rewards.conversions import Conversion, Customer, OrderReport, RefundReason, RefundReport, ReportRefused
+from portal.rewards import conversions, goals, refunds, rewards
+from portal.rewards.conversions import Answer, Conversion, Customer, OrderReport, ReportRefused
+from portal.rewards.refunds import RefundReason, RefundReport
 from portal.web import access, inputs, words
 from portal.web.acting import act
 from portal.web.admin.room import blueprint
@@ -178,7 +179,7 @@ def record_refund() -> ResponseReturnValue:
 @access.needs("own")
 def reinstate(wanted: str) -> ResponseReturnValue:
     """The dispute of a chargeback was won: what it took is given again. Twice is once."""
-    given_back = conversions.find_refund_by_public_id(wanted) or abort(404)
+    given_back = refunds.find_by_public_id(wanted) or abort(404)
     order = conversions.find(given_back.source, given_back.conversion_external_id)
     return act(
         lambda: story.record_reinstatement(given_back, by=access.me().id, at=clock.now()),

@@ -53,7 +53,10 @@ def opened() -> ResponseReturnValue:
     return render_template(
         "admin/opened.html",
         link=public.url_of(links.current_code(links.main_link(me.id).id)),
+        base_url=settings.base_url,
+        here_alone=settings.on_loopback,
         steps={
+            "address": settings.secure,
             "shop": any(key.works(at=clock.now()) for key in api_keys.listed()),
             "mail": settings.mail_url.startswith("smtp"),
             "words": bool(current.legal_text and current.help_contact),

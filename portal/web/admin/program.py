@@ -11,23 +11,25 @@ from flask_babel import gettext, ngettext
 
 from portal import images, terms
 from portal import program as story
-from portal.core import clock, colour, database, money
+from portal.core import clock, database, money
 from portal.core.text import Refusal
 from portal.images import Drawn, Use
 from portal.referrals import referrals
 from portal.reports import versions
 from portal.rewards import goals, rules
-from portal.terms import Moved, Terms
-from portal.web import access, inputs, look, words
+from portal.terms import Moved, State, Terms
+from portal.web import access, inputs, words
 from portal.web.admin.room import blueprint, name_of
 from portal.web.admin.trial import (
     by_script,
     draft,
     looks,
+    nothing_new,
     old_picture,
     only_looks,
     picture,
     picture_of_look,
+    tint,
     trial,
     wrong_of,
 )
@@ -118,7 +120,7 @@ def publish() -> ResponseReturnValue:
     except Refusal as refusal:
         refused(form, refusal)
         return page(form), 409
-    flash(saved(), "ok")
+    flash(saved(current), "ok")
     return redirect(url_for(".program"))
 
 
@@ -128,15 +130,22 @@ def look_at_the_newest(form: inputs.program.Change) -> None:
         terms.must_be_newest(form.of)
 
 
-def saved() -> str:
-    """That a version was published, and who keeps the one before."""
-    many = referrals.open_now(at=clock.now())
+def saved(before: Terms) -> str:
+    """That a version was published in the place of another, and who keeps the one that they came with."""
+    many, now = referrals.open_now(at=clock.now()), terms.in_force()
     keeps = ngettext(
         "The %(num)s open referral keeps the rules it came with.",
         "The %(num)s open referrals keep the rules they came with.",
         many,
     )
-    return gettext("Saved. New sign-ups use this from now on.") + " " + keeps
+    if not now.open_to_new:
+        closed = gettext("The program is paused.") if now.state == State.PAUSED else gettext("The program has ended.")
+        means = f"{closed} {nothing_new()}"
+    elif before.open_to_new:
+        means = gettext("New sign-ups use this from now on.")
+    else:
+        means = gettext("The program is live again: friends who sign up from now on count.")
+    return " ".join((gettext("Saved."), means, keeps))
 
 
 def refused(form: inputs.program.Change, refusal: Refusal) -> None:
@@ -294,15 +303,15 @@ def _said_of(accent: str, before: str, *, new_logo: bool, gone: bool) -> str:
 
 
 def _said_of_colour(accent: str) -> str:
-    if not accent:
+    shade = tint(accent)
+    if shade is None:
         return gettext("Saved: the portal’s own colour.")
-    ratio = f"{colour.contrast(accent, colour.WHITE):.1f}"
-    used = look.fill(accent)
-    if used == accent:
-        return gettext("Saved. White words on it: %(ratio)s:1, fine.", ratio=ratio)
+    if shade["fine"]:
+        return gettext("Saved. White words on it: %(ratio)s:1, fine.", ratio=shade["ratio"])
     return gettext(
-        "Saved. White words on it: %(ratio)s:1, hard to read; buttons and links are %(used)s.", ratio=ratio, used=used
-    )
+        "Saved. White words on it: %(ratio)s:1, hard to read; buttons and links are %(used)s.",
+        ratio=shade["ratio"], used=shade["used"],
+    )  # fmt: skip
 
 
 @blueprint.post("/program/goals")

@@ -7,11 +7,11 @@ from urllib.parse import urlencode
 
 from flask import abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext
+from flask_babel import gettext, ngettext
 
 from portal.accounts import users
 from portal.core import clock
-from portal.reports import behind, facts, figures, rankings, rollups, sharing, sheets
+from portal.reports import behind, cohorts, facts, figures, rankings, rollups, sharing, sheets
 from portal.reports.behind import Filter, Line, What
 from portal.reports.facts import By, Measure
 from portal.reports.figures import Numbers, Range, Series, Step, View
@@ -25,9 +25,10 @@ from portal.web import access, exports, words
 from portal.web.admin.room import blueprint
 from portal.web.dashboard import one_of
 
-SPANS = ("7", "30", "90", "month", "last-month")
+SPANS = ("7", "30", "90", "365", "month", "last-month")
 USUAL_SPAN = "30"
 LONGEST_DAYS = 3660
+MOST_PIECES = 120
 PAGE = 50
 
 LISTS = f"any({', '.join(What)})"
@@ -121,7 +122,7 @@ def performance_in(seen: View, within: Range, step: Step) -> Performance:
 def _step(within: Range) -> Step:
     """The step that the address asks for, unless it would make too many pieces."""
     step = one_of(Step, request.args.get("by"), within.usual_step)
-    return step if len(within.cut(step)) <= 120 else within.usual_step
+    return step if len(within.cut(step)) <= MOST_PIECES else within.usual_step
 
 
 # --- pages ----------------------------------------------------------------------------------------------------
@@ -177,6 +178,26 @@ def _after() -> tuple[int, int] | None:
     if not (rank.isdecimal() and rank.isascii() and number.isdecimal() and number.isascii()):
         return None
     return (int(rank), int(number)) if max(len(rank), len(number)) <= 18 else None
+
+
+@blueprint.get("/reports/cohorts")
+@access.needs("read")
+def report_cohorts() -> ResponseReturnValue:
+    _, seen = _seen()
+    asked = asked_range(seen.today)
+    step = _step_of_cohorts(asked.within)
+    return render_template(
+        "admin/reports_cohorts.html", asked=asked, seen=seen, step=step, steps=cohorts.STEPS, days_of=days_of,
+        cohorts=cohorts.cohorts(seen, asked.within, step), together=cohorts.together(seen, asked.within),
+        within_days=facts.WITHIN_DAYS,
+    )  # fmt: skip
+
+
+def _step_of_cohorts(within: Range) -> Step:
+    """The step that the address asks for, if cohorts are cut by it and it would not make too many."""
+    usual = cohorts.usual_step(within)
+    step = one_of(Step, request.args.get("by"), usual)
+    return step if step in cohorts.STEPS and len(within.cut(step)) <= MOST_PIECES else usual
 
 
 @blueprint.get("/reports/money")
@@ -235,7 +256,7 @@ def _key() -> behind.Key | None:
 # --- files ----------------------------------------------------------------------------------------------------
 
 
-@blueprint.get("/reports/<any(performance, referrers, links, money):report>.<any(csv, xlsx):kind>")
+@blueprint.get("/reports/<any(performance, referrers, links, cohorts, money):report>.<any(csv, xlsx):kind>")
 @access.needs("read")
 def report_file(report: str, kind: str) -> ResponseReturnValue:
     """A report as a file: all of its lines."""
@@ -252,10 +273,23 @@ def report_file(report: str, kind: str) -> ResponseReturnValue:
         pieces = performance_in(seen, within, _step(within)).now.pieces
         rows = ([piece.first, piece.last, *_cells(numbers, current.currency)] for piece, numbers in pieces)
         return _file(report, within, kind, [*first, *_headings()], rows)
+    if report == "cohorts":
+        return _cohorts_file(seen, within, kind)
     by = By.REFERRER if report == "referrers" else By.LINK
     first = (gettext("Referrer"), gettext("E-mail")) if by == By.REFERRER else (gettext("Code"), gettext("Label"))
     lines = _ranked_rows(seen, within, by, _measure(), current.currency)
     return _file(report, within, kind, [*first, *_headings()], lines)
+
+
+def _cohorts_file(seen: View, within: Range, kind: str) -> ResponseReturnValue:
+    """Each cohort on a line: how many of its friends had reached the goal by when."""
+    spans = (ngettext("Within %(num)s day", "Within %(num)s days", days) for days in facts.WITHIN_DAYS.values())
+    columns = [gettext("From"), gettext("To"), gettext("Friends joined"), *spans, gettext("By now")]
+    found = cohorts.cohorts(seen, within, _step_of_cohorts(within))
+    rows: Iterator[Sequence[Cell]] = (
+        [one.days.first, one.days.last, one.joined, *(by.many for by in one.reached)] for one in found
+    )
+    return _file("cohorts", within, kind, columns, rows)
 
 
 def _money_file(current: Terms, seen: View, within: Range, kind: str) -> ResponseReturnValue:

@@ -11,7 +11,7 @@ from portal.core.text import Refusal
 from portal.rewards import rules, tier_locks
 from portal.rewards.rules import Beneficiary
 from portal.web import access, inputs, words
-from portal.web.acting import act
+from portal.web.acting import act, told_already
 from portal.web.admin.people import user_of
 from portal.web.admin.room import blueprint
 
@@ -73,4 +73,5 @@ def free_tier(wanted: str) -> ResponseReturnValue:
         lambda: story.free_tier(found, by=access.me().id, at=clock.now()),
         done=gettext("Taken off: the numbers of their own rewards count again."),
         back=url_for(".person", wanted=wanted),
+        already=lambda: told_already("tier_freed", "user", found.public_id),
     )

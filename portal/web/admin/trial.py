@@ -1,8 +1,10 @@
 """A change of the program before it is made: how it will look, what it touches, what it would have given."""
 
+import math
 from typing import Any
 
 from flask import render_template, request
+from flask_babel import gettext
 
 from portal import terms
 from portal.core import clock, colour
@@ -52,7 +54,23 @@ def tint(accent: str) -> dict[str, Any] | None:
     if not colour.is_colour(accent):
         return None
     used = look.fill(accent)
-    return {"ratio": f"{colour.contrast(accent, colour.WHITE):.1f}", "used": used, "fine": used == accent}
+    tenths = math.floor(colour.contrast(accent, colour.WHITE) * 10)  # what misses a limit is not said to reach it
+    return {"ratio": f"{tenths / 10:.1f}", "used": used, "fine": used == accent}
+
+
+def for_newcomers(planned: Terms) -> str:
+    """What a version means for friends who sign up once it is in force."""
+    if planned.open_to_new:
+        return gettext("New sign-ups use this from then on.")
+    return gettext("The program is closed to new friends then.") + " " + nothing_new()
+
+
+def nothing_new() -> str:
+    """What it means that a program is paused or has ended."""
+    return gettext(
+        "Links open and people can join, but neither they nor whoever sent them is given anything. Friends who signed "
+        "up before still count."
+    )
 
 
 def picture(planned: Terms, offer: list[Rule]) -> str:
@@ -94,6 +112,8 @@ def trial(planned: Terms, offer: list[Rule], *, action: str, **more: Any) -> str
         changes=versions.changes(current, planned),
         rules=versions.differing(old, offer),
         nothing_left=bool(old) and not offer,
+        for_newcomers=for_newcomers(planned),
+        as_if_open=not (planned.open_to_new or current.open_to_new),
         open_referrals=referrals.open_now(at=at),
         action=action,
         next_version=current.version + 1,

@@ -9,10 +9,19 @@ from wtforms import (
     SelectField,
     StringField,
 )
-from wtforms.validators import DataRequired, InputRequired, Length, Optional
+from wtforms.validators import DataRequired, InputRequired, Optional
 
 from portal.core.language import NAMES
-from portal.web.inputs.fields import LONGEST_PASSWORD, Form, a_time_zone, an_address, new_password, of, without_nul
+from portal.web.inputs.fields import (
+    LONGEST_PASSWORD,
+    Form,
+    a_time_zone,
+    an_address,
+    at_most,
+    new_password,
+    of,
+    without_nul,
+)
 
 
 class SignUp(Form):
@@ -22,19 +31,19 @@ class SignUp(Form):
     refused = HiddenField(filters=[lambda text: (text or "")[:100]])
     email = EmailField(
         _l("E-mail"),
-        validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), Length(max=254), an_address],
+        validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), at_most(254), an_address],
     )
     password = new_password(_l("Password"))
-    name = StringField(_l("First name"), validators=[Optional(), Length(max=80), without_nul])
+    name = StringField(_l("First name"), validators=[Optional(), at_most(80), without_nul])
     shows_name = BooleanField(_l("Show my first name to the friend who invited me"), default=True)
-    code = StringField(_l("Have a code?"), validators=[Optional(), Length(max=100), without_nul])
+    code = StringField(_l("Have a code?"), validators=[Optional(), at_most(100), without_nul])
     terms = BooleanField(_l("I accept the terms"), validators=[DataRequired(_l("Accept the terms to go on."))])
 
 
 class Reset(Form):
     email = EmailField(
         _l("E-mail"),
-        validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), Length(max=254), an_address],
+        validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), at_most(254), an_address],
     )
 
 
@@ -43,7 +52,7 @@ class NewPassword(Form):
 
 
 class Profile(Form):
-    name = StringField(_l("Name"), validators=[Optional(), Length(max=80), without_nul])
+    name = StringField(_l("Name"), validators=[Optional(), at_most(80), without_nul])
     shows_name = BooleanField(_l("Show my first name to the friend who invited me"))
 
 
@@ -52,21 +61,21 @@ class Language(Form):
 
 
 class TimeZone(Form):
-    time_zone = StringField(_l("Time zone"), validators=[Optional(), Length(max=64), a_time_zone])
+    time_zone = StringField(_l("Time zone"), validators=[Optional(), at_most(64), a_time_zone])
 
 
 class OnceMore(Form):
     """A form of one's own account that asks for the password once more."""
 
     current = PasswordField(
-        _l("Your password"), validators=[InputRequired(_l("Enter your password.")), Length(max=LONGEST_PASSWORD)]
+        _l("Your password"), validators=[InputRequired(_l("Enter your password.")), at_most(LONGEST_PASSWORD)]
     )
 
 
 class Address(OnceMore):
     email = EmailField(
         _l("New e-mail"),
-        validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), Length(max=254), an_address],
+        validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), at_most(254), an_address],
     )
 
 
@@ -77,18 +86,18 @@ class ChangePassword(OnceMore):
 class NewPasskey(OnceMore):
     """Before the browser is asked: what to call the key."""
 
-    name = StringField(_l("What to call it"), validators=[Optional(), Length(max=60), without_nul])
+    name = StringField(_l("What to call it"), validators=[Optional(), at_most(60), without_nul])
 
 
 class Passkey(Form):
     """What the browser says for a passkey, in JSON, and how a new one is called."""
 
-    answer = HiddenField(validators=[InputRequired(), Length(max=20_000), without_nul])
-    name = HiddenField(validators=[Length(max=60), without_nul])
+    answer = HiddenField(validators=[InputRequired(), at_most(20_000), without_nul])
+    name = HiddenField(validators=[at_most(60), without_nul])
 
 
 class SecondStep(Form):
-    code = StringField(_l("Code"), validators=[InputRequired(_l("Enter the code.")), Length(max=40), without_nul])
+    code = StringField(_l("Code"), validators=[InputRequired(_l("Enter the code.")), at_most(40), without_nul])
 
 
 class Deletion(OnceMore):

@@ -7,41 +7,40 @@ from wtforms import (
     IntegerField,
     SelectField,
     StringField,
-    TextAreaField,
 )
-from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional
+from wtforms.validators import DataRequired, InputRequired, NumberRange, Optional
 
 from portal.rewards import appeals
 from portal.rewards.decisions import Reason
 from portal.web import words
-from portal.web.inputs.fields import AmountField, Form, of, without_nul
+from portal.web.inputs.fields import AmountField, Form, LinesField, at_most, of, without_nul
 
 
 class Rejection(Form):
     reason = SelectField(_l("Reason"), choices=of({reason: _l(words.REASONS[reason]) for reason in Reason}))
-    told = TextAreaField(
+    told = LinesField(
         _l("What the referrer reads"),
-        validators=[InputRequired(_l("Write what the referrer should read.")), Length(max=500), without_nul],
+        validators=[InputRequired(_l("Write what the referrer should read.")), at_most(500), without_nul],
     )
-    note = TextAreaField(_l("Note for colleagues"), validators=[Optional(), Length(max=500), without_nul])
+    note = LinesField(_l("Note for colleagues"), validators=[Optional(), at_most(500), without_nul])
 
 
 class Hold(Form):
     """Until the end of which day a reward is held, and why."""
 
     until = DateField(_l("Hold until"), validators=[InputRequired(_l("Choose a day."))])
-    note = TextAreaField(
+    note = LinesField(
         _l("Reason, for colleagues"),
-        validators=[InputRequired(_l("Write why it is held; colleagues read it.")), Length(max=500), without_nul],
+        validators=[InputRequired(_l("Write why it is held; colleagues read it.")), at_most(500), without_nul],
     )
 
 
 class ForColleagues(Form):
-    text = TextAreaField(
+    text = LinesField(
         _l("Note for colleagues"),
         validators=[
             DataRequired(_l("Write something.")),
-            Length(max=1000, message=_l("Use at most %(most)s characters.", most=1000)),
+            at_most(1000),
             without_nul,
         ],
     )
@@ -70,14 +69,14 @@ class QueueFilters(Form):
             }
         ),
     )
-    least = AmountField(_l("At least"), validators=[Optional(), Length(max=20)])
-    most = AmountField(_l("At most"), validators=[Optional(), Length(max=20)])
-    rule = StringField(_l("Rule"), validators=[Optional(), Length(max=16), without_nul])
+    least = AmountField(_l("At least"), validators=[Optional(), at_most(20)])
+    most = AmountField(_l("At most"), validators=[Optional(), at_most(20)])
+    rule = StringField(_l("Rule"), validators=[Optional(), at_most(16), without_nul])
     older = IntegerField(
         _l("Waiting for at least"),
         validators=[Optional(), NumberRange(0, 3650, message=_l("Write a number of days from 0 to 3650."))],
     )
-    referrer = StringField(_l("Referrer"), validators=[Optional(), Length(max=254), without_nul])
+    referrer = StringField(_l("Referrer"), validators=[Optional(), at_most(254), without_nul])
     overdue = BooleanField(_l("Past the review deadline"))
 
     @classmethod
@@ -89,15 +88,15 @@ class QueueFilters(Form):
 class Note(Form):
     """A reason for colleagues; needed."""
 
-    note = TextAreaField(_l("Reason"), validators=[DataRequired(_l("Write why.")), Length(max=500), without_nul])
+    note = LinesField(_l("Reason"), validators=[DataRequired(_l("Write why.")), at_most(500), without_nul])
 
 
 class Dismissal(Form):
     """Why there is nothing behind a signal; the light ones need no reason."""
 
-    reason = TextAreaField(
+    reason = LinesField(
         _l("Reason, for colleagues"),
-        validators=[Optional(), Length(max=500, message=_l("Use at most %(most)s characters.", most=500)), without_nul],
+        validators=[Optional(), at_most(500), without_nul],
     )
 
 
@@ -106,12 +105,12 @@ class Referrer(Form):
 
     named = StringField(
         _l("Code or e-mail address of the right referrer"),
-        validators=[DataRequired(_l("Write a code or an address.")), Length(max=254), without_nul],
+        validators=[DataRequired(_l("Write a code or an address.")), at_most(254), without_nul],
     )
-    note = TextAreaField(
-        _l("Reason, for colleagues"), validators=[DataRequired(_l("Write why.")), Length(max=500), without_nul]
+    note = LinesField(
+        _l("Reason, for colleagues"), validators=[DataRequired(_l("Write why.")), at_most(500), without_nul]
     )
 
 
 class Answer(Form):
-    answer = TextAreaField(_l("Answer"), validators=[InputRequired(), Length(max=appeals.LONGEST), without_nul])
+    answer = LinesField(_l("Answer"), validators=[InputRequired(), at_most(appeals.LONGEST), without_nul])

@@ -14,6 +14,7 @@ from wtforms import (
     IntegerField,
     PasswordField,
     StringField,
+    TextAreaField,
 )
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, ValidationError
@@ -53,6 +54,11 @@ def without_nul(_form: Form, field: Field) -> None:
         raise ValidationError(_l("This contains a character that cannot be kept."))
 
 
+def at_most(most: int) -> Length:
+    """So many characters and no more. Said here and not by the browser, which would cut what is pasted."""
+    return Length(max=most, message=_l("Use at most %(max)s characters; these are %(length)s."))
+
+
 def an_address(_form: Form, field: Field) -> None:
     """An e-mail address, cleaned in place."""
     try:
@@ -79,8 +85,20 @@ def a_web_address(_form: Form, field: Field) -> None:
 
 
 def a_time_zone(_form: Form, field: Field) -> None:
-    if not clock.is_zone(field.data or ""):
+    """A time zone, written in place as it is called."""
+    zone = clock.zone_named(field.data or "")
+    if zone is None:
         raise ValidationError(_l("Write a time zone such as Europe/Berlin."))
+    field.data = zone
+
+
+class LinesField(TextAreaField):
+    """A text of several lines, with the ends of lines that it is kept, compared and counted with: browsers send two
+    characters for each."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        if valuelist:
+            self.data = valuelist[0].replace("\r\n", "\n")
 
 
 class WholeField(IntegerField):
@@ -137,7 +155,7 @@ def new_password(label: Any) -> PasswordField:
         validators=[
             InputRequired(_l("Use at least %(least)s characters.", least=SHORTEST_PASSWORD)),
             Length(min=SHORTEST_PASSWORD, message=_l("Use at least %(least)s characters.", least=SHORTEST_PASSWORD)),
-            Length(max=LONGEST_PASSWORD, message=_l("Use at most %(most)s characters.", most=LONGEST_PASSWORD)),
+            at_most(LONGEST_PASSWORD),
             without_nul,
             not_common,
             not_of_near_words,

@@ -10,13 +10,12 @@ from wtforms import (
     RadioField,
     SelectField,
     StringField,
-    TextAreaField,
 )
 from wtforms.validators import DataRequired, InputRequired, Length, Optional, ValidationError
 
 from portal.rewards import corrections
-from portal.rewards.conversions import RefundReason
-from portal.web.inputs.fields import MOMENTS, AmountField, Form, of, without_nul
+from portal.rewards.refunds import RefundReason
+from portal.web.inputs.fields import MOMENTS, AmountField, Form, LinesField, at_most, of, without_nul
 
 LONGEST_CODE = 80
 
@@ -29,7 +28,7 @@ class Failure(Form):
         _l("Why did the payment fail?"),
         validators=[
             InputRequired(_l("Write why the payment failed; the person reads it.")),
-            Length(max=200),
+            at_most(200),
             without_nul,
         ],
     )
@@ -39,13 +38,13 @@ class Payment(Form):
     """When money arrived, and what the bank calls it."""
 
     paid_on = DateField(_l("Paid on"), validators=[Optional()])
-    bank_reference = StringField(_l("Reference of the bank"), validators=[Optional(), Length(max=80), without_nul])
+    bank_reference = StringField(_l("Reference of the bank"), validators=[Optional(), at_most(80), without_nul])
 
 
 class Results(Form):
     """The answer of a bank, pasted or as a file."""
 
-    text = TextAreaField(
+    text = LinesField(
         _l("Lines of the file"),
         filters=[lambda text: text or _uploaded("file")],
         validators=[
@@ -69,10 +68,10 @@ def short_lines(_form: Form, field: Field) -> None:
 
 
 class Vouchers(Form):
-    value = AmountField(_l("Each is worth"), validators=[InputRequired(_l("Write an amount.")), Length(max=20)])
-    codes = TextAreaField(
+    value = AmountField(_l("Each is worth"), validators=[InputRequired(_l("Write an amount.")), at_most(20)])
+    codes = LinesField(
         _l("Codes, one a line"),
-        validators=[InputRequired(_l("Paste at least one code.")), Length(max=400000), without_nul, short_lines],
+        validators=[InputRequired(_l("Paste at least one code.")), at_most(400000), without_nul, short_lines],
     )
 
 
@@ -85,27 +84,27 @@ class Correction(Form):
         choices=of({"plus": _l("Add to the balance"), "minus": _l("Take from the balance")}),
         validators=[InputRequired(_l("Choose one."))],
     )
-    amount = AmountField(_l("Amount"), validators=[InputRequired(_l("Write an amount.")), Length(max=20)])
-    reason = TextAreaField(
+    amount = AmountField(_l("Amount"), validators=[InputRequired(_l("Write an amount.")), at_most(20)])
+    reason = LinesField(
         _l("Reason"),
-        validators=[DataRequired(_l("Write why; the person reads it.")), Length(max=corrections.LONGEST), without_nul],
+        validators=[DataRequired(_l("Write why; the person reads it.")), at_most(corrections.LONGEST), without_nul],
     )
 
 
 class Order(Form):
     """An order recorded by hand, in the place of the shop."""
 
-    customer_email = StringField(_l("Customer's e-mail"), validators=[Optional(), Length(max=254), without_nul])
+    customer_email = StringField(_l("Customer's e-mail"), validators=[Optional(), at_most(254), without_nul])
     customer_external_id = StringField(
-        _l("Customer's number in the shop"), validators=[Optional(), Length(max=128), without_nul]
+        _l("Customer's number in the shop"), validators=[Optional(), at_most(128), without_nul]
     )
     goal = SelectField(_l("What was reached"))
     external_id = StringField(
         _l("Number of the order"),
-        validators=[InputRequired(_l("Write the number that the order has in the shop.")), Length(max=128),
+        validators=[InputRequired(_l("Write the number that the order has in the shop.")), at_most(128),
                     without_nul],
     )  # fmt: skip
-    amount = AmountField(_l("Amount of the order"), validators=[Optional(), Length(max=20)])
+    amount = AmountField(_l("Amount of the order"), validators=[Optional(), at_most(20)])
     occurred_at = DateTimeLocalField(_l("When"), format=MOMENTS, validators=[Optional()])
 
 
@@ -114,15 +113,15 @@ class Refund(Form):
 
     conversion_external_id = StringField(
         _l("Number of the order"),
-        validators=[InputRequired(_l("Write the number that the order has in the shop.")), Length(max=128),
+        validators=[InputRequired(_l("Write the number that the order has in the shop.")), at_most(128),
                     without_nul],
     )  # fmt: skip
     external_id = StringField(
         _l("Number of the refund"),
-        validators=[InputRequired(_l("Write the number that the refund has in the shop.")), Length(max=128),
+        validators=[InputRequired(_l("Write the number that the refund has in the shop.")), at_most(128),
                     without_nul],
     )  # fmt: skip
-    amount = AmountField(_l("Amount given back"), validators=[Optional(), Length(max=20)])
+    amount = AmountField(_l("Amount given back"), validators=[Optional(), at_most(20)])
     reason = RadioField(
         _l("Why"),
         choices=of(
@@ -143,4 +142,4 @@ class ImportedFile(Form):
         choices=of({"customers": _l("Customers"), "orders": _l("Orders")}),
         validators=[InputRequired(_l("Choose one."))],
     )
-    rows = TextAreaField(_l("Or paste the rows, with their heading"), validators=[Optional(), Length(max=400000)])
+    rows = LinesField(_l("Or paste the rows, with their heading"), validators=[Optional(), at_most(400000)])

@@ -8,20 +8,17 @@ from wtforms import (
     SelectField,
     SelectMultipleField,
     StringField,
-    TextAreaField,
 )
-from wtforms.validators import DataRequired, InputRequired, Length, Optional
+from wtforms.validators import DataRequired, InputRequired, Optional
 from wtforms.widgets import CheckboxInput
 
 from portal.notices.events import Event
 from portal.web.inputs.account import Deletion, OnceMore
-from portal.web.inputs.fields import LONGEST_PASSWORD, Form, an_address, of, without_nul
+from portal.web.inputs.fields import LONGEST_PASSWORD, Form, LinesField, an_address, at_most, of, without_nul
 
 
 class ApiKey(Form):
-    name = StringField(
-        _l("What is it for?"), validators=[InputRequired(_l("Name the key.")), Length(max=60), without_nul]
-    )
+    name = StringField(_l("What is it for?"), validators=[InputRequired(_l("Name the key.")), at_most(60), without_nul])
 
 
 class WebhookEvents(Form):
@@ -41,14 +38,14 @@ class Webhook(WebhookEvents):
     url = StringField(
         _l("Address"),
         filters=[lambda text: (text or "").strip()],
-        validators=[InputRequired(_l("Write an address such as https://shop.example.com/webhooks.")), Length(max=500)],
+        validators=[InputRequired(_l("Write an address such as https://shop.example.com/webhooks.")), at_most(500)],
     )
 
 
 class Role(Form):
     """A role to give; that of an owner is given by one's own password."""
 
-    current = PasswordField(_l("Your own password"), validators=[Optional(), Length(max=LONGEST_PASSWORD)])
+    current = PasswordField(_l("Your own password"), validators=[Optional(), at_most(LONGEST_PASSWORD)])
     role = SelectField(
         _l("Role"),
         choices=of(
@@ -67,25 +64,25 @@ class Colleague(Form):
 
     email = EmailField(
         _l("E-mail"),
-        validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), Length(max=254), an_address],
+        validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), at_most(254), an_address],
     )
-    name = StringField(_l("Name"), validators=[Optional(), Length(max=80), without_nul])
+    name = StringField(_l("Name"), validators=[Optional(), at_most(80), without_nul])
     role = SelectField(_l("Role"), choices=Role.role.kwargs["choices"])
-    current = PasswordField(_l("Your own password"), validators=[Optional(), Length(max=LONGEST_PASSWORD)])
+    current = PasswordField(_l("Your own password"), validators=[Optional(), at_most(LONGEST_PASSWORD)])
 
 
 class Because(OnceMore):
     """Something about somebody that an owner does with a reason and their own password."""
 
-    note = TextAreaField(_l("Reason"), validators=[DataRequired(_l("Write why.")), Length(max=500), without_nul])
+    note = LinesField(_l("Reason"), validators=[DataRequired(_l("Write why.")), at_most(500), without_nul])
 
 
 class Tier(Form):
     """At which step of the tiers a referrer is to be, and why; the view fills the steps in."""
 
     counts_as = SelectField(_l("Step of the tiers"), coerce=int, validate_choice=False)
-    note = TextAreaField(
-        _l("Reason, for colleagues"), validators=[DataRequired(_l("Write why.")), Length(max=500), without_nul]
+    note = LinesField(
+        _l("Reason, for colleagues"), validators=[DataRequired(_l("Write why.")), at_most(500), without_nul]
     )
 
 

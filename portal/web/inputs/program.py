@@ -15,9 +15,8 @@ from wtforms import (
     RadioField,
     SelectField,
     StringField,
-    TextAreaField,
 )
-from wtforms.validators import InputRequired, Length, NumberRange, Optional, ValidationError
+from wtforms.validators import InputRequired, NumberRange, Optional, ValidationError
 
 from portal.core import colour, money
 from portal.delivery import wordings
@@ -26,11 +25,13 @@ from portal.web import words
 from portal.web.inputs.fields import (
     AmountField,
     Form,
+    LinesField,
     WholeField,
     a_currency,
     a_time_zone,
     a_web_address,
     an_address,
+    at_most,
     folded,
     new_password,
     of,
@@ -51,19 +52,14 @@ def hosts(_form: Form, field: Field) -> None:
             raise ValidationError(_l("Write one site a line, such as blog.example.com."))
 
 
-def unix(text: str | None) -> str:
-    """A text of several lines with the ends of lines that it is kept and compared with."""
-    return (text or "").replace("\r\n", "\n")
-
-
 class SetUp(Form):
     """C9: the first owner and the program's offer."""
 
     email = EmailField(
         _l("Your e-mail"),
-        validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), Length(max=254), an_address],
+        validators=[InputRequired(_l("Enter an e-mail like name@example.com.")), at_most(254), an_address],
     )
-    name = StringField(_l("Your name"), validators=[Optional(), Length(max=80), without_nul])
+    name = StringField(_l("Your name"), validators=[Optional(), at_most(80), without_nul])
     password = new_password(_l("Password"))
     program_name = StringField(
         _l("Program name"),
@@ -71,17 +67,17 @@ class SetUp(Form):
         validators=[
             InputRequired(_l("Name the program; friends read it.")),
             something_left,
-            Length(max=80),
+            at_most(80),
             without_nul,
         ],
     )
     currency = StringField(_l("Currency"), default="EUR", validators=[InputRequired(), a_currency])
     time_zone = StringField(
-        _l("Time zone"), default="Europe/Berlin", validators=[InputRequired(), Length(max=64), a_time_zone]
+        _l("Time zone"), default="Europe/Berlin", validators=[InputRequired(), at_most(64), a_time_zone]
     )
-    referee_amount = AmountField(_l("A friend gets"), default="10", validators=[Optional(), Length(max=20)])
-    referrer_amount = AmountField(_l("The referrer gets"), default="10", validators=[Optional(), Length(max=20)])
-    minimum_order = AmountField(_l("For a first order of at least"), validators=[Optional(), Length(max=20)])
+    referee_amount = AmountField(_l("A friend gets"), default="10", validators=[Optional(), at_most(20)])
+    referrer_amount = AmountField(_l("The referrer gets"), default="10", validators=[Optional(), at_most(20)])
+    minimum_order = AmountField(_l("For a first order of at least"), validators=[Optional(), at_most(20)])
     hold_days = WholeField(
         _l("Days on hold after the order"), default=30, validators=[InputRequired(), NumberRange(0, 365)]
     )
@@ -105,7 +101,7 @@ class Program(Change):
     program_name = StringField(
         _l("Program name"),
         filters=[folded],
-        validators=[InputRequired(), something_left, Length(max=80), without_nul],
+        validators=[InputRequired(), something_left, at_most(80), without_nul],
     )
     currency = StringField(_l("Currency"), validators=[Optional(), a_currency])
     state = SelectField(_l("State"), choices=of({"live": _l("Live"), "paused": _l("Paused"), "ended": _l("Ended")}))
@@ -118,37 +114,30 @@ class Program(Change):
     goal_days = WholeField(
         _l("Days a friend has to reach the goal"), validators=[InputRequired(), NumberRange(1, 3650)]
     )
-    minimum_payout = AmountField(_l("Smallest payout"), validators=[InputRequired(), Length(max=20)])
-    auto_approve_below = AmountField(_l("Approve Clear rewards below"), validators=[Optional(), Length(max=20)])
+    minimum_payout = AmountField(_l("Smallest payout"), validators=[InputRequired(), at_most(20)])
+    auto_approve_below = AmountField(_l("Approve Clear rewards below"), validators=[Optional(), at_most(20)])
     second_person_above = AmountField(
-        _l("A second person approves batches above"), validators=[Optional(), Length(max=20)]
+        _l("A second person approves batches above"), validators=[Optional(), at_most(20)]
     )
-    referrer_month_cap = AmountField(_l("Most that a referrer gets a month"), validators=[Optional(), Length(max=20)])
-    referrer_year_cap = AmountField(_l("Most that a referrer gets a year"), validators=[Optional(), Length(max=20)])
-    budget_month = AmountField(_l("Budget a month"), validators=[Optional(), Length(max=20)])
-    time_zone = StringField(_l("Time zone"), validators=[InputRequired(), Length(max=64), a_time_zone])
-    shop_url = StringField(
-        _l("Address of the shop"), validators=[Optional(), Length(max=500), without_nul, a_web_address]
+    referrer_month_cap = AmountField(_l("Most that a referrer gets a month"), validators=[Optional(), at_most(20)])
+    referrer_year_cap = AmountField(_l("Most that a referrer gets a year"), validators=[Optional(), at_most(20)])
+    budget_month = AmountField(_l("Budget a month"), validators=[Optional(), at_most(20)])
+    time_zone = StringField(_l("Time zone"), validators=[InputRequired(), at_most(64), a_time_zone])
+    shop_url = StringField(_l("Address of the shop"), validators=[Optional(), at_most(500), without_nul, a_web_address])
+    allowed_hosts = LinesField(
+        _l("Other sites to which links may lead"), validators=[Optional(), at_most(2000), without_nul, hosts]
     )
-    allowed_hosts = TextAreaField(
-        _l("Other sites to which links may lead"), validators=[Optional(), Length(max=2000), without_nul, hosts]
-    )
-    help_contact = StringField(_l("Who helps"), validators=[Optional(), Length(max=200), without_nul])
-    product_text = TextAreaField(
+    help_contact = StringField(_l("Who helps"), validators=[Optional(), at_most(200), without_nul])
+    product_text = LinesField(
         _l("What the product is"),
-        filters=[unix],
         validators=[
             Optional(),
-            Length(max=400, message=_l("Use at most %(most)s characters.", most=400)),
+            at_most(400),
             without_nul,
         ],
     )
-    legal_text = TextAreaField(
-        _l("Legal text"), filters=[unix], validators=[Optional(), Length(max=20000), without_nul]
-    )
-    privacy_text = TextAreaField(
-        _l("About privacy"), filters=[unix], validators=[Optional(), Length(max=20000), without_nul]
-    )
+    legal_text = LinesField(_l("Legal text"), validators=[Optional(), at_most(20000), without_nul])
+    privacy_text = LinesField(_l("About privacy"), validators=[Optional(), at_most(20000), without_nul])
     pay_day = WholeField(
         _l("Pay day"),
         validators=[Optional(), NumberRange(1, 28, message=_l("Write a day from 1 to 28, or none."))],
@@ -167,18 +156,23 @@ class Program(Change):
 
 
 def a_colour(_form: Form, field: Field) -> None:
-    """A colour such as #4538cf, cleaned in place."""
-    field.data = (field.data or "").strip().lower()
-    if field.data and not field.data.startswith("#"):
-        field.data = f"#{field.data}"
-    if field.data and not colour.is_colour(field.data):
-        raise ValidationError(_l("Write a colour such as #4538cf."))
+    """A colour such as #4538cf, or in short #fff for #ffffff; cleaned in place, and left as typed where it is none."""
+    digits = (field.data or "").strip().lower().removeprefix("#")
+    if not digits:
+        field.data = ""
+        return
+    meant = "#" + ("".join(2 * digit for digit in digits) if len(digits) == 3 else digits)
+    if not colour.is_colour(meant):
+        raise ValidationError(
+            _l("Write a colour as # and six digits or letters from a to f, such as #4538cf; not by its name.")
+        )
+    field.data = meant
 
 
 class Look(Change):
     """The program's own colour and logo."""
 
-    accent = StringField(_l("Colour"), validators=[Optional(), Length(max=20), a_colour])
+    accent = StringField(_l("Colour"), validators=[Optional(), at_most(20), a_colour])
     logo = FileField(_l("Logo"), validators=[Optional()])
     without_logo = BooleanField(_l("Take the logo away"))
 
@@ -187,9 +181,7 @@ class Product(Change):
     """A picture of the product, and what is on it."""
 
     image = FileField(_l("Picture"), validators=[Optional()])
-    image_text = StringField(
-        _l("What is on it"), filters=[folded], validators=[Optional(), Length(max=160), without_nul]
-    )
+    image_text = StringField(_l("What is on it"), filters=[folded], validators=[Optional(), at_most(160), without_nul])
     without_image = BooleanField(_l("Take the picture away"))
 
 
@@ -201,14 +193,14 @@ class OfferedRule(Change):
         _l("Who gets it"), choices=of({"referrer": _l("The referrer"), "referee": _l("The friend")})
     )
     kind = SelectField(_l("How much"), choices=of({"fixed": _l("A fixed amount"), "share": _l("A share of the order")}))
-    amount = AmountField(_l("Fixed amount"), validators=[Optional(), Length(max=20)])
-    share = StringField(_l("Share in per cent"), validators=[Optional(), Length(max=10), without_nul])
-    most = AmountField(_l("A share gives at most"), validators=[Optional(), Length(max=20)])
-    minimum_order = AmountField(_l("For an order of at least"), validators=[Optional(), Length(max=20)])
+    amount = AmountField(_l("Fixed amount"), validators=[Optional(), at_most(20)])
+    share = StringField(_l("Share in per cent"), validators=[Optional(), at_most(10), without_nul])
+    most = AmountField(_l("A share gives at most"), validators=[Optional(), at_most(20)])
+    minimum_order = AmountField(_l("For an order of at least"), validators=[Optional(), at_most(20)])
     often = SelectField(_l("How often"), choices=of({"first": _l("For the first one"), "every": _l("For every one")}))
     months = WholeField(_l("Every one, for so many months"), validators=[Optional(), NumberRange(1, 120)])
     hold_days = WholeField(_l("Days on hold"), default=30, validators=[InputRequired(), NumberRange(0, 365)])
-    tiers = TextAreaField(_l("Steps"), validators=[Optional(), Length(max=500), without_nul])
+    tiers = LinesField(_l("Steps"), validators=[Optional(), at_most(500), without_nul])
     threshold = WholeField(_l("Only once, when so many friends count"), validators=[Optional(), NumberRange(1, 100000)])
     starts_on = DateField(_l("From"), validators=[Optional()])
     ends_on = DateField(_l("Until, with this day"), validators=[Optional()])
@@ -216,10 +208,10 @@ class OfferedRule(Change):
 
 class Goal(Form):
     name = StringField(
-        _l("Name for machines"), validators=[InputRequired(_l("Name the goal.")), Length(max=32), without_nul]
+        _l("Name for machines"), validators=[InputRequired(_l("Name the goal.")), at_most(32), without_nul]
     )
     label = StringField(
-        _l("Name for people"), validators=[InputRequired(_l("Name the goal.")), Length(max=80), without_nul]
+        _l("Name for people"), validators=[InputRequired(_l("Name the goal.")), at_most(80), without_nul]
     )
     has_amount = BooleanField(_l("It is an order with an amount"))
 
@@ -286,5 +278,5 @@ class SignalWeight(Form):
 class Wording(Form):
     """The text of one mail, in one's own words."""
 
-    subject = StringField(_l("Subject"), validators=[InputRequired(), Length(max=200), without_nul])
-    body = TextAreaField(_l("Text"), validators=[InputRequired(), Length(max=wordings.LONGEST), without_nul])
+    subject = StringField(_l("Subject"), validators=[InputRequired(), at_most(200), without_nul])
+    body = LinesField(_l("Text"), validators=[InputRequired(), at_most(wordings.LONGEST), without_nul])

@@ -8,14 +8,13 @@ from wtforms import (
     Field,
     RadioField,
     StringField,
-    TextAreaField,
 )
-from wtforms.validators import DataRequired, InputRequired, Length, Optional, ValidationError
+from wtforms.validators import DataRequired, InputRequired, Optional, ValidationError
 
 from portal.payouts.methods import Kind
 from portal.rewards import appeals
 from portal.sharing import invites
-from portal.web.inputs.fields import Form, a_web_address, of, without_nul
+from portal.web.inputs.fields import Form, LinesField, a_web_address, at_most, of, without_nul
 
 
 class PayoutMethod(Form):
@@ -31,15 +30,13 @@ class PayoutMethod(Form):
         ),
         validators=[InputRequired(_l("Choose one."))],
     )
-    email = EmailField(_l("PayPal address"), validators=[Optional(), Length(max=254)])
-    holder = StringField(_l("Account holder"), validators=[Optional(), Length(max=70), without_nul])
-    iban = StringField(_l("IBAN"), validators=[Optional(), Length(max=50), without_nul])
+    email = EmailField(_l("PayPal address"), validators=[Optional(), at_most(254)])
+    holder = StringField(_l("Account holder"), validators=[Optional(), at_most(70), without_nul])
+    iban = StringField(_l("IBAN"), validators=[Optional(), at_most(50), without_nul])
 
 
 class OwnCode(Form):
-    code = StringField(
-        _l("Your own code"), validators=[InputRequired(_l("Write a code.")), Length(max=100), without_nul]
-    )
+    code = StringField(_l("Your own code"), validators=[InputRequired(_l("Write a code.")), at_most(100), without_nul])
 
 
 def without_links(form: Form, field: Field) -> None:
@@ -51,15 +48,15 @@ def without_links(form: Form, field: Field) -> None:
 class Invites(Form):
     """A1 and A2: the friends to invite, in any common form, and a note."""
 
-    addresses = TextAreaField(
+    addresses = LinesField(
         _l("One or more e-mail addresses"),
-        validators=[InputRequired(_l("Write at least one address.")), Length(max=5000), without_nul],
+        validators=[InputRequired(_l("Write at least one address.")), at_most(5000), without_nul],
     )
-    note = TextAreaField(
+    note = LinesField(
         _l("Personal note"),
         validators=[
             Optional(),
-            Length(max=invites.LONGEST_NOTE, message=_l("Use at most %(most)s characters.", most=invites.LONGEST_NOTE)),
+            at_most(invites.LONGEST_NOTE),
             without_nul,
             without_links,
         ],
@@ -70,26 +67,26 @@ class Invites(Form):
 class Claim(Form):
     named = StringField(
         _l("Their code or e-mail address"),
-        validators=[DataRequired(_l("Write a code or an address.")), Length(max=254), without_nul],
+        validators=[DataRequired(_l("Write a code or an address.")), at_most(254), without_nul],
     )
 
 
 class Appeal(Form):
-    text = TextAreaField(
+    text = LinesField(
         _l("What should we look at?"),
         validators=[
             DataRequired(_l("Write what we should look at.")),
-            Length(max=appeals.LONGEST, message=_l("Use at most %(most)s characters.", most=appeals.LONGEST)),
+            at_most(appeals.LONGEST),
             without_nul,
         ],
     )
 
 
 class NewLink(Form):
-    label = StringField(_l("Name"), validators=[Optional(), Length(max=60), without_nul])
-    destination = StringField(_l("Leads to"), validators=[Optional(), Length(max=500), without_nul, a_web_address])
-    code = StringField(_l("Own code"), validators=[Optional(), Length(max=64), without_nul])
+    label = StringField(_l("Name"), validators=[Optional(), at_most(60), without_nul])
+    destination = StringField(_l("Leads to"), validators=[Optional(), at_most(500), without_nul, a_web_address])
+    code = StringField(_l("Own code"), validators=[Optional(), at_most(64), without_nul])
 
 
 class LinkName(Form):
-    label = StringField(_l("Name"), validators=[Optional(), Length(max=60), without_nul])
+    label = StringField(_l("Name"), validators=[Optional(), at_most(60), without_nul])

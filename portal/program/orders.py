@@ -81,13 +81,11 @@ def apply_waiting(customer: Customer, user: User, *, at: datetime) -> None:
 def apply(conversion: Conversion, customer: User, *, at: datetime) -> None:
     """Makes the rewards of a conversion, both sides in this write, and then what its refunds ask for."""
     referral = referrals.of_referee(customer.id)
-    if referral is not None:
-        users.lock(referral.referrer_id, referral.referee_id)
-    conversion.customer_id, conversion.applied_at = customer.id, at
+    conversion.customer_id, conversion.applied_at, conversion.referral = customer.id, at, referral
     if referral is None:
         session.flush()
         return
-    conversion.referral_id = referral.id
+    users.lock(referral.referrer_id, referral.referee_id)
     if both_in_good_standing(referral):
         earning.earn(conversion, referral, at=at)
     else:

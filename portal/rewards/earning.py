@@ -92,8 +92,8 @@ def earn_again(conversion: Conversion, referral: Referral, *, at: datetime) -> N
 
 
 def _offer(referral: Referral) -> Offer:
-    pinned = terms.version_of(referral.terms_id)
-    return Offer(pinned, rules.of_terms(pinned.id), terms.in_force())
+    today = terms.in_force()  # which is mostly the one it came under, and then is not read again
+    return Offer(terms.version_of(referral.terms_id), rules.of_terms(referral.terms_id), today)
 
 
 def weigh(conversion: Any, referral: Any, offer: Offer, past: Past, *, at: datetime) -> list[dict[str, Any]]:

@@ -3,7 +3,8 @@
 import pytest
 
 from portal import program
-from portal.rewards.rewards import State
+from portal.core.database import session
+from portal.rewards.rewards import Reward, State
 from tests.web.tables import Unchanged
 
 
@@ -123,6 +124,9 @@ def test_a_colleague_notes_something_that_only_colleagues_read(scene, tab_of):
     assert "They wrote to us. <b>Twice</b>" in page.main and "Note by Rita" in page.main
     assert "They wrote" not in tab_of(scene.alice).get(f"/friends/{referral.public_id}").main
     assert "Write something." in rita.submit(form(page, "/notes"), text=" ").main
+    page = rita.submit(form(page, "/notes"), text="x" * 1001)
+    assert page.status == 422 and page.kept("text") == ["x" * 1001]
+    assert page.error("text") == "Use at most 1000 characters; these are 1001."
 
 
 @pytest.mark.case(46)
@@ -137,7 +141,8 @@ def test_a_reviewer_dismisses_a_signal_with_a_reason_that_stands_in_the_story(sc
         ("", "Write why there is nothing behind it"),
         ("x" * 501, "Use at most 500 characters; these are 501."),
     ):
-        assert told in rita.submit(form(page, "/dismissal"), reason=reason).main
+        refused = rita.submit(form(page, "/dismissal"), reason=reason)
+        assert told in refused.main and refused.kept("reason")[-1] == reason
     page = rita.submit(form(page, "/dismissal"), reason="The family's mail. <b>Sure</b>")
     assert "Dismissed: it weighs nothing from now on." in page.main and "Dismissed by Rita" in page.main
     assert "Rita dismissed a signal: Throw-away address" in page.main and "mail. <b>Sure</b>" in page.main
@@ -180,3 +185,15 @@ def test_whoever_lost_the_role_decides_nothing_any_more(scene, tab_of):
     scene.do(lambda: program.withdraw_role(rita, "reviewer", by=olivia, at=scene.at))
     assert tab.submit(form(page, f"{reward.public_id}/approval")).status == 403
     assert scene.reward(scene.alice).state == State.PENDING
+
+
+def test_an_answer_to_an_appeal_that_cannot_be_taken_is_kept_as_it_was_typed(scene, tab_of):
+    (reward,) = rewards_of_friends(scene, "Bob")
+    alice, rita = scene.alice.id, tab_of(scene.rita)
+    rita.submit(form(rita.get("/admin/rewards"), "/rejection"))
+    scene.do(lambda: program.appeal(session.get_one(Reward, reward.id), "Please.", by=alice, at=scene.at))
+    page = rita.get(f"/admin/referrals/{reward.referral.public_id}")
+    for answer, told in (("", "Write an answer."), ("y" * 501, "Use at most 500 characters; these are 501.")):
+        refused = rita.submit(form(page, "/answer"), answer=answer)
+        assert refused.status == 422 and refused.error("answer") == told and refused.kept("answer") == [answer]
+    assert "Answered." in rita.submit(form(refused, "/answer"), answer="We looked again.").main

@@ -1,6 +1,6 @@
 """Referrals at the desk: the list, one with its whole evidence, notes, claims and appeals."""
 
-from flask import abort, flash, redirect, render_template, request, url_for
+from flask import abort, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
@@ -50,18 +50,36 @@ def _referral(wanted: str) -> Referral:
 @blueprint.get("/referrals/<wanted>")
 @access.needs("read")
 def referral(wanted: str) -> ResponseReturnValue:
-    found = evidence.of(_referral(wanted))
+    return _page(_referral(wanted))
+
+
+def _page(
+    referral: Referral, *, noting: inputs.decisions.ForColleagues | None = None,
+    answering: tuple[str, inputs.decisions.Answer] | None = None,
+    dismissing: tuple[str, inputs.decisions.Dismissal] | None = None,
+) -> str:  # fmt: skip
+    """The page, with what could not be taken as it was typed: a note, the answer to an appeal, the reason of a kind."""
+    found = evidence.of(referral)
+    appeals = [one.appeal.public_id for one in found.judged if one.appeal]
     return render_template(
         "admin/referral.html",
         referral=found.referral,
         evidence=found,
         statuses={one.case.reward.id: status.of_reward(one.case.reward) for one in found.judged},
+        noting=noting or inputs.decisions.ForColleagues(formdata=None),
+        answering=dict(
+            [(name, inputs.decisions.Answer.of(name, formdata=None)) for name in appeals]
+            + ([answering] if answering else [])
+        ),
+        dismissing=dict(
+            [(one.kind, inputs.decisions.Dismissal.of(one.kind, formdata=None)) for one in found.signals]
+            + ([dismissing] if dismissing else [])
+        ),
         name_of=name_of,
         told=words.TOLD,
         rejection=inputs.decisions.Rejection(formdata=None),
         holding=inputs.decisions.Hold(formdata=None),
         note=inputs.decisions.Note(formdata=None),
-        answering=inputs.decisions.Answer(formdata=None),
     )
 
 
@@ -72,8 +90,7 @@ def make_note(wanted: str) -> ResponseReturnValue:
     found, form = _referral(wanted), inputs.decisions.ForColleagues()
     back = url_for(".referral", wanted=wanted, _anchor="notes")
     if not form.validate():
-        flash(inputs.fields.first_error(form), "bad")
-        return redirect(back)
+        return _page(found, noting=form), 422
     return act(
         lambda: story.note(found, form.text.data or "", by=access.me().id, at=clock.now()),
         done=gettext("Noted."),
@@ -85,12 +102,11 @@ def make_note(wanted: str) -> ResponseReturnValue:
 @access.needs("decide")
 def dismissal(wanted: str, kind: str) -> ResponseReturnValue:
     """A reviewer has looked: there is nothing behind this signal."""
-    found, form = _referral(wanted), inputs.decisions.Dismissal()
+    found, form = _referral(wanted), inputs.decisions.Dismissal.of(kind)
     signal = signals.find(wanted, kind) or abort(404)
     back = url_for(".referral", wanted=wanted, _anchor="signals")
     if not form.validate():
-        flash(inputs.fields.first_error(form), "bad")
-        return redirect(back)
+        return _page(found, dismissing=(kind, form)), 422
     return act(
         lambda: story.dismiss(found, signal, reason=form.reason.data or "", by=access.me().id, at=clock.now()),
         done=gettext("Dismissed: it weighs nothing from now on."),
@@ -128,14 +144,10 @@ def claim_answer(wanted: str) -> ResponseReturnValue:
 @access.needs("decide")
 def appeal_answer(wanted: str) -> ResponseReturnValue:
     """Answers an appeal. A decision that was wrong is taken back as any other, with *Undo*."""
-    found, form = appeals_.find(wanted) or abort(404), inputs.decisions.Answer()
+    found, form = appeals_.find(wanted) or abort(404), inputs.decisions.Answer.of(wanted)
     back = url_for(".referral", wanted=found.reward.referral.public_id)
     if not form.validate():
-        flash(
-            gettext("Write an answer of at most %(most)s characters; the person reads it.", most=appeals_.LONGEST),
-            "bad",
-        )
-        return redirect(back)
+        return _page(found.reward.referral, answering=(wanted, form)), 422
     return act(
         lambda: story.answer_appeal(found, form.answer.data or "", by=access.me().id, at=clock.now()),
         done=gettext("Answered."),

@@ -1,5 +1,7 @@
 """Forms of the queue and of a referral: filters, rejection, hold, notes."""
 
+from typing import Any
+
 from flask_babel import lazy_gettext as _l
 from wtforms import (
     BooleanField,
@@ -99,6 +101,13 @@ class Dismissal(Form):
         validators=[Optional(), at_most(500), without_nul],
     )
 
+    @classmethod
+    def of(cls, kind: str, **given: Any) -> "Dismissal":
+        """The form of a kind of signal, of several on one page."""
+        made = cls(**given)
+        made.reason.id = f"reason-{kind}"
+        return made
+
 
 class Referrer(Form):
     """Who has brought a friend, by an admin's decision."""
@@ -113,4 +122,14 @@ class Referrer(Form):
 
 
 class Answer(Form):
-    answer = LinesField(_l("Answer"), validators=[InputRequired(), at_most(appeals.LONGEST), without_nul])
+    answer = LinesField(
+        _l("Your answer; the person reads it"),
+        validators=[InputRequired(_l("Write an answer.")), at_most(appeals.LONGEST), without_nul],
+    )
+
+    @classmethod
+    def of(cls, appeal: str, **given: Any) -> "Answer":
+        """The form of an appeal, of several on one page."""
+        made = cls(**given)
+        made.answer.id = f"answer-{appeal}"
+        return made

@@ -92,7 +92,7 @@ class Terms(Model):
     accent: Mapped[str] = mapped_column(sa.String(7), default="", server_default="")
     """The program's own colour, such as `#4538cf`; empty: the portal's."""
     logo: Mapped[str] = mapped_column(sa.String(64), default="", server_default="")
-    """The digest of its logo (see `portal.logos`); empty: the portal's mark."""
+    """The digest of its logo (see `portal.images`); empty: the portal's mark."""
     product_text: Mapped[str] = mapped_column(sa.String(400), default="", server_default="")
     """What the product is, in a few lines, for a friend who may not know it."""
     privacy_text: Mapped[str] = mapped_column(sa.Text, default="", server_default="")
@@ -101,6 +101,10 @@ class Terms(Model):
     """The day of each month about which payouts go out; pages name it, and nobody is paid by it."""
     review_days: Mapped[int | None]
     """Within how many days a reward is decided, as it is promised to whom it concerns."""
+    product_image: Mapped[str] = mapped_column(sa.String(64), default="", server_default="")
+    """The digest of a picture of the product; empty: none."""
+    product_image_text: Mapped[str] = mapped_column(sa.String(160), default="", server_default="")
+    """What is on that picture, for who cannot see it."""
 
     @property
     def open_to_new(self) -> bool:

@@ -33,6 +33,11 @@ def orders(story: Storyteller) -> Iterator[Step]:
             yield from _decisions(story, friend, order, ago)
             for given_back, part in friend.refunds:
                 yield Step(given_back, partial(story.refund, order, f"{order}-R", part))
+            if friend.disputed:
+                charged_back, won = friend.disputed
+                yield Step(charged_back, partial(story.charge_back, order, f"{order}-D"))
+                if won is not None:
+                    yield Step(won, partial(story.win, f"{order}-D"))
 
 
 def _decisions(story: Storyteller, friend: Friend, order: str, ordered: float) -> Iterator[Step]:

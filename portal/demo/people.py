@@ -12,8 +12,12 @@ from portal.rewards.decisions import Reason
 
 BEGAN = 92
 """When the program was opened."""
+TIERS_SINCE, MANY = 36, 10
+"""Since when a referrer gets more, and from which friend who ordered on."""
 
 OLIVIA, RITA, FINN, ALICE = "Olivia Owens", "Rita Reid", "Finn Fisher", "Alice Ray"
+GRETA = "Greta Holm"
+"""Whom Olivia has put at the higher step."""
 
 COLLEAGUES = {OLIVIA: Role.OWNER, RITA: Role.REVIEWER, FINN: Role.FINANCE, ALICE: None}
 """Whose logins are printed; Alice is the referrer."""
@@ -38,12 +42,12 @@ VOUCHERS = {1000: 3, 2500: 2}
 
 REFERRERS = [
     Referrer(ALICE, 91, Kind.CREDIT, labels=("Instagram", "Newsletter"), clicks=1.6),
-    Referrer("Greta Holm", 90, Kind.PAYPAL, labels=("Blog",), clicks=0.9),
+    Referrer(GRETA, 90, Kind.PAYPAL, labels=("Blog",), clicks=0.9),
     Referrer("Hugo Martin", 88, Kind.BANK, labels=("Flyer in the shop",), clicks=0.7),
     Referrer("Ines Costa", 85, Kind.VOUCHER),
     Referrer("Jonas Keller", 82, Kind.BANK, labels=("Podcast",), clicks=0.6),
     Referrer("Leo Rossi", 76),
-    Referrer("Kim Park", 70, Kind.CREDIT, of="Greta Holm"),
+    Referrer("Kim Park", 70, Kind.CREDIT, of=GRETA),
     Referrer("Otto Brand", 64, Kind.PAYPAL, suspended=5.5),
     Referrer("Mona Said", 58, Kind.BANK, paid_since=1.2),
     Referrer("Mallory Fox", 45, Kind.PAYPAL, clicks=0.2),
@@ -57,7 +61,8 @@ class Friend:
     """A friend of `of`, joined at `ago`: by a link (`label` names which), typing the `code`, or else as `by` says.
 
     `orders`: (ago, amount in minor units). Rita approves the first one's rewards after `decided` days; with `rejected`
-    she turns them down; None leaves them in the queue. `refunds`: (ago, amount or all) of the first order.
+    she turns them down; None leaves them in the queue. `refunds`: (ago, amount or all) of the first order; `disputed`:
+    when all of it was charged back, and when the dispute was won.
     """
 
     name: str
@@ -67,6 +72,7 @@ class Friend:
     decided: float | None = 1.3
     rejected: Reason | None = None
     refunds: tuple[tuple[float, int | None], ...] = ()
+    disputed: tuple[float, float | None] | None = None
     by: str = "link"
     label: str = ""
     kind: Kind | None = None
@@ -83,7 +89,7 @@ class Friend:
 
 FRIENDS = [
     # Alice's: one for every word.
-    Friend("Bob Tanner", ALICE, 84, ((78, 6400), (31, 2900)), kind=Kind.CREDIT),
+    Friend("Bob Tanner", ALICE, 84, ((78, 6400), (31, 2900)), disputed=(21, 6.5), kind=Kind.CREDIT),
     Friend("Carla Stone", ALICE, 80, ((75, 4250),), label="Instagram", kind=Kind.PAYPAL),
     Friend("Dev Patel", ALICE, 76, ((70, 9800),), refunds=((40, 2450),), kind=Kind.CREDIT),
     Friend("Lena Vogt", ALICE, 70, label="Newsletter"),
@@ -102,11 +108,11 @@ FRIENDS = [
     Friend("Olaf Berg", ALICE, 7, ((1.6, 3150),), decided=None, near=ALICE),
     Friend("Ivo Brandt", ALICE, 5, by="code"),
     # Other referrers'.
-    Friend("Nils Aberg", "Greta Holm", 83, ((77, 5600),), kind=Kind.PAYPAL),
-    Friend("Rosa Vidal", "Greta Holm", 68, ((61, 8300),), label="Blog", kind=Kind.CREDIT),
-    Friend("Timo Salo", "Greta Holm", 50, ((46.5, 4700),), kind=Kind.BANK),
-    Friend("Yara Haddad", "Greta Holm", 24, ((17.5, 3800),), label="Blog", kind=Kind.PAYPAL),
-    Friend("Vito Serra", "Greta Holm", 1.1, confirms=False),
+    Friend("Nils Aberg", GRETA, 83, ((77, 5600),), kind=Kind.PAYPAL),
+    Friend("Rosa Vidal", GRETA, 68, ((61, 8300),), label="Blog", kind=Kind.CREDIT),
+    Friend("Timo Salo", GRETA, 50, ((46.5, 4700),), kind=Kind.BANK),
+    Friend("Yara Haddad", GRETA, 24, ((17.5, 3800),), label="Blog", kind=Kind.PAYPAL),
+    Friend("Vito Serra", GRETA, 1.1, confirms=False),
     Friend("Anke Roth", "Hugo Martin", 81, ((76, 6900),), kind=Kind.CREDIT),
     Friend("Bela Kocsis", "Hugo Martin", 66, ((62, 4100),), label="Flyer in the shop", kind=Kind.VOUCHER),
     Friend("Cleo Marsh", "Hugo Martin", 47, ((42, 15900),), refunds=((37, 3975),), kind=Kind.PAYPAL),
@@ -122,7 +128,7 @@ FRIENDS = [
     Friend("Mira Koch", "Leo Rossi", 43, ((39, 6150),), kind=Kind.CREDIT),
     Friend("Noel Hahn", "Leo Rossi", 22, ((18, 2250),)),
     Friend("Oskar Zeman", "Kim Park", 53, ((48, 8800),), kind=Kind.PAYPAL),
-    Friend("Pola Reyes", "Kim Park", 29, ((22.5, 5050),), kind=Kind.CREDIT),
+    Friend("Pola Reyes", "Kim Park", 29, ((22.5, 5050),), disputed=(4.3, None), kind=Kind.CREDIT),
     Friend("Quinn Adler", "Otto Brand", 41, ((34, 4300),)),
     Friend("Rhea Singh", "Otto Brand", 27, ((20.5, 6600),)),
     Friend("Sami Kallio", "Mona Said", 39, ((33, 5750),), kind=Kind.CREDIT),
@@ -163,5 +169,5 @@ BATCHES = [
     Run(18),
     Run(5, "exported"),
     Run(1.5, "approved", only=("Hugo Martin", "Dario Fonti")),
-    Run(0.6, "draft", only=("Greta Holm", "Eva Lind")),
+    Run(0.6, "draft", only=(GRETA, "Eva Lind")),
 ]

@@ -4,16 +4,19 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
 
-from portal import program
+from portal import program, terms
 from portal.demo import arrivals, earnings
-from portal.demo.people import BEGAN, OLIVIA
+from portal.demo.people import BEGAN, GRETA, MANY, OLIVIA, TIERS_SINCE
 from portal.demo.storyteller import Step, Storyteller, email
+from portal.rewards import rules
 from portal.rewards.rules import Beneficiary, Rule
 
 
 def steps(story: Storyteller) -> Iterator[Step]:
     """Everything that happens, in any order."""
     yield Step(BEGAN, partial(_open, story))
+    yield Step(TIERS_SINCE, partial(_add_tiers, story))
+    yield Step(TIERS_SINCE - 0.2, partial(_set_step, story))
     yield from arrivals.arrivals(story)
     yield from earnings.orders(story)
     yield from earnings.payouts(story)
@@ -50,6 +53,20 @@ def _rule(side: Beneficiary) -> Rule:
     return Rule(
         goal="purchase", beneficiary=side, kind="fixed", amount_minor=1000, minimum_order_minor=3000, hold_days=14
     )
+
+
+def _add_tiers(story: Storyteller, at: datetime) -> None:
+    """Who brings many gets more: friends who join from now on count by this."""
+    current = terms.in_force()
+    rule = next(rule for rule in rules.of_terms(current.id) if rule.beneficiary == Beneficiary.REFERRER)
+    more = _rule(Beneficiary.REFERRER)
+    more.rule_key, more.tiers = rule.rule_key, [{"from": MANY, "amount_minor": 1250}]
+    program.change_program(current.version, put=more, by=story.number(OLIVIA), at=at)
+
+
+def _set_step(story: Storyteller, at: datetime) -> None:
+    note = "Writes about us every month; agreed with her."
+    program.set_tier(story.who(GRETA), MANY, note=note, by=story.number(OLIVIA), at=at)
 
 
 def _turn_of_the_worker(at: datetime) -> None:

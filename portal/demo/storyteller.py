@@ -20,7 +20,7 @@ from portal.demo.people import COLLEAGUES, OLIVIA
 from portal.payouts.methods import Details, Kind
 from portal.rewards import conversions, goals, rewards
 from portal.rewards.conversions import Customer, OrderReport
-from portal.rewards.refunds import RefundReport
+from portal.rewards.refunds import RefundReason, RefundReport, ReinstatementReport
 from portal.rewards.rewards import Reward
 from portal.sharing import links
 
@@ -148,6 +148,14 @@ class Storyteller:
 
     def refund(self, order: str, number: str, amount_minor: int | None, at: datetime) -> None:
         program.refund(RefundReport(number, order, amount_minor), at=at)
+
+    def charge_back(self, order: str, number: str, at: datetime) -> None:
+        """A friend's bank takes the money of an order back."""
+        program.refund(RefundReport(number, order, reason=RefundReason.CHARGEBACK), at=at)
+
+    def win(self, number: str, at: datetime) -> None:
+        """The shop wins the dispute about a chargeback."""
+        program.reinstate(ReinstatementReport(number), at=at)
 
     def of_order(self, number: str) -> list[Reward]:
         """The rewards that an order made."""

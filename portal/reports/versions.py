@@ -17,7 +17,7 @@ from portal.terms import Terms
 TEXTS = {"legal_text", "privacy_text", "product_text"}
 """Settings that are told by the lines that came and went."""
 
-ASIDE = {"accent", "logo", "privacy_text", "product_text"}
+ASIDE = {"accent", "logo", "privacy_text", "product_image", "product_image_text", "product_text"}
 """Settings that say nothing about who gets what."""
 
 

@@ -21,7 +21,9 @@ WITHOUT_TOKEN = ("/api/",)
 BY_MAIL_PROGRAMS = "stopping.stop"
 """What mail programs post by themselves (RFC 8058): the token in the address says whose it is."""
 
-LARGER = {"admin.check_import": 2 * 1024 * 1024, "admin.choose_look": 4 * 1024 * 1024}
+LARGER = {
+    "admin.check_import": 2 * 1024 * 1024, "admin.choose_look": 4 * 1024 * 1024, "admin.show_product": 4 * 1024 * 1024,
+}  # fmt: skip
 """What takes a file: endpoint -> bytes. Said here, since the token is read from the body before any view."""
 
 

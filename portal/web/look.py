@@ -1,13 +1,15 @@
-"""The program's own look: its colour as a style sheet in light and dark, readable whatever was chosen, and its logo."""
+"""The program's own look: its colour as a style sheet in light and dark, readable whatever was chosen, and its
+images."""
 
 from functools import lru_cache
 
 from flask import Blueprint, Response, abort
 from flask.typing import ResponseReturnValue
 
-from portal import logos
+from portal import images
 from portal.core import colour
 from portal.core.colour import BLACK, READABLE, WHITE, contrast, mixed, until
+from portal.images import Image
 from portal.web.assets import FOREVER
 
 blueprint = Blueprint("look", __name__)
@@ -24,12 +26,18 @@ def style(wanted: str) -> ResponseReturnValue:
     return _for_ever(Response(_sheet(f"#{wanted}"), mimetype="text/css"))
 
 
-@blueprint.get("/look/<digest>.png")
-def logo(digest: str) -> ResponseReturnValue:
-    png = logos.find(digest) if len(digest) == 64 else None
-    if png is None:
+@blueprint.get("/look/<digest>.<any(png, webp):form>")
+def image(digest: str, form: str) -> ResponseReturnValue:
+    found = images.find(digest) if len(digest) == 64 else None
+    if found is None or found.form != form:
         abort(404)
-    return _for_ever(Response(png, mimetype="image/png"))
+    return _for_ever(Response(found.data, mimetype=f"image/{form}"))
+
+
+@blueprint.app_template_global()
+def image_of(digest: str) -> Image | None:
+    """An image that a version of the terms names, to be shown on a page."""
+    return images.find(digest)
 
 
 def _for_ever(answer: Response) -> Response:

@@ -23,7 +23,7 @@ LONG = os.environ.get("PORTAL_TEST_LONG") == "1"
 NO_PAGES = {
     "public.robots", "public.favicon", "public.healthz", "public.readyz", "assets.show", "metrics.metrics", "dashboard.picture",
     "public.start", "public.follow", "admin.report_file", "admin.report_list_file", "leaving.download",
-    "safety.two_step_picture", "signing_in.code", "look.style", "look.logo", "account.name_shown",
+    "safety.two_step_picture", "signing_in.code", "look.style", "look.image", "account.name_shown",
     "reference.document",
 }  # fmt: skip
 """Routes that answer with something else than a page, or lead on to one."""

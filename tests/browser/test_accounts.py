@@ -55,7 +55,7 @@ def test_two_step_a_recovery_code_and_signing_out_the_others(people: People) -> 
     alice.get_by_role("button", name="Set up an app").click()
     picture = alice.get_by_alt_text("A QR code with the secret for your app")
     expect(picture).to_be_visible()
-    assert picture.evaluate("one => one.complete && one.naturalWidth > 0")
+    assert picture.evaluate("one => one.decode().then(() => one.naturalWidth > 0)")
     app = TOTP(key=(main(alice).locator("code").text_content() or "").replace(" ", ""))
     alice.get_by_label("Code", exact=True).fill(app.generate(clock.now()).token)
     alice.get_by_role("button", name="Turn two-step sign-in on").click()

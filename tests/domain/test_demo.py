@@ -22,7 +22,10 @@ from portal.reports import desk, queue, referrer
 from portal.reports import sharing as shared
 from portal.reports.queue import Filters
 from portal.reports.status import Word
-from portal.rewards import appeals
+from portal.rewards import appeals, tier_locks
+from portal.rewards.clawbacks import Clawback
+from portal.rewards.refunds import Refund, Reinstatement
+from portal.rewards.rewards import Reward
 from portal.sharing.clicks import Click
 from portal.sharing.links import Link
 from tests import invariants
@@ -123,6 +126,35 @@ def test_batches_stand_in_several_states_and_somebody_is_ready_or_left_out_for_e
     why = Counter(one.why for one in drawing.standings(terms.in_force(), at=MOMENT, by=finn.id))
     assert why[None] >= 3
     assert set(why) - {None} == set(Why) - {Why.UNCONFIRMED}
+
+
+def test_a_chargeback_a_won_dispute_a_tier_and_a_step_that_was_set_are_there(shown: Flask) -> None:
+    """One dispute was won and one was not: taken from Alice and given again, taken from Kim. And two sorts of more."""
+    taken = session.scalars(sa.select(Refund).where(Refund.reason == "chargeback")).all()
+    won = session.scalars(sa.select(Reinstatement)).one()
+    assert sorted(refund.external_id == won.refund_external_id for refund in taken) == [False, True]
+
+    def of(who: str) -> list[tuple[int, list[int], list[str]]]:
+        """What somebody got as a referrer: how much, what was taken and given again, and the steps to it."""
+        person = users.find_by_email(f"{who}@demo.example.{'com' if who == 'alice' else 'net'}")
+        assert person is not None
+        mine = session.scalars(sa.select(Reward).where(Reward.person_id == person.id).order_by(Reward.id)).all()
+        moved = session.scalars(sa.select(Clawback).order_by(Clawback.id)).all()
+        return [
+            (
+                reward.amount_minor,
+                [one.amount_minor for one in moved if one.reward_id == reward.id],
+                [step["step"] for step in reward.computation],
+            )
+            for reward in mine
+        ]
+
+    assert of("alice")[0][:2] == (1000, [1000, -1000])
+    assert [amount for amount, _, steps in of("alice") if "tier" in steps] == [1250] * 4
+    assert [amount for amount, _, steps in of("greta") if "tier_set" in steps] == [1250]
+    assert of("kim")[-1][1] == [1000]
+    greta = users.find_by_email("greta@demo.example.net")
+    assert greta is not None and tier_locks.of_person(greta.id) is not None
 
 
 def test_other_referrers_have_friends_and_links_of_their_own(shown: Flask) -> None:

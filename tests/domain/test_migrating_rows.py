@@ -1,6 +1,7 @@
 """Migrations of a database that is in use: every row and trigger stays, and the ledger admits what is new."""
 
 import hashlib
+import io
 import shutil
 import signal
 import warnings
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from PIL import Image
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
@@ -206,6 +208,24 @@ def test_recovery_codes_are_as_good_as_before_and_kept_by_a_slow_hash(
     scene.do(lambda: session.add_all(known))
     for code, row in zip(codes, rows, strict=True):
         assert two_step.read(person, f"{code[:5]}-{code[5:]}".upper()).code_hash == row.code_hash
+
+
+@pytest.mark.both_databases
+def test_logos_are_images_from_now_on_and_known_by_their_size(engine: Engine, tmp_path: Path) -> None:
+    migrate.upgrade(engine, scripts=first_version(tmp_path, last="0014"))
+    written = io.BytesIO()
+    Image.new("RGBA", (480, 97), "#0a7d5a").save(written, "PNG")
+    with engine.begin() as connection:
+        for digest in ("one", "two"):
+            row = {"digest": digest, "png": written.getvalue(), "made_at": THEN}
+            connection.execute(_table(connection, "logos").insert().values(**row))
+    assert migrate.upgrade(engine)
+    with engine.connect() as connection:
+        kept = connection.execute(sa.select(_table(connection, "images"))).mappings().all()
+    assert [(one["digest"], one["form"], one["width"], one["height"]) for one in kept] == [
+        ("one", "png", 480, 97), ("two", "png", 480, 97),
+    ]  # fmt: skip
+    assert {one["data"] for one in kept} == {written.getvalue()}
 
 
 @pytest.mark.both_databases

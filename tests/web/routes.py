@@ -16,7 +16,7 @@ from flask import Flask
 from passlib.totp import TOTP
 from werkzeug.routing import Rule as Route
 
-from portal import logos, program, terms
+from portal import images, program, terms
 from portal.accounts import api_keys, one_time, sign_ins, two_step, users
 from portal.accounts.one_time import Purpose
 from portal.accounts.passkeys import Passkey
@@ -107,7 +107,7 @@ READ: dict[str, tuple[str, str]] = {
     "admin.batch": ("read", "/admin/payouts/{exported}"),
     "admin.people": ("read", "/admin/people?q=bob"),
     "look.style": ("anyone", "/look/4538cf.css"),
-    "look.logo": ("anyone", "/look/{logo}.png"),
+    "look.image": ("anyone", "/look/{logo}.png"),
     "admin.program_history": ("read", "/admin/program/history"),
     "admin.rule": ("own", "/admin/program/rules/{rule}"),
     "admin.rule_removal": ("own", "/admin/program/rules/{rule}/removal"),
@@ -289,6 +289,7 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
          "mails_invites": "y", "invites_a_day": "20", "invites_an_address": "3", "pay_day": "1", "review_days": "5",
          "product_text": "Coffee.", "privacy_text": "Ours.", "version": "{version}"},
     ),
+    "admin.show_product": ("own", "/admin/program/product", {"image_text": "A tin", "version": "{version}"}),
     "admin.choose_look": ("own", "/admin/program/look", {"accent": "#0a7d5a", "version": "{version}"}),
     "admin.add_rule": (
         "own", "/admin/program/rules",
@@ -421,7 +422,7 @@ def furnish(scene: Scene) -> Things:
     assert bob is not None
     words["gives_up"] = str(program.given_up(bob).total_minor)
     words |= _told(scene)
-    words["logo"] = scene.do(lambda: logos.keep(PICTURE, at=scene.at))
+    words["logo"] = scene.do(lambda: images.keep(images.drawn(PICTURE, images.LOGO), at=scene.at))
     return Things(scene.at, words, {who: person.email for who, person in people.items()})
 
 
@@ -519,8 +520,10 @@ def _asked(scene: Scene) -> dict[str, str]:
     link = scene.do(
         lambda: program.make_link(alice, label="Blog", destination=None, wanted="", own_host="", at=scene.at)
     )
+    tin = scene.do(lambda: images.keep(images.drawn(PICTURE, images.PRODUCT), at=scene.at))
     scene.publish(
-        fixed(2000, tiers=[{"from": 5, "amount_minor": 2500}]), claim_days=365, product_text="Kaffee aus sechs Gärten.\nKein Abo.", privacy_text="Fernhill Coffee, Mühlgasse 4.",
+        fixed(2000, tiers=[{"from": 5, "amount_minor": 2500}]), product_image=tin, product_image_text="Eine Dose Kaffee",
+        claim_days=365, product_text="Kaffee aus sechs Gärten.\nKein Abo.", privacy_text="Fernhill Coffee, Mühlgasse 4.",
         pay_day=1, review_days=5,
     )  # fmt: skip
     nina = scene.person("Nina")

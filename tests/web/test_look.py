@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from PIL import Image
 
-from portal import logos, terms
+from portal import images, terms
 from portal.core.colour import READABLE, WHITE, contrast
 from portal.web import look
 from tests.web.tables import SEEN, Unchanged
@@ -78,8 +78,8 @@ def test_what_is_no_picture_is_said_at_its_field_and_changes_nothing(scene, tab_
 
 
 def test_a_picture_of_more_points_than_a_screen_is_refused_before_it_is_drawn():
-    with pytest.raises(logos.LogoRefused, match="too large"):
-        logos.drawn(picture("PNG", (5000, 4000)))
+    with pytest.raises(images.ImageRefused, match="too large"):
+        images.drawn(picture("PNG", (5000, 4000)), images.LOGO)
 
 
 def test_a_colour_that_is_none_is_said(scene, tab_of):
@@ -135,3 +135,75 @@ def test_looking_first_keeps_nothing_and_says_that_a_logo_has_to_be_chosen_again
         assert page.status == 200 and "Choose it again to save it" in page.text and page.kept("accent") == ["#ffd400"]
         assert AGAIN in page.form("/look$").element.text, "beside the field"
         assert "White words on it: 1.4:1, hard to read; the nearest that is fine is #8c7500" in page.text
+
+
+# --- the picture of the product -------------------------------------------------------------------------------
+
+
+def show(tab, file=b"", text="A tin of coffee", name="tin.jpg", **more):
+    fields = {"image": (io.BytesIO(file), name), "image_text": text, "csrf_token": tab.token()}
+    fields |= {"version": terms.in_force().version} | more
+    return tab.open("/admin/program/product", method="POST", data=fields, headers=tab.from_here(), follow=True)
+
+
+def shown(page):
+    """The picture on a page: where it lies and what is read out."""
+    return [(one.get("src"), one.get("alt")) for one in page.tree.all("img") if "product-image" in one.get("class")]
+
+
+def test_a_picture_of_the_product_is_on_the_friends_page_with_its_words_and_goes_again(scene, tab, tab_of):
+    olivia, friends = tab_of(scene.olivia), f"/signup?ref={scene.code(scene.alice)}"
+    assert shown(tab.get(friends)) == []
+    assert "The picture is saved." in show(olivia, picture("JPEG", (3000, 2000)), " A tin of\ncoffee ").text
+    now = terms.in_force()
+    lies = f"/look/{now.product_image}.webp"
+    assert shown(tab.get(friends)) == shown(olivia.get("/admin/program"))[:1] == [(lies, "A tin of coffee")]
+    answer = tab.get(lies)
+    assert answer.headers["Content-Type"] == "image/webp" and "immutable" in answer.headers["Cache-Control"]
+    with Image.open(io.BytesIO(answer.body)) as kept:
+        assert (kept.format, kept.width, kept.height) == ("WEBP", 960, 640)
+    assert tab.get(lies.replace(".webp", ".png")).status == 404
+    assert "The picture is saved." in show(olivia, text="Two cups").text and shown(tab.get(friends)) == [
+        (lies, "Two cups")
+    ]
+    assert terms.in_force().program_name == now.program_name
+    assert "The picture is taken away." in show(olivia, text="Two cups", without_image="y").text
+    assert (terms.in_force().product_image, terms.in_force().product_image_text) == ("", "")
+    assert shown(tab.get(friends)) == []
+    history = olivia.get("/admin/program/history")
+    assert "Picture of the product" in history.text and lies in history.html
+
+
+def test_of_a_photograph_nothing_is_kept_but_the_points_upright():
+    photo, noted = Image.new("RGB", (400, 200), "#0a7d5a"), Image.Exif()
+    noted[0x0112], noted[0x010E] = 6, "at home in Mill Lane 4"
+    written = io.BytesIO()
+    photo.save(written, "JPEG", exif=noted, icc_profile=b"a profile that says whose")
+    assert b"Mill Lane" in written.getvalue()
+    for use in (images.LOGO, images.PRODUCT):
+        made = images.drawn(written.getvalue(), use)
+        assert made.height > made.width, "it was held upright"
+        assert b"Mill Lane" not in made.data and b"whose" not in made.data
+
+
+def test_a_picture_without_words_or_that_is_none_is_said_at_its_field_and_changes_nothing(scene, tab_of):
+    olivia, words = tab_of(scene.olivia), "Write what is on the picture"
+    with Unchanged(*SEEN):
+        page = show(olivia, picture("PNG"), text="  ")
+        assert page.status == 422 and words in page.error("image_text")
+        assert "Choose the picture again" in page.form("/product$").element.text
+        page = show(olivia, b"<svg xmlns='http://www.w3.org/2000/svg'/>")
+        assert (
+            page.status == 422
+            and "This is no picture" in page.error("image")
+            and page.kept("image_text") == ["A tin of coffee"]
+        )
+        assert show(olivia, picture("PNG"), text="x" * 161).error("image_text")
+        assert show(olivia, picture("PNG"), text="a\x00b").error("image_text")
+        page = show(olivia, picture("PNG"), only="preview")
+        assert page.status == 200 and "Choose it again to save it" in page.text
+        page = show(olivia, text="Words alone")
+        assert page.status == 422 and "Choose a picture." in page.error("image")
+    scene.publish(goal_days=31)
+    assert show(olivia, picture("PNG"), version=1).status == 409 and terms.in_force().product_image == ""
+    assert tab_of(scene.rita).post("/admin/program/product", {"image_text": "x"}).status == 403

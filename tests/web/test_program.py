@@ -438,7 +438,8 @@ def test_each_section_of_the_form_is_led_to_and_has_a_button_that_saves_all_of_i
     (sections,) = [one for one in page.tree.all("nav") if one.get("aria-label") == "Sections of this page"]
     headings = {one.get("id"): one for one in page.tree.all("h2")}
     assert [link.text for link in sections.all("a")] == [
-        "Offer", "Goals", "Look", "Basics", "Rules", "Review", "Payouts", "Messages", "Texts and legal", "Status",
+        "Offer", "Goals", "Look", "Picture of the product", "Basics", "Rules", "Review", "Payouts", "Messages",
+        "Texts and legal", "Status",
     ]  # fmt: skip
     for link in sections.all("a"):
         heading = headings[link.get("href")[1:]]

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from portal import program
 from portal.core import database
 from portal.core.database import session
-from portal.rewards.conversions import Customer, OrderReport
+from portal.rewards.conversions import Answer, Customer, OrderReport
 from portal.rewards.rules import Often
 from portal.terms import State
 from tests.factories import EVERY, REFEREE, fixed, milestone
@@ -127,11 +127,11 @@ def test_a_rehearsal_asks_every_rule_of_the_database_and_keeps_nothing(scene):
         told = program.convert(
             OrderReport("purchase", "o-1", Customer(email=bob.email), scene.at, 6400, "EUR"), at=scene.at
         )
-        assert told.answer == program.Answer.MADE and scene.balance(scene.alice) == {"pending": 2000}
+        assert told.answer == Answer.MADE and scene.balance(scene.alice) == {"pending": 2000}
     assert not changes(before, contents()) and scene.balance(scene.alice) == {}
     with pytest.raises(IntegrityError), database.rehearsing():
         session.execute(sa.text("UPDATE users SET email = 'bob@example.com'"))
     with pytest.raises(ZeroDivisionError), database.rehearsing():
         1 / 0  # noqa: B018
     assert not changes(before, contents())
-    assert scene.order(bob).answer == program.Answer.MADE, "and one writes afterwards as before"
+    assert scene.order(bob).answer == Answer.MADE, "and one writes afterwards as before"

@@ -1,16 +1,19 @@
 """The program at the desk: the terms in force, the goals, the look; each change is a new version, looked at before it
 is made if one likes, refused if somebody else has published meanwhile, and kept in the history."""
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext, ngettext
 
-from portal import logos, terms
+from portal import images, terms
 from portal import program as story
 from portal.core import clock, database, money
 from portal.core.text import Refusal
+from portal.images import Drawn, Use
 from portal.referrals import referrals
 from portal.reports import versions
 from portal.rewards import goals, rules
@@ -24,6 +27,7 @@ from portal.web.admin.trial import (
     nothing_new,
     old_picture,
     only_looks,
+    picture,
     picture_of_look,
     tint,
     trial,
@@ -58,11 +62,11 @@ def program() -> ResponseReturnValue:
 def page(
     form: inputs.program.Program | None = None, rule: inputs.program.OfferedRule | None = None,
     goal: inputs.program.Goal | None = None, look: inputs.program.Look | None = None, planned: Terms | None = None,
-    logo_again: bool = False,
+    product: inputs.program.Product | None = None, file_again: str = "",
 ) -> str:  # fmt: skip
-    """The page, with what was typed in one of its forms, and how it will look. `logo_again`: a logo was chosen,
-    which no form keeps."""
-    current, typed = terms.in_force(), form or rule or look
+    """The page, with what was typed in one of its forms, and how it will look. `file_again`: in which field a file was
+    chosen, which no form keeps."""
+    current, typed = terms.in_force(), form or rule or look or product
     offered = rules.of_terms(current.id)
     of: dict[str, object] = {"version": current.version}
     return render_template(
@@ -71,7 +75,8 @@ def page(
         form=form or with_goals(inputs.program.Program(formdata=None, data=_as_typed(current) | of)),
         rule=rule or with_goals(inputs.program.OfferedRule(formdata=None, goal=current.goal, **of)),
         goal=goal or inputs.program.Goal(formdata=None),
-        logo_again=logo_again,
+        file_again=file_again,
+        product=product or inputs.program.Product(formdata=None, image_text=current.product_image_text, **of),
         look=look or inputs.program.Look(formdata=None, accent=current.accent, **of),
         goals=goals.listed(),
         version=current.version,
@@ -178,40 +183,115 @@ def _changed(form: inputs.program.Program) -> dict[str, Any]:
 @access.needs("own")
 def choose_look() -> ResponseReturnValue:
     """The program's colour and logo, in a new version; a colour too pale for words is used as dark as it has to be."""
-    form, sent = inputs.program.Look(), request.files.get("logo")
-    file = sent.read() if sent else b""
-    if not form.validate():
-        return old_picture(form) if by_script() else (page(look=form, logo_again=bool(file)), 422)
+    form, current = inputs.program.Look(), terms.in_force()
+    logo = _sent(form.logo, images.LOGO) if form.validate() and not by_script() else None
+    if form.errors:
+        return _look_again(form, 422)
     accent = form.accent.data or ""
     if by_script():
         return picture_of_look(accent)
-    try:
-        png = logos.drawn(file) if file else None
-    except Refusal as refusal:
-        form.logo.errors = [words.say(refusal)]
-        return page(look=form), 422
     if only_looks():
-        if png:
-            flash(gettext("The logo can be used. Choose it again to save it: nothing is kept while you look."), "ok")
-        return page(look=form, planned=draft({"accent": accent}), logo_again=png is not None)
-    current = terms.in_force()
+        _tell_that_it_can_be_used(form.logo, logo)
+        return _look_again(form, 200, planned=draft({"accent": accent}))
+    gone = bool(form.without_logo.data and current.logo)
 
-    def change() -> None:
-        at = clock.now()
-        logo = logos.keep(png, at=at) if png else "" if form.without_logo.data else current.logo
-        story.change_program(form.of, accent=accent, logo=logo, by=access.me().id, at=at)
+    def changed(at: datetime) -> dict[str, Any]:
+        kept = images.keep(logo, at=at) if logo else "" if gone else current.logo
+        return {"accent": accent, "logo": kept}
 
-    said = _said_of(
-        accent, current.accent, new_logo=png is not None, gone=bool(form.without_logo.data and current.logo)
-    )
+    if not _published(form, changed):
+        return _look_again(form, 409)
+    flash(_said_of(accent, current.accent, new_logo=logo is not None, gone=gone), "ok")
+    return redirect(url_for(".program"))
+
+
+def _look_again(form: inputs.program.Look, status: int, **more: Any) -> ResponseReturnValue:
+    if by_script():
+        return old_picture(form)
+    return page(look=form, file_again=_chosen(form.logo), **more), status
+
+
+@blueprint.post("/program/product")
+@access.needs("own")
+def show_product() -> ResponseReturnValue:
+    """A picture of the product for the friend's page, with what is on it, in a new version; or none any more."""
+    form, current = inputs.program.Product(), terms.in_force()
+    image = _sent(form.image, images.PRODUCT) if form.validate() and not by_script() else None
+    gone, text = bool(form.without_image.data and current.product_image), form.image_text.data or ""
+    there = bool(current.product_image) and not gone
+    if not form.errors and (image or there) and not text:
+        form.image_text.errors = [gettext("Write what is on the picture, for who cannot see it.")]
+    if not form.errors and not (image or current.product_image or by_script()):
+        form.image.errors = [gettext("Choose a picture.")]
+    if form.errors:
+        return _product_again(form, 422)
+    if by_script() or only_looks():
+        planned = draft({"product_image": current.product_image if there else "", "product_image_text": text})
+        if by_script():
+            return picture(planned, rules.of_terms(current.id))
+        _tell_that_it_can_be_used(form.image, image)
+        return _product_again(form, 200, planned=planned)
+
+    def changed(at: datetime) -> dict[str, Any]:
+        kept = images.keep(image, at=at) if image else current.product_image if there else ""
+        return {"product_image": kept, "product_image_text": text if kept else ""}
+
+    if not _published(form, changed):
+        return _product_again(form, 409)
+    flash(gettext("The picture is taken away.") if gone and not image else gettext("The picture is saved."), "ok")
+    return redirect(url_for(".program"))
+
+
+def _product_again(form: inputs.program.Product, status: int, **more: Any) -> ResponseReturnValue:
+    if by_script():
+        return old_picture(form)
+    return page(product=form, file_again=_chosen(form.image), **more), status
+
+
+def _file(field: Any) -> bytes:
+    """What was sent in a field; nothing where none was chosen."""
+    sent = request.files.get(field.name)
+    if not sent:
+        return b""
+    sent.seek(0)
+    return sent.read()
+
+
+def _chosen(field: Any) -> str:
+    """The name of a field in which a file was chosen that can be used; empty if none was."""
+    return field.name if _file(field) and not field.errors else ""
+
+
+def _sent(field: Any, use: Use) -> Drawn | None:
+    """What was sent in a field, ready to be kept; None for nothing, and for what is no picture: the field says so."""
+    file = _file(field)
+    try:
+        return images.drawn(file, use) if file else None
+    except Refusal as refusal:
+        field.errors = [words.say(refusal)]
+        return None
+
+
+def _tell_that_it_can_be_used(field: Any, made: Drawn | None) -> None:
+    if made is not None:
+        flash(
+            gettext("The logo can be used. Choose it again to save it: nothing is kept while you look.")
+            if field.name == "logo"
+            else gettext("The picture can be used. Choose it again to save it: nothing is kept while you look."),
+            "ok",
+        )
+
+
+def _published(form: inputs.program.Change, changed: Callable[[datetime], dict[str, Any]]) -> bool:
+    """Publishes a version with something changed; False, with the reason in the form, if it is refused."""
+    at = clock.now()
     try:
         with database.writing():
-            change()
+            story.change_program(form.of, by=access.me().id, at=at, **changed(at))
     except Refusal as refusal:
         refused(form, refusal)
-        return page(look=form, logo_again=png is not None), 409
-    flash(said, "ok")
-    return redirect(url_for(".program"))
+        return False
+    return True
 
 
 def _said_of(accent: str, before: str, *, new_logo: bool, gone: bool) -> str:

@@ -177,6 +177,14 @@ class Look(Change):
     without_logo = BooleanField(_l("Take the logo away"))
 
 
+class Product(Change):
+    """A picture of the product, and what is on it."""
+
+    image = FileField(_l("Picture"), validators=[Optional()])
+    image_text = StringField(_l("What is on it"), filters=[folded], validators=[Optional(), at_most(160), without_nul])
+    without_image = BooleanField(_l("Take the picture away"))
+
+
 class OfferedRule(Change):
     """A rule of the offer, to be added or to be changed."""
 

@@ -6,10 +6,10 @@ from typing import Any
 from portal import notices
 from portal import terms as terms_
 from portal.accounts import audit, former_addresses, one_time, users
-from portal.accounts.one_time import Purpose
+from portal.accounts.one_time import OneTimeKey, Purpose
 from portal.accounts.users import Surroundings, User
 from portal.core.database import session
-from portal.core.text import marked
+from portal.core.text import marked, one_line
 from portal.notices import events, writing
 from portal.payouts import methods
 from portal.program.accounts import begin_anew, replace_password
@@ -58,7 +58,8 @@ def sign_up(
         if user.confirmed_at is not None or not user.active:
             notices.already_registered(user, at=at)
             return
-        kept = outcome.as_json() if outcome else None
+        kept = {"attribution": outcome.as_json() if outcome else None, "name": name, "shows_name": shows_name,
+                "visitor": seen.visitor, "browser": seen.browser}  # fmt: skip
         secret = one_time.make(Purpose.CONFIRM, user.id, password=password, carried=kept, network=seen.network, at=at)
         notices.confirm_address(user, secret, at=at)
         return
@@ -128,12 +129,13 @@ def mail_again(email: str, *, at: datetime) -> None:
     notices.confirm_address(user, secret, at=at)
 
 
-def confirm(secret: str, *, password: str | None = None, at: datetime) -> User | None:
+def confirm(secret: str, *, password: str | None = None, name: str | None = None, at: datetime) -> User | None:
     """Somebody proves that an address is theirs, by the button on the mailed page. None: the link is no good.
 
-    The (hashed) password becomes the one chosen there, else the one of the sign-up that this mail was for; where it was
-    for none (see `mail_again`), one is chosen later by the link for a new one. Nothing that was set up before stays,
-    whoever did it. What waited for the address happens now: orders of theirs, and the goal `signup`.
+    The (hashed) password becomes the one chosen there, and the name the one told there; else they are those of the
+    sign-up that this mail was for. Where it was for none (see `mail_again`), one is chosen later by the link for a new
+    one. Nothing that was set up before stays, whoever did it. What waited for the address happens now: orders of
+    theirs, and the goal `signup`.
     """
     key = one_time.use(Purpose.CONFIRM, secret, at=at)
     if key is None or key.user_id is None:
@@ -146,8 +148,33 @@ def confirm(secret: str, *, password: str | None = None, at: datetime) -> User |
     if user.confirmed_at is not None:
         return user
     begin_anew(user, password or key.password, at=at)
+    if name is not None:
+        user.name = one_line(name, 80)
+    if password is None and key.carried and not user.known and key.network != user.network:
+        _is_the_sign_up(user, key, at=at)
     owns_the_address(user, carried=key.carried, at=at)
     return user
+
+
+def _is_the_sign_up(user: User, key: OneTimeKey, *, at: datetime) -> None:
+    """Somebody else signed up with the address before, from elsewhere. What its owner typed counts, and who brought
+    them by what they were shown; where that was nobody, the first referrer stays."""
+    told = key.carried
+    if told.get("visitor") in (None, user.visitor):  # the same browser in two networks
+        return
+    user.name, user.shows_name = told["name"], told["shows_name"]
+    user.visitor, user.network, user.browser = told["visitor"], key.network, told["browser"]
+    referral, kept = referrals.of_referee(user.id), told["attribution"]
+    if referral is None or kept is None or kept["referrer_id"] == referral.referrer_id:
+        return
+    outcome, former = Attribution.from_json(kept), referral.referrer
+    users.lock(outcome.referrer_id, former.id, user.id)
+    if outcome.referrer_id == user.id or referrals.is_above(user.id, outcome.referrer_id):
+        return
+    referrals.reassign(referral, outcome)
+    looks.at_referral(referral, user, referral.referrer, at=at)
+    audit.write("referrer_corrected", "referral", referral.public_id, by=None, at=at,
+                was=former.public_id, now=referral.referrer.public_id)  # fmt: skip
 
 
 def owns_the_address(user: User, *, carried: Any, at: datetime) -> None:
@@ -159,8 +186,8 @@ def owns_the_address(user: User, *, carried: Any, at: datetime) -> None:
     referral = referrals.of_referee(user.id)
     if referral is not None:
         notices.friend_joined(referral, user, User.by_id(referral.referrer_id), at=at)
-    elif carried:
-        outcome = Attribution.from_json(carried)
+    elif kept := carried and carried.get("attribution"):
+        outcome = Attribution.from_json(kept)
         if outcome.touched_at <= user.signed_up_at:
             refer(user, outcome, terms_.in_force(), at=at)
     apply_waiting(customer, user, at=at)

@@ -269,12 +269,20 @@ def confirm(secret: str) -> ResponseReturnValue:
     return _confirm_page(secret, state), 404 if state == "unknown" else 200
 
 
-def _confirm_page(secret: str, state: str, form: inputs.account.NewPassword | None = None) -> str:
-    """The page; with a field for the password where one is asked for."""
-    asks = state == "open" and _asks_for_password(secret)
-    shown = form or (inputs.account.NewPassword(formdata=None) if asks else inputs.fields.Only())
-    token = _form_tokens().dumps("confirm")
-    return render_template("public/confirm.html", secret=secret, state=state, form=shown, asks=asks, form_token=token)
+def _confirm_page(secret: str, state: str, form: inputs.account.Confirmation | None = None) -> str:
+    """The page; with fields for password and name where they are asked for."""
+    key = one_time.find(Purpose.CONFIRM, secret)
+    user = User.by_id(key.user_id) if key and key.user_id else None
+    if state == "open" and user is not None and (user.confirmed_at is not None or not user.has_address):
+        state = "old"
+    asks = form is not None or (state == "open" and _asks_for_password(secret))
+    shown: inputs.fields.Form = inputs.fields.Only()
+    if asks:
+        shown = form or inputs.account.Confirmation(formdata=None, name=user.name if user else "")
+    return render_template(
+        "public/confirm.html", secret=secret, state=state, form=shown, asks=asks, user=user,
+        form_token=_form_tokens().dumps("confirm"),
+    )  # fmt: skip
 
 
 def _asks_for_password(secret: str) -> bool:
@@ -292,15 +300,15 @@ def _asks_for_password(secret: str) -> bool:
 @limits.guesses
 def confirmation(secret: str) -> ResponseReturnValue:
     _form_is_ours()
-    state, chosen, at = key_state(Purpose.CONFIRM, secret), None, clock.now()
-    if state == "open" and _asks_for_password(secret):
-        form = inputs.account.NewPassword()
+    state, chosen, name, at = key_state(Purpose.CONFIRM, secret), None, None, clock.now()
+    if state == "open" and ("password" in request.form or _asks_for_password(secret)):
+        form = inputs.account.Confirmation()
         form.near = named_by(Purpose.CONFIRM, secret)
         if not form.validate():
             return _confirm_page(secret, state, form), 422
-        chosen = users.hashed(form.password.data)
+        chosen, name = users.hashed(form.password.data), form.name.data or ""
     with database.writing():
-        user = program.confirm(secret, password=chosen, at=at)
+        user = program.confirm(secret, password=chosen, name=name, at=at)
         number = user.id if user else None
     if number is None:
         return _confirm_page(secret, key_state(Purpose.CONFIRM, secret)), 410
@@ -308,6 +316,8 @@ def confirmation(secret: str) -> ResponseReturnValue:
     if two_step.is_on(number):  # a mailbox alone is no second step
         access.sign_in_by_half(user)
         return redirect(url_for("signing_in.code"))
+    if not request.cookies:  # nobody could be signed in
+        return _confirm_page(secret, "done")
     login_user(user)
     return redirect(url_for("dashboard.welcome"))
 

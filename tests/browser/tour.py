@@ -82,6 +82,11 @@ def _signed_up(page: Page) -> None:
     page.wait_for_url("**/check-your-email")
 
 
+def _tried(page: Page) -> None:
+    page.get_by_role("main").get_by_role("button", name="Send a test conversion").click()
+    page.wait_for_load_state()
+
+
 STOPS = [
     ("The referrer", [
         Stop("dashboard", "Home", "The link, its QR code, the credits and the invite form first; then one next step, the numbers and the friends.", "/dashboard", ALICE),
@@ -137,12 +142,15 @@ STOPS = [
         Stop("program", "The program", "Its settings in sections, with how it will look beside them.", "/admin/program", OLIVIA),
         Stop("program-history", "Its history", "Every version with its author and what it changed.", "/admin/program/history", OLIVIA),
         Stop("developers", "Developers", "Keys, webhooks, and a first call.", "/admin/developers", OLIVIA),
+        Stop("developers-test", "A test conversion", "What the API would make of an order; nothing is kept.", "/admin/developers/test", OLIVIA, act=_tried),
+        Stop("developers-health", "System health", "As the probes of a server see it.", "/admin/developers/health", OLIVIA),
         Stop("api", "The API", "Every call with its fields and answers, from the document that machines read.", "/api/docs"),
     ]),
     ("Reports", [
         Stop("reports", "Performance", "A range and the one before; every number leads to the rows behind it.", "/admin/reports?range=90", OLIVIA),
         Stop("reports-referrers", "Referrers", "Who brought most.", "/admin/reports/referrers?range=90", OLIVIA),
         Stop("reports-links", "Links", "Which links brought most.", "/admin/reports/links?range=90", OLIVIA),
+        Stop("reports-cohorts", "Cohorts", "How soon friends reach the goal, by when they joined.", "/admin/reports/cohorts?range=90", OLIVIA),
         Stop("reports-money", "Money", "What is owed, and what was paid.", "/admin/reports/money?range=90", OLIVIA),
         Stop("reports-list", "The rows behind a number", "Also as CSV and XLSX.", "/admin/reports/lists/orders?range=90", OLIVIA),
     ]),

@@ -214,6 +214,7 @@ def test_who_sits_on_the_old_address_and_never_confirmed_it_gives_way(known_to_t
     left = session.get_one(User, number)
     assert not left.has_address and left.password is None
     assert left.external_id == ("c-9" if known_to_the_shop else None) and bool(left.erased_at) is not known_to_the_shop
+    assert "too old" in Tab(app).get(f"/confirm/{older}").heading
     assert Tab(app).post(f"/confirm/{older}", {"password": NEW}).status == 410
     session.rollback()
     assert session.get_one(User, number).confirmed_at is None

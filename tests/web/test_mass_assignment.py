@@ -117,6 +117,7 @@ OWN = {
     "account.mails": {"month"},
     "account.name": {"shows_name"},
     "public.sign_up": {"name", "shows_name", "code", "refused"},
+    "public.confirmation": {"name"},
     "public.set_up_done": {"name", "minimum_order", "referrer_amount"},
     "dashboard.method": {"email", "holder", "iban"},
     "signing_in.passkey": {"name"},

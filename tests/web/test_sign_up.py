@@ -150,6 +150,62 @@ def test_a_second_sign_up_under_another_link_changes_nothing(scene, tab):
     assert scene.referral(bob).referrer_id == scene.alice.id
 
 
+@pytest.mark.case(18)
+@pytest.mark.both_databases
+def test_whose_own_sign_up_is_confirmed_has_the_name_and_referrer_of_that_one(scene, tab):
+    """Mallory signs up with Bob's address by Carol's link, from elsewhere; Bob comes by Alice's, and confirms his own."""
+    mallory = Tab(scene.app, address="203.0.113.66")
+    mallory.sign_up("bob@example.com", at=f"/r/{scene.code(scene.carol)}", password=HERS, name="Evil", shows_name=True)
+    number = find_by_email("bob@example.com").id
+    tab.sign_up("bob@example.com", at=f"/r/{scene.code(scene.alice)}", name="Bob", shows_name=True)
+    welcome = tab.press(confirm_page(scene, "bob@example.com"))
+    bob = session.get_one(User, number)
+    referral = scene.referral(bob)
+    assert (bob.name, referral.referrer_id, referral.code) == ("Bob", scene.alice.id, scene.code(scene.alice))
+    assert "Welcome, Bob" in welcome.text and "Evil" not in welcome.text and counted(Referral) == 1
+    assert len(scene.mails("friend_joined", to=scene.alice)) == 1
+    assert not scene.mails("friend_joined", to=scene.carol)
+
+
+@pytest.mark.case(18)
+def test_a_sign_up_of_ones_own_without_a_link_or_beside_the_first_one_leaves_the_referrer(scene, tab):
+    Tab(scene.app, address="203.0.113.66").sign_up("bob@example.com", at=f"/r/{scene.code(scene.carol)}")
+    tab.sign_up("bob@example.com")
+    tab.press(confirm_page(scene, "bob@example.com"))
+    assert scene.referral(find_by_email("bob@example.com")).referrer_id == scene.carol.id
+    Tab(scene.app).sign_up("dora@example.com", at=f"/r/{scene.code(scene.carol)}")
+    beside = Tab(scene.app)
+    beside.sign_up("dora@example.com", at=f"/r/{scene.code(scene.alice)}")
+    beside.press(confirm_page(scene, "dora@example.com"))
+    assert scene.referral(find_by_email("dora@example.com")).referrer_id == scene.carol.id
+
+
+def test_who_confirms_elsewhere_sees_the_address_and_sets_the_name_right(scene, tab):
+    mallory = Tab(scene.app, address="203.0.113.66")
+    mallory.sign_up("bob@example.com", password=HERS, name="Evil")
+    page = tab.get(confirm_page(scene, "bob@example.com"))
+    assert 'value="bob@example.com" readonly' in page.html and page.form("/confirm/").fields["name"] == ["Evil"]
+    assert tab.submit(page.form("/confirm/"), password=PASSWORD, name="Bob").path == "/welcome"
+    assert find_by_email("bob@example.com").name == "Bob"
+
+
+def test_a_password_typed_on_the_mailed_page_counts_wherever_it_is_sent_from(scene, tab):
+    """Asked for on the way, and sent from the network of the sign-up."""
+    tab.sign_up("bob@example.com", password=HERS)
+    path, phone = confirm_page(scene, "bob@example.com"), Tab(scene.app, address="203.0.113.50")
+    form = phone.get(path).form("/confirm/")
+    phone.address = tab.address
+    assert phone.submit(form, password=PASSWORD).path == "/welcome"
+    assert "do not match" in Tab(scene.app).try_to_sign_in("bob@example.com", HERS).text
+    Tab(scene.app).sign_in("bob@example.com")
+
+
+def test_who_is_signed_in_as_somebody_else_is_told_so_before_confirming(scene, tab, tab_of):
+    tab.sign_up("bob@example.com")
+    page = tab_of(scene.alice).get(confirm_page(scene, "bob@example.com"))
+    assert "You are signed in as Alice. This signs you in to the other account instead." in page.text
+
+
 # --- the mailed button ----------------------------------------------------------------------------------------
 
 

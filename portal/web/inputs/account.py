@@ -51,6 +51,12 @@ class NewPassword(Form):
     password = new_password(_l("New password"))
 
 
+class Confirmation(NewPassword):
+    """By who did not sign up here: what somebody else may have typed can be set right."""
+
+    name = StringField(_l("First name"), validators=[Optional(), at_most(80), without_nul])
+
+
 class Profile(Form):
     name = StringField(_l("Name"), validators=[Optional(), at_most(80), without_nul])
     shows_name = BooleanField(_l("Show my first name to the friend who invited me"))

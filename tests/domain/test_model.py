@@ -1,8 +1,8 @@
 """The portal against a plain model of its rules: random sign-ups, orders, refunds, decisions and payouts, step by step.
 
 After every step each person's balances, each reward's state and each payout are what `plain_model` says; every few
-steps the transfers are sealed and the books are checked. `PORTAL_TEST_LONG=1` walks a million steps and prints the
-seed of each walk, which `PORTAL_TEST_SEED` walks again.
+steps the transfers are sealed and the books are checked. `PORTAL_TEST_LONG=1` walks a million steps, or
+`PORTAL_TEST_STEPS`, and prints the seed of each walk, which `PORTAL_TEST_SEED` walks again.
 """
 
 import os

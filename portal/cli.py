@@ -168,12 +168,13 @@ def worker() -> None:
 
 @portal.command("new-key")
 def new_key() -> None:
-    """Make a new key for what is kept encrypted; restart the portal, then `reseal`."""
+    """Make a new key for what is kept encrypted; then `reseal`."""
     settings = Settings.from_env()
     config.add_details_key(settings.instance_dir)
     click.echo(
-        f"There is a new key in {settings.instance_dir / config.DETAILS_KEY}, in front of those of before. Restart "
-        "`portal serve` and `portal worker`, so that they know it; then run `portal reseal`."
+        f"There is a new key in {settings.instance_dir / config.DETAILS_KEY}, in front of those of before. "
+        "What runs here knows it at once; where the portal runs on other machines too, put this file into their "
+        "instance folders first. Then run `portal reseal`."
     )
 
 

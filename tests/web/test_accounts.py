@@ -297,12 +297,23 @@ def test_an_answer_that_nobody_asked_for_signs_nobody_in(app, scene, tab):
             "[]",
             json.dumps({"id": "x", "rawId": "eA", "response": {}, "type": "public-key"}),
             "x" * 30_000,
+            "[" * 8_000,
+            '{"response":' * 1_600,
         ):
             page = tab.post("/passkey", {"answer": answer})
             assert page.location == "/login"
             tab.post("/passkey/question")
             page = tab.post("/passkey", {"answer": answer})
             assert page.location == "/login" and not tab.is_signed_in()
+
+
+@pytest.mark.parametrize("answer", ["[" * 8_000, '{"response":' * 1_600, "null", "{}"])
+def test_an_answer_that_is_none_makes_no_passkey(scene, tab_of, answer):
+    tab = tab_of(scene.alice)
+    with Unchanged(*SEEN):
+        tab.post("/passkey/question")
+        page = tab.post("/account/passkeys", {"passkey-answer": answer}, follow=True)
+        assert "This passkey could not be taken. Try again." in page.text
 
 
 def test_only_ones_own_passkey_can_be_removed(scene, tab_of):

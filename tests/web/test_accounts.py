@@ -93,9 +93,16 @@ def test_an_address_that_has_an_account_is_not_told_apart(scene, tab_of):
     tab, taken = tab_of(scene.alice), scene.bob.email
     known, free = ask_to_move(tab, taken), ask_to_move(tab, "free@example.com")
     assert known.main.replace(taken, "free@example.com") == free.main
-    assert (
-        len(scene.mails("already_registered", to=scene.bob)) == 1 and scene.mails("address_confirm", to=scene.bob) == []
-    )
+    assert not scene.mails("already_registered", to=scene.bob) + scene.mails("address_confirm", to=scene.bob)
+    (told,) = scene.mails("address_wanted", to=scene.bob)
+    assert "wants this address for another account" in told.text
+    for word in ("sign up", "alice", scene.alice.public_id):
+        assert word not in told.text.lower(), "neither what did not happen nor who it was"
+    ask_to_move(tab, taken)
+    assert len(scene.mails("address_wanted", to=scene.bob)) == 1, "at most one an hour"
+    scene.later(hours=1)
+    ask_to_move(tab, taken)
+    assert len(scene.mails("address_wanted", to=scene.bob)) == 2
     assert "Waiting for" in tab.get("/account/security").text
 
 

@@ -41,7 +41,9 @@ class Stop(click.ClickException):
 
 
 def main() -> None:
-    """Runs the command; settings and refusals are told in a sentence."""
+    """Runs the command; settings and refusals are told in a sentence. What it makes, and the processes that it starts
+    make, is for this user alone: people's data lies in it."""
+    os.umask(0o077)
     logs.begin("text")
     try:
         portal.main(prog_name="portal", standalone_mode=False)

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import socket
+import stat
 from functools import partial
 
 import pytest
@@ -18,7 +19,7 @@ from portal.rewards import ledger
 from portal.rewards.conversions import Conversion
 from portal.web import serving
 from tests.web.client import Tab
-from tests.web.commands import runner
+from tests.web.commands import from_outside, runner
 from tests.web.tables import Unchanged
 
 # --- tables ---------------------------------------------------------------------------------------------------
@@ -235,6 +236,22 @@ def test_serve_on_a_busy_port_says_which_and_starts_nothing(scene, run, monkeypa
         monkeypatch.setattr(serving, "port_is_free", partial(serving.port_is_free, patience_s=0.3))
         said = run("serve")
     assert said.code == 1 and f"PORT: {port}" in said.err and "Serving" not in said.out
+
+
+def test_what_the_portal_keeps_is_readable_by_its_own_user_alone(tmp_path):
+    """Under the usual umask, also the database of a restore, and what SQLite puts beside it."""
+
+    def open_to_others(folder):
+        kept = [folder, *folder.rglob("*")]
+        assert folder / "portal.db" in kept and len(kept) > 4
+        return [str(path) for path in kept if stat.S_IMODE(path.stat().st_mode) & 0o077]
+
+    assert from_outside(tmp_path, "migrate").code == 0
+    assert from_outside(tmp_path, "create-admin", "boss@example.com").code == 0
+    assert open_to_others(tmp_path / "instance") == []
+    assert from_outside(tmp_path, "backup", "one.backup").code == 0
+    assert from_outside(tmp_path, "restore", str(tmp_path / "one.backup"), INSTANCE_DIR=str(tmp_path / "new")).code == 0
+    assert open_to_others(tmp_path / "new") == []
 
 
 def test_serve_refuses_a_database_of_somebody_else(tmp_path, app, monkeypatch, capfd):

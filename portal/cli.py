@@ -243,6 +243,12 @@ def _look_at_the_version(_settings: Settings) -> str:
 
 
 def _look_at_the_address(settings: Settings) -> str:
+    if settings.secure and settings.listens_here_alone and not settings.trusted_proxies:
+        raise Stop(
+            f"TRUSTED_PROXIES is 0, yet what speaks https for {settings.base_url} stands in front, on this machine: "
+            "everybody seems to come from one network, for rate limits and for signals. Set it to how many proxies "
+            "stand in front, usually 1."
+        )
     insecure = "" if settings.secure else " This is not https: cookies and passwords travel unprotected."
     return f"People reach the portal at {settings.base_url}.{insecure}"
 

@@ -63,6 +63,11 @@ class Settings:
         return (urlsplit(self.base_url).hostname or "") in LOOPBACK
 
     @property
+    def listens_here_alone(self) -> bool:
+        """Whether the portal is reached from this machine alone, as behind a proxy on it."""
+        return self.host in LOOPBACK or self.host.startswith("127.")
+
+    @property
     def sqlite(self) -> bool:
         return self.database_url.startswith("sqlite")
 

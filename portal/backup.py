@@ -243,7 +243,10 @@ def _mails_in_place(mails: list[Path], settings: Settings) -> None:
 
 # --- the file -------------------------------------------------------------------------------------------------
 
-_BROKEN = (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError)
+_BROKEN = (
+    tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError,
+    RecursionError,
+)  # fmt: skip
 
 
 def _about(path: Path) -> Backup:

@@ -41,7 +41,9 @@ class Stop(click.ClickException):
 
 
 def main() -> None:
-    """Runs the command; settings and refusals are told in a sentence."""
+    """Runs the command; settings and refusals are told in a sentence. What it makes, and the processes that it starts
+    make, is for this user alone: people's data lies in it."""
+    os.umask(0o077)
     logs.begin("text")
     try:
         portal.main(prog_name="portal", standalone_mode=False)
@@ -168,12 +170,13 @@ def worker() -> None:
 
 @portal.command("new-key")
 def new_key() -> None:
-    """Make a new key for what is kept encrypted; restart the portal, then `reseal`."""
+    """Make a new key for what is kept encrypted; then `reseal`."""
     settings = Settings.from_env()
     config.add_details_key(settings.instance_dir)
     click.echo(
-        f"There is a new key in {settings.instance_dir / config.DETAILS_KEY}, in front of those of before. Restart "
-        "`portal serve` and `portal worker`, so that they know it; then run `portal reseal`."
+        f"There is a new key in {settings.instance_dir / config.DETAILS_KEY}, in front of those of before. "
+        "What runs here knows it at once; where the portal runs on other machines too, put this file into their "
+        "instance folders first. Then run `portal reseal`."
     )
 
 
@@ -240,6 +243,12 @@ def _look_at_the_version(_settings: Settings) -> str:
 
 
 def _look_at_the_address(settings: Settings) -> str:
+    if settings.secure and settings.listens_here_alone and not settings.trusted_proxies:
+        raise Stop(
+            f"TRUSTED_PROXIES is 0, yet what speaks https for {settings.base_url} stands in front, on this machine: "
+            "everybody seems to come from one network, for rate limits and for signals. Set it to how many proxies "
+            "stand in front, usually 1."
+        )
     insecure = "" if settings.secure else " This is not https: cookies and passwords travel unprotected."
     return f"People reach the portal at {settings.base_url}.{insecure}"
 

@@ -30,7 +30,7 @@ class Settings:
     secret_key: str
     details_key: str
     """The keys for payout details and the secrets of apps and webhooks, one a line, the newest first: URL-safe base64
-    of 32 bytes, and the day on which it was made."""
+    of 32 bytes, and the day on which it was made. As the process found them at its start: see `details_keys`."""
     suppression_key: str
     """Key of the hashes by which addresses are remembered without being kept."""
     base_url: str = "http://127.0.0.1:8000"
@@ -63,6 +63,11 @@ class Settings:
         return (urlsplit(self.base_url).hostname or "") in LOOPBACK
 
     @property
+    def listens_here_alone(self) -> bool:
+        """Whether the portal is reached from this machine alone, as behind a proxy on it."""
+        return self.host in LOOPBACK or self.host.startswith("127.")
+
+    @property
     def sqlite(self) -> bool:
         return self.database_url.startswith("sqlite")
 
@@ -79,6 +84,15 @@ class Settings:
         """Where mails lie while MAIL_URL names files."""
         in_files = self.mail_url.startswith("file://")
         return Path(self.mail_url.removeprefix("file://")) if in_files else self.instance_dir / "mail"
+
+    @property
+    def details_keys(self) -> str:
+        """The keys as their file holds them now, so that what runs knows a new one before anything is under it; those
+        of the start where it cannot be read."""
+        try:
+            return _details_key(self.instance_dir) if (self.instance_dir / DETAILS_KEY).exists() else self.details_key
+        except BadSetting:
+            return self.details_key
 
     def with_database(self, url: str) -> "Settings":
         """The same, with another database; raises BadSetting for an address that is none."""

@@ -37,6 +37,10 @@ class KeyRefused(Refusal):
     """A key that cannot be made, or not be rotated."""
 
 
+class MadeAlready(KeyRefused):
+    """The form that asks for a key has made it before."""
+
+
 class ApiKey(Model):
     """One key. `hint` is its beginning, by which people tell keys apart."""
 
@@ -81,23 +85,30 @@ def make(
     *,
     scopes: Collection[str] = tuple(Scope),
     expires_at: datetime | None = None,
+    form_key: str | None = None,
     by: int | None,
     at: datetime,
 ) -> str:
-    """A new key for everything, or for these scopes alone; what comes back is shown once and kept nowhere. Raises
-    KeyRefused: for nothing, or with an end that has passed."""
+    """A new key for everything, or for these scopes alone; what comes back is shown once and kept nowhere. `form_key`:
+    the one-time key of the form, which becomes the key's public id, so that the form makes one. Raises KeyRefused: for
+    nothing, or with an end that has passed; MadeAlready."""
     wanted = sorted(scope for scope in Scope if scope in scopes)
     if not wanted:
         raise KeyRefused(marked("Choose at least one thing that the key may do."))
     if expires_at is not None and expires_at <= at:
         raise KeyRefused(marked("Choose a day that is still to come."))
     secret = PREFIX + token()
-    key = ApiKey(
-        name=one_line(name, 60) or "key", hint=secret[:10], token_hash=token_hash(secret), made_at=at, made_by_id=by,
-        scopes=wanted, expires_at=expires_at,
+    key = database.insert_once(
+        ApiKey, public_id=form_key or public_id(), name=one_line(name, 60) or "key", hint=secret[:10],
+        token_hash=token_hash(secret), made_at=at, made_by_id=by, scopes=wanted, expires_at=expires_at,
     )  # fmt: skip
-    session.add(key)
-    session.flush()
+    if key is None:
+        raise MadeAlready(
+            marked(
+                "This form has made its key already, which was shown then alone. If you did not see it, revoke it and "
+                "create another."
+            )
+        )
     audit.write("api_key_made", "api_key", key.public_id, by=by, at=at, hint=key.hint, scopes=wanted)
     return secret
 

@@ -21,6 +21,10 @@ LASTS_SECONDS = 300
 """How long a question waits for its answer."""
 
 
+_NO_ANSWER = (ValueError, KeyError, TypeError, RecursionError)
+"""What comes of an answer that is none, besides what the library says of it; the last of one that is nested deeply."""
+
+
 class PasskeyRefused(Refusal):
     """A passkey that cannot be taken."""
 
@@ -105,7 +109,7 @@ def add(user: User, answer: str, challenge: str, place: Place, *, name: str, at:
             credential=answer, expected_challenge=_bytes(challenge), expected_rp_id=place.host,
             expected_origin=place.origin, require_user_verification=True,
         )  # fmt: skip
-    except (WebAuthnException, ValueError, KeyError, TypeError) as error:
+    except (WebAuthnException, *_NO_ANSWER) as error:
         raise PasskeyRefused(marked("This passkey could not be taken. Try again.")) from error
     made: Passkey | None = database.insert_once(
         Passkey,
@@ -155,7 +159,7 @@ def whose(answer: str, challenge: str, place: Place, *, asked_at: datetime, at: 
             expected_origin=place.origin, credential_public_key=_bytes(key.public_key),
             credential_current_sign_count=key.uses, require_user_verification=True,
         )  # fmt: skip
-    except (WebAuthnException, ValueError, KeyError, TypeError):
+    except (WebAuthnException, *_NO_ANSWER):
         return None
     fresh = sa.or_(Passkey.used_at.is_(None), Passkey.used_at < asked_at)
     used = sa.update(Passkey).where(Passkey.id == key.id, fresh).values(used_at=at, uses=proved.new_sign_count)

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from portal.accounts import users
 from portal.core import database, sealed
 from portal.core.database import Model, session
-from portal.core.sealed import Box, Turn
+from portal.core.sealed import Box, NotOurs, Turn
 from portal.core.text import Refusal, marked, random_code, token_hash
 
 PURPOSE = "two-step"
@@ -109,11 +109,14 @@ def begin(user_id: int, *, called: str, issuer: str, keep: Box, at: datetime) ->
 
 
 def offered(user_id: int, *, called: str, issuer: str, keep: Box) -> Offered | None:
-    """The secret that waits for its first code; None if none does."""
+    """The secret that waits for its first code; None if none does, or no key opens it: then one begins again."""
     known = _of(user_id)
     if known is None or known.on_at is not None:
         return None
-    return _offered(keep.open(known.secret), called, issuer)
+    try:
+        return _offered(keep.open(known.secret), called, issuer)
+    except NotOurs:
+        return None
 
 
 def _offered(secret: str, called: str, issuer: str) -> Offered:
@@ -217,13 +220,14 @@ def reseal(keep: Box, *, after: int, most: int) -> Turn | None:
 
 
 def _takes(known: SecondStep, digits: str, *, keep: Box, at: datetime) -> bool:
+    """Whether a code of the app is good. Where no key opens the app's secret none is; recovery codes still are."""
     from passlib.exc import TokenError
     from passlib.totp import TOTP
 
     skew, window = (EARLY_SECONDS - LATE_SECONDS) // 2, (EARLY_SECONDS + LATE_SECONDS) // 2
     try:
         found = TOTP(key=keep.open(known.secret)).match(digits, time=at, window=window, skew=skew)
-    except TokenError:
+    except (TokenError, NotOurs):
         return False
     where = (SecondStep.id == known.id, SecondStep.last_counter < found.counter)
     taken = sa.update(SecondStep).where(*where).values(last_counter=found.counter).returning(SecondStep.id)

@@ -10,6 +10,9 @@ CODE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 """31 letters and digits without look-alikes (no 0, o, 1, l, i): 9 of them carry 44 bits."""
 
 
+PUBLIC_ID_LENGTH = 16
+
+
 def marked(message: str) -> str:
     """Marks a sentence for the catalogue of translations and gives it back as it is.
 
@@ -34,7 +37,12 @@ _CHANCE = secrets.SystemRandom()
 
 def public_id() -> str:
     """A random id for URLs, the API and webhooks: 16 letters, about 79 bits. Never a row number."""
-    return random_code(16)
+    return random_code(PUBLIC_ID_LENGTH)
+
+
+def is_public_id(value: str) -> bool:
+    """Whether this could be one that `public_id` made."""
+    return len(value) == PUBLIC_ID_LENGTH and set(value) <= set(CODE_ALPHABET)
 
 
 def random_code(length: int) -> str:

@@ -142,13 +142,25 @@ def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 
 
 def make(url: str, events: list[str], *, local: bool, keep: Box, at: datetime) -> tuple[Endpoint, str]:
-    """A new endpoint, and its secret, which is shown this once. Raises EndpointRefused."""
+    """A new endpoint, and its secret, which is shown this once. Raises EndpointRefused, also for an address that one
+    is there for."""
     read(url, local=local)
+    database.lock_names(f"webhook {_whereto(url)}")  # of two who add it at once, the second sees the first
+    for known in listed():
+        if _whereto(known.url) == _whereto(url):
+            raise EndpointRefused(
+                marked("There is a webhook to %(url)s already: change that one, or remove it first."), url=known.url
+            )
     secret = _new_secret()
     made = Endpoint(url=url, events=events, secret=keep.seal(secret), key_id=keep.key_id, made_at=at)
     session.add(made)
     session.flush()
     return made, secret
+
+
+def _whereto(url: str) -> str:
+    """The address however its scheme and host are spelled."""
+    return urlsplit(url)._replace(netloc=urlsplit(url).netloc.lower()).geturl()
 
 
 def _new_secret() -> str:

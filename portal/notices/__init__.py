@@ -62,6 +62,12 @@ def address_asked(user: User, new: str, secret: str, *, at: datetime) -> None:
     tell("address_asked", user, "key", text.token_hash(secret), at=at, address=users.masked(new))
 
 
+def address_wanted(user: User, *, at: datetime) -> None:
+    """To somebody who has an account with an address that another account is to have; at most one an hour, and not a
+    word of whose that is."""
+    tell("address_wanted", user, "user", f"{user.public_id} {at:%Y-%m-%dT%H}", at=at)
+
+
 def confirm_new_address(addressee: Invited, secret: str, *, at: datetime) -> None:
     """The link by which an account has this address."""
     facts = {"link": f"{Office.base_url}/address/{quote(secret)}"}

@@ -58,6 +58,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "method_changed": {"kind": "bank", "shown": "an account ending 4411", "until": _DAY},
     "password_changed": {},
     "address_asked": {"address": "n•••@example.com"},
+    "address_wanted": {},
     "address_confirm": _LINK,
     "address_changed": _LINK,
     "address_taken_back": {},

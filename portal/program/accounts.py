@@ -50,7 +50,7 @@ def ask_to_move(user: User, email: str, *, at: datetime) -> None:
     notices.address_asked(user, email, secret, at=at)
     known = users.find_by_email(email)
     if known is not None and known.known:  # else anybody could keep somebody from their own address
-        notices.already_registered(known, at=at)
+        notices.address_wanted(known, at=at)
         return
     notices.confirm_new_address(Invited(email, user.language, user.first_name), secret, at=at)
 

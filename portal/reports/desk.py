@@ -19,7 +19,7 @@ from portal.payouts.payouts import Payout
 from portal.referrals.claims import Claim
 from portal.referrals.referrals import Referral
 from portal.reports import batches
-from portal.rewards import appeals, rewards, signals
+from portal.rewards import appeals, rewards, rules, signals
 from portal.rewards.appeals import Appeal
 from portal.rewards.conversions import Conversion, Disagreement
 from portal.rewards.refunds import Refund, Reinstatement
@@ -109,6 +109,8 @@ def _subjects(entries: list[AuditEntry]) -> dict[tuple[str, str], User | Referra
 class Attention:
     """What waits for somebody: counts, and since when the oldest waits."""
 
+    without_offer: bool
+    """Whether the program has no rule at all, so that nobody gets anything."""
     pending: int
     oldest_pending_at: datetime | None
     risky: int
@@ -145,6 +147,7 @@ def attention(current: Terms, *, at: datetime) -> Attention:
         return session.scalar(sa.select(sa.func.count()).select_from(model).where(*where)) or 0
 
     return Attention(
+        without_offer=not rules.of_terms(current.id),
         pending=count,
         oldest_pending_at=oldest,
         risky=many(Reward, Reward.state == State.PENDING, risky),

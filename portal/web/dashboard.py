@@ -282,7 +282,7 @@ def method() -> ResponseReturnValue:
     try:
         with database.writing():
             program.choose_method(
-                access.me(), Kind(form.kind.data), given, keep=Details(settings.details_key), at=clock.now()
+                access.me(), Kind(form.kind.data), given, keep=Details(settings.details_keys), at=clock.now()
             )
     except MethodRefused as refusal:
         form[refusal.field].errors = [words.say(refusal)]

@@ -425,7 +425,7 @@ def set_up_done(secret: str) -> ResponseReturnValue:
     if key_state(Purpose.SET_UP, secret) != "open":
         return render_template("public/not_set_up.html", ended=True), 404
     form = inputs.program.SetUp()
-    if not form.validate() or not inputs.fields.read_amounts(form, form.currency.data):
+    if not form.validate() or not form.reads_offer():
         return render_template("public/set_up.html", form=form, secret=secret), 422
     hashed, at = users.hashed(form.password.data), clock.now()
     try:
@@ -513,7 +513,7 @@ def favicon() -> ResponseReturnValue:
 
 @blueprint.get("/setup")
 def set_up_elsewhere() -> ResponseReturnValue:
-    """Without the one-time secret: where to find it."""
+    """Without the one-time secret: where to find it, or that nothing is left to do."""
     return render_template("public/not_set_up.html", ended=False)
 
 

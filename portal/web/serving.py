@@ -33,11 +33,15 @@ def jobs(app: Flask, settings: Settings) -> list[Job]:
     """What the worker does, and how often."""
     out = mail.way_out(settings.mail_url, settings.mail_dir)
     sender = settings.mail_from or mail.usual_address(settings.base_url)
-    caller, keep = Caller(local=settings.on_loopback), Box(settings.details_key, PURPOSE)
+    caller = Caller(local=settings.on_loopback)
     send = functools.partial(sweeps.send_mail, out, sender=sender, base_url=settings.base_url)
+
+    def call() -> None:
+        sweeps.send_webhooks(caller, keep=Box(settings.details_keys, PURPOSE))
+
     return [
         Job("send mail", 1, _in(app, send)),
-        Job("send webhooks", 1, _in(app, functools.partial(sweeps.send_webhooks, caller, keep=keep))),
+        Job("send webhooks", 1, _in(app, call)),
         Job("forget webhooks", 3600, _in(app, sweeps.forget_webhooks)),
         Job("write mails", 60, _in(app, sweeps.write_mails)),
         Job("forget files", 60, _in(app, functools.partial(sweeps.forget_files, mail.Files(settings.mail_dir)))),

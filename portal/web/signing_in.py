@@ -25,7 +25,7 @@ QUESTION = "passkey"
 def keep() -> Box:
     """With what the secrets of people's apps are kept."""
     settings: Settings = current_app.extensions["settings"]
-    return Box(settings.details_key, two_step.PURPOSE)
+    return Box(settings.details_keys, two_step.PURPOSE)
 
 
 def place() -> Place:

@@ -87,6 +87,13 @@ def _is_to_have_another_address(scene: Scene) -> User:
     return alice
 
 
+@event("address_wanted")
+def _anothers_account_is_to_have_ones_address(scene: Scene) -> User:
+    alice, bob = scene.alice, scene.bob
+    scene.do(lambda: program.ask_to_move(bob, alice.email, at=scene.at))
+    return alice
+
+
 @event("address_changed")
 def _has_another_address(scene: Scene) -> str:
     alice = scene.alice

@@ -224,7 +224,7 @@ def test_for_a_day_after_a_new_secret_both_sign_and_then_the_new_one_alone(
 
 def test_what_another_key_has_sealed_is_said_and_keeps_nobody_else_waiting(scene: Scene, shop: Shop) -> None:
     scene.webhook(shop.receiver.url)
-    endpoint, _ = scene.webhook(shop.receiver.url)
+    endpoint, _ = scene.webhook(f"{shop.receiver.url}&too")
     scene.do(lambda: setattr(endpoint, "secret", Box("another key", "webhooks").seal("whsec_AAAA")))
     scene.pending_reward()
     assert shop.sweep() == 2

@@ -310,7 +310,7 @@ def another(file: Path, **changed: Any) -> Path:
             assert part is not None
             content = part.read()
             if member.name == backup.ABOUT:
-                content = json.dumps(json.loads(content) | changed).encode()
+                content = changed.get("about") or json.dumps(json.loads(content) | changed).encode()
             elif member.name == changed.get("spoilt"):
                 content = content[:-1] + b"?"
             member.size = len(content)
@@ -330,6 +330,7 @@ def no_backups(file: Path) -> Iterator[tuple[str, bytes]]:
     yield "another's key", another(file, spoilt="details_key").read_bytes()
     yield "another's database", another(file, spoilt="portal.db").read_bytes()
     yield "no list of rows", another(file, rows=None).read_bytes()
+    yield "a deep nest", another(file, about=b"[" * 100_000).read_bytes()
     yield "no sums", another(file, sha256={}).read_bytes()
 
 

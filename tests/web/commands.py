@@ -71,10 +71,13 @@ def runner(folder: Path, database_url: str, monkeypatch: pytest.MonkeyPatch, cap
 
 
 def _ended() -> int:
+    mask = os.umask(0o022)  # which the command sets for its process
     try:
         cli.main()
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+    finally:
+        os.umask(mask)
     return 0
 
 
@@ -89,7 +92,8 @@ def from_outside(folder: Path, *words: str, **settings: str) -> Said:
     # Where what Python compiles is kept: without it each start would compile everything again.
     env |= {name: os.environ[name] for name in ("PYTHONPYCACHEPREFIX",) if name in os.environ}
     done = subprocess.run(
-        [sys.executable, "-m", "portal", *words], cwd=folder, env=env, capture_output=True, text=True, timeout=60
-    )
+        [sys.executable, "-m", "portal", *words], cwd=folder, env=env, capture_output=True, text=True, timeout=60,
+        umask=0o022,
+    )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr
     return Said(done.returncode, done.stdout, done.stderr)

@@ -304,7 +304,7 @@ ACT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "admin.remove_rule": ("own", "/admin/program/rules/{rule}/removal", {"version": "{version}"}),
     "admin.add_goal": ("own", "/admin/program/goals", {"name": "visit", "label": "Visit"}),
     "admin.weigh": ("own", "/admin/signals/disposable", {"weight": "55", "is_on": "y"}),
-    "admin.make_key": ("own", "/admin/developers/keys", {"name": "The other shop", "scopes": "read"}),
+    "admin.make_key": ("own", "/admin/developers/keys", {"name": "The other shop", "scopes": "read", "form_key": "abcdefghjkmnpqrs"}),
     "admin.rotate_key": ("own", "/admin/developers/keys/{key}/rotation", {}),
     "admin.revoke_key": ("own", "/admin/developers/keys/{key}/revocation", {}),
     "admin.make_webhook": (
@@ -492,7 +492,7 @@ def _told(scene: Scene) -> dict[str, str]:
     """A webhook that was tried in vain, one that is gone, and one for which something was given up."""
     by, words = scene.olivia.id, {}
     for word, status in (("webhook", 500), ("webhook_off", 410)):
-        endpoint, _ = scene.webhook()
+        endpoint, _ = scene.webhook(f"http://127.0.0.1:9/{word}")
         scene.do(lambda endpoint=endpoint: program.try_webhook(endpoint, by=by, at=scene.at))
         (one,) = scene.do(lambda: webhooks.claim(at=scene.at))
         outcome = Outcome(12, status=status, text="<b>Not today.</b>", trouble=NotCalled(calls.ANSWERED, status=status))

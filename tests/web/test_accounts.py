@@ -93,9 +93,16 @@ def test_an_address_that_has_an_account_is_not_told_apart(scene, tab_of):
     tab, taken = tab_of(scene.alice), scene.bob.email
     known, free = ask_to_move(tab, taken), ask_to_move(tab, "free@example.com")
     assert known.main.replace(taken, "free@example.com") == free.main
-    assert (
-        len(scene.mails("already_registered", to=scene.bob)) == 1 and scene.mails("address_confirm", to=scene.bob) == []
-    )
+    assert not scene.mails("already_registered", to=scene.bob) + scene.mails("address_confirm", to=scene.bob)
+    (told,) = scene.mails("address_wanted", to=scene.bob)
+    assert "wants this address for another account" in told.text
+    for word in ("sign up", "alice", scene.alice.public_id):
+        assert word not in told.text.lower(), "neither what did not happen nor who it was"
+    ask_to_move(tab, taken)
+    assert len(scene.mails("address_wanted", to=scene.bob)) == 1, "at most one an hour"
+    scene.later(hours=1)
+    ask_to_move(tab, taken)
+    assert len(scene.mails("address_wanted", to=scene.bob)) == 2
     assert "Waiting for" in tab.get("/account/security").text
 
 
@@ -297,12 +304,23 @@ def test_an_answer_that_nobody_asked_for_signs_nobody_in(app, scene, tab):
             "[]",
             json.dumps({"id": "x", "rawId": "eA", "response": {}, "type": "public-key"}),
             "x" * 30_000,
+            "[" * 8_000,
+            '{"response":' * 1_600,
         ):
             page = tab.post("/passkey", {"answer": answer})
             assert page.location == "/login"
             tab.post("/passkey/question")
             page = tab.post("/passkey", {"answer": answer})
             assert page.location == "/login" and not tab.is_signed_in()
+
+
+@pytest.mark.parametrize("answer", ["[" * 8_000, '{"response":' * 1_600, "null", "{}"])
+def test_an_answer_that_is_none_makes_no_passkey(scene, tab_of, answer):
+    tab = tab_of(scene.alice)
+    with Unchanged(*SEEN):
+        tab.post("/passkey/question")
+        page = tab.post("/account/passkeys", {"passkey-answer": answer}, follow=True)
+        assert "This passkey could not be taken. Try again." in page.text
 
 
 def test_only_ones_own_passkey_can_be_removed(scene, tab_of):

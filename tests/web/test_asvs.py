@@ -138,8 +138,13 @@ def test_the_list_holds_more_than_three_thousand_that_would_be_long_enough():
     assert all(common_passwords.mark(word) in marks for word in FIRST + OUT_OF_BREACHES)
 
 
-@pytest.mark.parametrize("word", FIRST + OUT_OF_BREACHES)
-def test_a_password_that_is_tried_first_is_refused_wherever_one_is_chosen(word, app, things, tab_of):
+BLANKS = [" " * 14, "\u3000" * 12, " \t\u00a0" * 5, "\u200b" * 12]
+REFUSED = {word: "tried first" for word in FIRST + OUT_OF_BREACHES}
+REFUSED |= dict.fromkeys(BLANKS, "Use letters, digits or signs, not blanks alone.")
+
+
+@pytest.mark.parametrize("word", REFUSED)
+def test_a_password_that_is_tried_first_or_of_blanks_is_refused_wherever_one_is_chosen(word, app, things, tab_of):
     alice, nobody = tab_of(things.person("referrer")), Tab(app)
     with Unchanged(*SEEN, "sign_ins.token_hash"):
         for reader, path, action, fields in (
@@ -148,9 +153,10 @@ def test_a_password_that_is_tried_first_is_refused_wherever_one_is_chosen(word, 
             (nobody, f"/join/{things.words['join']}", "", {"password": word}),
             (alice, "/account/security", "/account/password",
              {"password-password": word, "password-current": PASSWORD}),
+            (nobody, f"/setup/{things.words['set_up']}", "", {"email": "boss@example.com", "password": word}),
         ):  # fmt: skip
             page = reader.submit_with(reader.get(path).form(action), fields)
-            assert page.status == 422 and "tried first" in page.text, path
+            assert page.status == 422 and REFUSED[word] in page.text, path
 
 
 @pytest.mark.parametrize("word", ["{name}-{NAME}-26!", "Friends & Portal 26", "Ｒeferral-{name}-1"])

@@ -3,12 +3,13 @@
 import dataclasses
 import re
 import socket
+import stat
 from functools import partial
 
 import pytest
 import sqlalchemy as sa
 
-from portal import program
+from portal import program, terms
 from portal.accounts.users import find_by_email
 from portal.cli import _set_up_link
 from portal.config import Settings
@@ -18,7 +19,7 @@ from portal.rewards import ledger
 from portal.rewards.conversions import Conversion
 from portal.web import serving
 from tests.web.client import Tab
-from tests.web.commands import runner
+from tests.web.commands import from_outside, runner
 from tests.web.tables import Unchanged
 
 # --- tables ---------------------------------------------------------------------------------------------------
@@ -237,6 +238,22 @@ def test_serve_on_a_busy_port_says_which_and_starts_nothing(scene, run, monkeypa
     assert said.code == 1 and f"PORT: {port}" in said.err and "Serving" not in said.out
 
 
+def test_what_the_portal_keeps_is_readable_by_its_own_user_alone(tmp_path):
+    """Under the usual umask, also the database of a restore, and what SQLite puts beside it."""
+
+    def open_to_others(folder):
+        kept = [folder, *folder.rglob("*")]
+        assert folder / "portal.db" in kept and len(kept) > 4
+        return [str(path) for path in kept if stat.S_IMODE(path.stat().st_mode) & 0o077]
+
+    assert from_outside(tmp_path, "migrate").code == 0
+    assert from_outside(tmp_path, "create-admin", "boss@example.com").code == 0
+    assert open_to_others(tmp_path / "instance") == []
+    assert from_outside(tmp_path, "backup", "one.backup").code == 0
+    assert from_outside(tmp_path, "restore", str(tmp_path / "one.backup"), INSTANCE_DIR=str(tmp_path / "new")).code == 0
+    assert open_to_others(tmp_path / "new") == []
+
+
 def test_serve_refuses_a_database_of_somebody_else(tmp_path, app, monkeypatch, capfd):
     engine = sa.create_engine(f"sqlite:///{tmp_path / 'other.db'}")
     with engine.begin() as connection:
@@ -246,17 +263,19 @@ def test_serve_refuses_a_database_of_somebody_else(tmp_path, app, monkeypatch, c
     assert said.code == 1 and "theirs" in said.err
 
 
+FILLED = {
+    "email": "boss@example.com", "password": "a password of the boss", "program_name": "Ours", "currency": "EUR",
+    "time_zone": "Europe/Berlin", "referee_amount": "10", "referrer_amount": "10", "hold_days": "30",
+}  # fmt: skip
+
+
 def test_the_printed_link_of_the_first_owner_works_once(app, run, tab):
     """`serve` prints it; here it is made as `serve` makes it."""
     secret = _set_up_link(Settings.from_env()).rpartition("/")[2]
-    filled = {
-        "email": "boss@shop.test", "password": "a password of the boss", "program_name": "Ours", "currency": "EUR",
-        "time_zone": "Europe/Berlin", "referee_amount": "10", "referrer_amount": "10", "hold_days": "30",
-    }  # fmt: skip
-    page = tab.press(f"/setup/{secret}", **filled)
+    page = tab.press(f"/setup/{secret}", **FILLED | {"email": "boss@shop.test"})
     assert page.status == 422 and page.kept("email") == ["boss@shop.test"]
     assert page.error("email") == "No mail reaches shop.test: such names are for tests and for networks at home."
-    page = tab.press(f"/setup/{secret}", **filled | {"email": "boss@example.com"})
+    page = tab.press(f"/setup/{secret}", **FILLED)
     assert page.path == "/admin/opened" and re.search(r'value="http[^"]+/r/\w+"', page.html)
     assert page.text.count("(done)") == 0 and "Your shop reports orders" in page.text
     assert "begin with http://127.0.0.1:8000, which leads to this machine alone. Set BASE_URL to the" in page.text
@@ -265,6 +284,34 @@ def test_the_printed_link_of_the_first_owner_works_once(app, run, tab):
     for used in (secret, "nothing-of-the-kind"):
         gone = Tab(app).get(f"/setup/{used}")
         assert gone.status == 404 and "This set-up link does not work" in gone.heading and "friend" not in gone.main
+
+
+@pytest.mark.parametrize(
+    ("language", "before", "after"),
+    [("en", "This portal is not set up yet", "This portal is set up already"),
+     ("de", "Dieses Portal ist noch nicht eingerichtet", "Dieses Portal ist schon eingerichtet")],
+)  # fmt: skip
+def test_the_set_up_without_its_link_says_whether_there_is_something_to_set_up(app, run, tab, language, before, after):
+    asked = {"headers": {"Accept-Language": language}}
+    page = tab.get("/setup", **asked)
+    assert before in page.heading and "portal create-admin" in page.text
+    Tab(app).press(f"/setup/{_set_up_link(Settings.from_env()).rpartition('/')[2]}", **FILLED)
+    page = tab.get("/setup", **asked)
+    assert page.status == 200 and after in page.heading and "portal create-admin" not in page.text
+    assert 'href="/login"' in page.html.partition("<main")[2]
+
+
+@pytest.mark.parametrize(("friend", "referrer"), [("", ""), ("", "0"), ("0", ""), ("0", "0.00"), (" ", " ")])
+def test_no_program_opens_in_which_nobody_gets_anything(app, run, tab, friend, referrer):
+    secret = _set_up_link(Settings.from_env()).rpartition("/")[2]
+    typed = FILLED | {"referee_amount": friend, "referrer_amount": referrer, "minimum_order": "45"}
+    page = tab.press(f"/setup/{secret}", **typed)
+    assert page.status == 422 and page.error("referee_amount") == "Name what at least one side gets."
+    for name in ("email", "program_name", "referrer_amount", "minimum_order", "hold_days"):
+        assert page.kept(name) == [typed[name]]
+    assert terms.current() is None
+    page = tab.submit(page.form("/setup/"), password=FILLED["password"], referrer_amount="0.50")
+    assert page.path == "/admin/opened"
 
 
 def test_the_last_page_of_the_set_up_says_by_which_address_people_come_and_where_it_is_set(

@@ -70,6 +70,25 @@ def test_a_missing_a_wrong_and_a_good_mail_setting_are_told_apart(
 
 
 @pytest.mark.usefixtures("with_a_worker")
+def test_https_on_loopback_without_a_trusted_proxy_is_told(run, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    """What speaks https stands in front, and without its word everybody comes from one network."""
+    told = "Address: NOT WELL. TRUSTED_PROXIES is 0"
+    assert told not in run("doctor").out
+    monkeypatch.setenv("BASE_URL", "https://friends.example.com")
+    for host in ("127.0.0.1", "localhost", "127.0.0.2"):
+        monkeypatch.setenv("HOST", host)
+        monkeypatch.setenv("TRUSTED_PROXIES", "0")
+        found = run("doctor")
+        assert found.code == 1 and told in found.out and "To be mended: Address." in found.err, host
+        monkeypatch.setenv("TRUSTED_PROXIES", "1")
+        found = run("doctor")
+        assert found.code == 0 and "Address: People reach the portal at https://friends.example.com." in found.out
+    monkeypatch.setenv("HOST", "0.0.0.0")
+    monkeypatch.setenv("TRUSTED_PROXIES", "0")
+    assert told not in run("doctor").out
+
+
+@pytest.mark.usefixtures("with_a_worker")
 def test_redis_is_asked(run, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     port = free_port()
     assert "Limits: Each process counts for itself." in run("doctor").out

@@ -44,6 +44,17 @@ def test_a_change_is_looked_at_with_what_it_touches_and_would_have_given_and_the
     assert version() == before + 1
 
 
+def test_a_program_that_gives_nobody_anything_is_named_at_the_desk(scene, tab_of):
+    olivia, told = tab_of(scene.olivia), "The program has no offer: nobody gets anything"
+    assert told not in olivia.get("/admin").text
+    olivia.submit(
+        olivia.get(f"/admin/program/rules/{rules.of_terms(terms.in_force().id)[0].rule_key}/removal").form("/removal$")
+    )
+    page = olivia.get("/admin")
+    assert told in page.text and "All clear" not in page.text
+    assert 'href="/admin/program#on-offer"' in page.html and 'id="on-offer"' in olivia.get("/admin/program").html
+
+
 def would_give(looked):
     return {row.all("td")[0].text: [cell.text for cell in row.all("td")[1:]] for row in looked.tree.all("tr")[1:]}
 

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from passlib.totp import TOTP
 
-from portal import resealing
+from portal import resealing, sweeps
 from portal.accounts import two_step
 from portal.accounts.two_step import SecondStep
 from portal.config import BadSetting, Settings, add_details_key
@@ -18,7 +18,9 @@ from portal.delivery import endpoints
 from portal.delivery.endpoints import Endpoint
 from portal.payouts import methods
 from portal.payouts.methods import Details, Method
+from portal.web import serving
 from tests.factories import IBAN
+from tests.web.second_step import half, two_step_on
 
 NEW, NEWER = (f"{letter * 43}= 2026-11-2{letter_day}" for letter, letter_day in (("b", 1), ("c", 2)))
 
@@ -141,6 +143,45 @@ def test_a_second_step_goes_on_working_under_the_new_key(app, scene, key_file):
     later = scene.later(seconds=60)
     typed = two_step.read(alice, phone.generate(later).token)
     assert scene.do(lambda: two_step.check(alice, typed, keep=Box(NEW, two_step.PURPOSE), at=later))
+
+
+def test_what_runs_with_the_older_keys_reads_what_was_written_anew_meanwhile(app, scene, run, monkeypatch):
+    """`portal new-key` and `portal reseal` beside a server and a worker that nobody restarts."""
+    settings = app.extensions["settings"]
+    monkeypatch.setenv("INSTANCE_DIR", str(settings.instance_dir))
+    (settings.instance_dir / "details_key").write_text(settings.details_key)
+    phone = two_step_on(scene, scene.alice)
+    endpoint, secret = scene.webhook()
+    assert run("new-key").code == 0 and run("reseal").code == 0
+    assert session.scalars(sa.select(SecondStep)).one().key_id != Box(settings.details_key, two_step.PURPOSE).key_id
+    tab = half(scene, scene.alice)
+    tab.press("/login/code", code=phone.generate(scene.at).token)
+    assert tab.is_signed_in()
+    made = {}
+    monkeypatch.setattr(sweeps, "send_webhooks", lambda caller, *, keep: made.update(keep=keep))
+    next(job for job in serving.jobs(app, settings) if job.name == "send webhooks").run()
+    assert endpoints.signing(session.get(Endpoint, endpoint.id), keep=made["keep"], at=scene.at) == [secret]
+
+
+def test_where_no_key_opens_the_apps_secret_a_recovery_code_signs_in(scene):
+    alice = scene.alice.id
+    phone = two_step_on(scene, scene.alice)
+    codes = two_step.make_codes(alice)
+    scene.do(lambda: two_step.renew_codes(alice, codes, at=scene.at))
+
+    def lose(*, on: bool) -> None:
+        step = session.scalars(sa.select(SecondStep)).one()
+        step.secret, step.on_at = Box(NEWER, two_step.PURPOSE).seal("x"), scene.at if on else None
+
+    scene.do(lambda: lose(on=True))
+    tab = half(scene, scene.alice)
+    refused = tab.press("/login/code", code=phone.generate(scene.at).token)
+    assert refused.status == 422 and not tab.is_signed_in()
+    tab.press("/login/code", code=codes.shown[0])
+    assert tab.is_signed_in()
+    scene.do(lambda: lose(on=False))
+    assert tab.get("/account/two-step").location.endswith("/account/security")
+    assert tab.get("/account/two-step/qr.svg").status == 404
 
 
 def test_of_two_new_keys_at_once_the_second_is_refused_and_none_is_lost(tmp_path):

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from portal import terms
 from portal.accounts import api_keys
-from portal.accounts.api_keys import Scope
+from portal.accounts.api_keys import ApiKey, Scope
 from portal.core import clock, database
 from portal.core.database import session
 from portal.web import api
@@ -29,6 +29,34 @@ def olivia(scene, tab_of):
 def shown_secret(page):
     (field,) = [one for one in page.tree.all("input") if one.get("id") == "secret"]
     return field.get("value")
+
+
+# --- made once ---------------------------------------------------------------------------------------------------
+
+
+def keys():
+    session.rollback()
+    return session.scalar(sa.select(sa.func.count()).select_from(ApiKey))
+
+
+@pytest.mark.both_databases
+def test_a_form_makes_one_key_however_often_it_is_sent(olivia):
+    form = olivia.get(DESK).form("/keys$")
+    assert shown_secret(olivia.submit(form, name="The shop"))
+    for _ in range(3):
+        page = olivia.submit(form, name="The shop")
+        assert page.status == 409 and "This form has made its key already, which was shown then alone." in page.text
+        assert not [one for one in page.tree.all("input") if one.get("id") == "secret"]
+        assert page.kept("name") == ["The shop"] and keys() == 1
+    assert shown_secret(olivia.submit(page.form("/keys$"))) and keys() == 2, "the page that says it has a new form"
+
+
+@pytest.mark.parametrize("form_key", ["", "x", "0" * 16, "a" * 17, "ä" * 16, "A" * 16])
+def test_a_form_without_its_key_is_shown_again(olivia, form_key):
+    with Unchanged(*SEEN):
+        page = olivia.submit(olivia.get(DESK).form("/keys$"), name="The shop", form_key=form_key)
+        assert page.status == 422 and "open too long" in page.text and page.kept("name") == ["The shop"]
+    assert shown_secret(olivia.submit(page.form("/keys$")))
 
 
 # --- scopes ---------------------------------------------------------------------------------------------------

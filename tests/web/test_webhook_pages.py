@@ -47,6 +47,21 @@ def links_in(page, part):
     return [one.get("href") for one in page.tree.all("a") if part in one.get("href")]
 
 
+@pytest.mark.both_databases
+def test_one_address_is_told_by_one_webhook(olivia):
+    url = "http://127.0.0.1:9/hooks?shop=1"
+    made(olivia, url)
+    for again in (url, "HTTP://127.0.0.1:9/hooks?shop=1"):
+        with Unchanged(*SEEN):
+            page = olivia.press(DESK, "/webhooks$", url=again, events=["payout.paid"])
+            assert page.status == 422 and page.kept("url") == [again]
+            assert page.error("url") == f"There is a webhook to {url} already: change that one, or remove it first."
+    for other in ("http://127.0.0.1:9/hooks?shop=2", "http://127.0.0.1:9/", "http://127.0.0.1:10/hooks?shop=1"):
+        made(olivia, other)
+    page = olivia.press(links_in(olivia.get(DESK), f"{DESK}/webhooks/")[0], "/removal$")
+    made(olivia, url)
+
+
 @pytest.mark.case(117)
 def test_an_owner_makes_one_tries_it_sees_what_came_back_and_sends_it_again(scene, olivia, receiver):
     page, secret = made(olivia, receiver.url, "reward.created", "payout.paid")

@@ -100,7 +100,7 @@ def batch_export(wanted: str) -> ResponseReturnValue:
         flash(words.say(refusal), "bad")
         return redirect(url_for(".batch", wanted=wanted))
     found = _batch(wanted)
-    text = files.batch_csv(found, keep=Details(settings.details_key), form=form)
+    text = files.batch_csv(found, keep=Details(settings.details_keys), form=form)
     name = found.reference if form == files.Form.ALL else f"{found.reference}-{form}"
     response = Response(text, mimetype="text/csv")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'

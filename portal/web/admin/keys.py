@@ -6,7 +6,7 @@ from flask_babel import gettext
 
 from portal.accounts import api_keys
 from portal.accounts.api_keys import ApiKey
-from portal.core import clock, database
+from portal.core import clock, database, text
 from portal.web import access, inputs, words
 from portal.web.acting import act, told_already
 from portal.web.admin import developers
@@ -16,16 +16,25 @@ from portal.web.admin.room import blueprint
 @blueprint.post("/developers/keys")
 @access.needs("own")
 def make_key() -> ResponseReturnValue:
-    """Makes an API key and shows it, this once."""
+    """Makes an API key and shows it, this once; one for each time that the form was opened."""
     form = inputs.people.ApiKey()
+    form_key = form.form_key.data or ""
+    if not text.is_public_id(form_key):
+        form.form_key.data = text.public_id()
+        form.form_errors = [gettext("This page was open too long. Look at it again and send it once more.")]
+        return developers.page(form=form), 422
     if not form.validate():
         return developers.page(form=form), 422
     expires_at = clock.end_of_day(form.ends_on.data, words.zone()) if form.ends_on.data else None
     try:
         with database.writing():
             secret = api_keys.make(
-                form.name.data, scopes=form.scopes.data, expires_at=expires_at, by=access.me().id, at=clock.now()
-            )
+                form.name.data, scopes=form.scopes.data, expires_at=expires_at, form_key=form_key, by=access.me().id,
+                at=clock.now(),
+            )  # fmt: skip
+    except api_keys.MadeAlready as refusal:
+        form.form_key.data, form.form_errors = text.public_id(), [words.say(refusal)]
+        return developers.page(form=form), 409
     except api_keys.KeyRefused as refusal:
         form.ends_on.errors = [words.say(refusal)]
         return developers.page(form=form), 422

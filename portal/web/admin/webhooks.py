@@ -22,7 +22,7 @@ from portal.web.dashboard import page_key
 
 
 def _box() -> Box:
-    return Box(settings().details_key, endpoints.PURPOSE)
+    return Box(settings().details_keys, endpoints.PURPOSE)
 
 
 def _endpoint(wanted: str) -> Endpoint:

@@ -132,6 +132,12 @@ class AmountField(StringField):
         return True
 
 
+def not_blank(_form: Form, field: Field) -> None:
+    """No password of blanks, or of letters that nobody sees."""
+    if not one_line(field.data or "", LONGEST_PASSWORD):
+        raise ValidationError(gettext("Use letters, digits or signs, not blanks alone."))
+
+
 def not_common(_form: Form, field: Field) -> None:
     """No password that is tried first, whoever's it is."""
     if common_passwords.knows(field.data or ""):
@@ -157,6 +163,7 @@ def new_password(label: Any) -> PasswordField:
             Length(min=SHORTEST_PASSWORD, message=_l("Use at least %(least)s characters.", least=SHORTEST_PASSWORD)),
             at_most(LONGEST_PASSWORD),
             without_nul,
+            not_blank,
             not_common,
             not_of_near_words,
         ],

@@ -5,6 +5,7 @@ from wtforms import (
     BooleanField,
     DateField,
     EmailField,
+    HiddenField,
     PasswordField,
     SelectField,
     SelectMultipleField,
@@ -22,6 +23,9 @@ LATEST_YEAR = 2200
 
 
 class ApiKey(Form):
+    """A key of the API. `form_key` is new with each opening: sent twice, the form makes one key."""
+
+    form_key = HiddenField()
     name = StringField(_l("What is it for?"), validators=[InputRequired(_l("Name the key.")), at_most(60), without_nul])
     scopes = SelectMultipleField(
         _l("What may it do?"),

@@ -35,6 +35,7 @@ from portal.web.inputs.fields import (
     folded,
     new_password,
     of,
+    read_amounts,
     without_nul,
 )
 
@@ -81,6 +82,15 @@ class SetUp(Form):
     hold_days = WholeField(
         _l("Days on hold after the order"), default=30, validators=[InputRequired(), NumberRange(0, 365)]
     )
+
+    def reads_offer(self) -> bool:
+        """Reads the amounts; whether they are fine and somebody gets something."""
+        if not read_amounts(self, self.currency.data):
+            return False
+        if not (self.referee_amount.minor or self.referrer_amount.minor):
+            self.referee_amount.errors = [gettext("Name what at least one side gets.")]
+            return False
+        return True
 
 
 class Change(Form):

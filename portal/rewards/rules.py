@@ -244,10 +244,10 @@ def set_rules(terms: Terms, rules: Sequence[Rule]) -> None:
 def with_it(offer: Sequence[Rule], rule: Rule) -> list[Rule]:
     """An offer with a rule put into it: in the place of the one whose `rule_key` it has, or at the end.
 
-    Raises RuleRefused where it cannot be meant, or is there already.
+    Raises RuleRefused where it cannot be meant, or is there already as another.
     """
     check(rule)
-    if any(same(rule, other) for other in offer):
+    if any(same(rule, other) for other in offer if other.rule_key != rule.rule_key):
         raise RuleRefused(marked("This rule is in the offer already."))
     if rule.rule_key not in {other.rule_key for other in offer}:
         return [*offer, rule]

@@ -174,6 +174,20 @@ def test_a_picture_of_the_product_is_on_the_friends_page_with_its_words_and_goes
     assert "Picture of the product" in history.text and lies in history.html
 
 
+def test_the_same_look_and_the_same_picture_once_more_make_no_version(scene, tab_of):
+    olivia = tab_of(scene.olivia)
+    save(olivia, "#c02080", picture("PNG"))
+    show(olivia, picture("PNG"))
+    with Unchanged(*SEEN):
+        for page in (
+            save(olivia, "#c02080"),
+            save(olivia, "c02080", picture("PNG")),
+            show(olivia),
+            show(olivia, picture("PNG"), " A tin of coffee "),
+        ):
+            assert page.status == 200 and "Nothing was changed." in page.text and "saved" not in page.main.lower()
+
+
 def test_of_a_photograph_nothing_is_kept_but_the_points_upright():
     photo, noted = Image.new("RGB", (400, 200), "#0a7d5a"), Image.Exif()
     noted[0x0112], noted[0x010E] = 6, "at home in Mill Lane 4"

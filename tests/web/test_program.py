@@ -121,8 +121,6 @@ def test_a_rule_is_changed_under_its_key_and_what_it_gave_goes_on(scene, tab_of)
     scene.order(scene.friend("Nina", of=scene.alice))
     assert [reward.amount_minor for reward in scene.rewards(scene.alice)] == [1000, 750], "the second by this rule"
     assert "Changed The referrer: €10.00" in tab.get("/admin/program/history").text
-    nothing = tab.submit(tab.get(f"/admin/program/rules/{key}").form(f"{key}$"))
-    assert nothing.status == 422 and "This rule is in the offer already." in nothing.text
     assert tab.get("/admin/program/rules/nothing").status == 404
 
 
@@ -451,3 +449,17 @@ def test_each_section_of_the_form_is_led_to_and_has_a_button_that_saves_all_of_i
         if inside is not None:
             assert {one.get("name") for one in card.all("button")} == {"", "only"}
     assert "Sections of this page" not in tab_of(scene.rita).get("/admin/program").html
+
+
+def test_what_is_sent_as_it_is_in_force_makes_no_version_and_is_said_so(scene, tab_of):
+    scene.publish(allowed_hosts=["blog.example.com"], legal_text="Ours.\nAnd more.", budget_month_minor=100_000)
+    tab, paths = tab_of(scene.olivia), {"/admin/program$": "", "/admin/program/look$": ""}
+    key = rules.of_terms(terms.in_force().id)[0].rule_key
+    with Unchanged(*SEEN):
+        for action, path in (paths | {f"/admin/program/rules/{key}$": f"/rules/{key}"}).items():
+            page = tab.submit(tab.get(f"/admin/program{path}").form(action))
+            assert page.status == 200 and "Nothing was changed." in page.text, action
+            assert "Saved" not in page.text and page.path == "/admin/program", action
+    before = version()
+    page = tab.submit(tab.get("/admin/program").form("/admin/program$"), goal_days=31)
+    assert "Saved. New sign-ups use this from now on." in page.text and version() == before + 1

@@ -80,6 +80,8 @@ def _put(known: Rule | None) -> ResponseReturnValue:
     except inputs.program.NotAMeasure as wrong:
         form[wrong.field].errors = [str(wrong)]
         return again(422)
+    except terms.Unchanged as unchanged:
+        return program.as_it_was(unchanged)
     except Refusal as refusal:
         program.refused(form, refusal)
         return again(409 if isinstance(refusal, terms.Moved) else 422)

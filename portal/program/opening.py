@@ -48,7 +48,8 @@ def change_program(
     """Publishes a version of the terms with something changed: settings, a rule put into the offer (see
     `rules.with_it`), or by `rule_key` one dropped.
 
-    Raises Moved if that version is not in force any more, Unchanged if it would stay as it is, RuleRefused, TermsRefused.
+    Raises Moved if that version is not in force any more, Unchanged if it would stay as it is, RuleRefused,
+    TermsRefused.
     """
     terms_.must_be_newest(of)
     last = terms_.in_force()

@@ -82,12 +82,17 @@ def drawn(file: bytes, use: Use) -> Drawn:
         raise ImageRefused(marked("This is no picture that we can read. Take a PNG, JPEG, WebP or GIF.")) from error
     if max(small.size) > LONGEST * min(small.size):
         raise ImageRefused(
-            marked("This picture is too long and narrow (%(width)s by %(height)s points). One side may be at most %(times)s times the other."),
+            marked(
+                "This picture is too long and narrow (%(width)s by %(height)s points). One side may be at most "
+                "%(times)s times the other."
+            ),
             width=small.width, height=small.height, times=LONGEST,
         )  # fmt: skip
     if min(small.size) < use.least:
         raise ImageRefused(
-            marked("This picture is too small (%(width)s by %(height)s points). Each side needs at least %(least)s points."),
+            marked(
+                "This picture is too small (%(width)s by %(height)s points). Each side needs at least %(least)s points."
+            ),
             width=small.width, height=small.height, least=use.least,
         )  # fmt: skip
     small.thumbnail(use.largest)

@@ -183,9 +183,31 @@ def test_what_cannot_be_meant_is_said_when_looking_as_when_publishing(scene, tab
         form = tab.get("/admin/program").form("/admin/program/rules$")
         assert form.fields["goal"] == ["purchase"], "the goal that the program asks for is chosen"
         page = tab.submit(form, only=only, **RULE, starts_on="2026-12-01", ends_on="2026-01-01")
-        assert page.status == 422 and "does not come before its first" in page.text
+        assert page.status == 422 and "does not come before the first" in page.text
         page = tab.submit(form, only=only, **RULE)
         assert page.status == 422 and "This rule is in the offer already." in page.text
+
+
+def test_what_cannot_be_meant_is_said_at_its_field_in_the_words_of_the_form(scene, tab_of):
+    tab, key = tab_of(scene.olivia), rules.of_terms(terms.in_force().id)[0].rule_key
+    wrong = (
+        ("amount", {"amount": ""}, "A fixed amount is above zero."),
+        ("tiers", {"tiers": "1: 5.00"}, "A step begins at the 2nd reward or later"),
+        ("tiers", {"tiers": "2: 5.00\n2: 6.00"}, "Two steps begin at the same reward."),
+        ("threshold", {"threshold": "5"}, "is for the referrer"),
+        ("ends_on", {"starts_on": "2026-12-01", "ends_on": "2026-01-01"}, "The last day does not come before"),
+        ("minimum_order", {"goal": "signup", "minimum_order": "30.00"}, "is no order with an amount: leave this empty"),
+        ("kind", {"goal": "signup", "kind": "share", "share": "10"}, "is no order with an amount: take a fixed amount"),
+    )
+    with Unchanged(*SEEN):
+        for path, action in (("", "/admin/program/rules$"), (f"/rules/{key}", f"{key}$")):
+            form = tab.get(f"/admin/program{path}").form(action)
+            for field, given, said in wrong:
+                page = tab.submit(form, **RULE | given)
+                assert page.status == 422 and said in page.error(field), (field, given)
+                assert not {"tier", "milestone"} & set(page.error(field).lower().split())
+    page = tab.submit(tab.get("/admin/program").form("/admin/program/rules$"), **RULE | {"goal": "signup"})
+    assert page.status == 200 and "Saved." in page.text, "without a minimum it is a rule like others"
 
 
 def test_one_wrong_field_of_a_long_page_is_listed_at_the_top_of_its_form(scene, tab_of):
@@ -218,7 +240,7 @@ def test_the_picture_follows_rules_and_look_shows_a_closed_program_and_says_why_
         assert wrong.status == 200 and "still the picture of before. Days that a click counts: " in wrong.text
         assert "Acme" not in wrong.text
         wrong = picture(tab, "/program/rules$", **RULE | {"amount": ""})
-        assert wrong.status == 200 and "needs an amount above zero" in wrong.text
+        assert wrong.status == 200 and "A fixed amount is above zero." in wrong.text
         looked = tab.submit(tab.get("/admin/program").form("/look$"), only="preview", accent="#ffd400")
         assert looked.kept("accent") == ["#ffd400"] and "the nearest that is fine is #" in looked.text
 
@@ -255,7 +277,7 @@ def test_settings_are_looked_at_too_and_a_script_gets_only_how_it_will_look(scen
         twice = tab.submit(
             tab.get("/admin/program").form("/admin/program/rules$"), only="preview", **RULE | {"amount": "0"}
         )
-        assert twice.status == 422 and "needs an amount above zero" in twice.text
+        assert twice.status == 422 and "A fixed amount is above zero." in twice.text
     assert terms.in_force().program_name == "Friends"
 
 

@@ -17,19 +17,22 @@ from portal.core.database import Model, session
 from portal.core.text import Refusal, marked
 
 MOST_POINTS = 16_000_000
+LONGEST = 8
+"""So many times as long as the other may one side be: what is longer is a line when it has been made to fit."""
 KINDS = ("PNG", "JPEG", "WEBP", "GIF")
 
 
 @dataclass(frozen=True)
 class Use:
-    """What an image is for: how large it is at most, and how it is written."""
+    """What an image is for: how large it is at most, how many points each side has at least, and how it is written."""
 
     largest: tuple[int, int]
+    least: int
     form: str
 
 
-LOGO = Use((480, 120), "png")
-PRODUCT = Use((960, 640), "webp")
+LOGO = Use((480, 120), 24, "png")
+PRODUCT = Use((960, 640), 100, "webp")
 """A photograph, say, which would be ten times as heavy as a PNG."""
 
 
@@ -77,6 +80,21 @@ def drawn(file: bytes, use: Use) -> Drawn:
             small = ImageOps.exif_transpose(picture).convert("RGBA")
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Pictures.DecompressionBombError) as error:
         raise ImageRefused(marked("This is no picture that we can read. Take a PNG, JPEG, WebP or GIF.")) from error
+    if max(small.size) > LONGEST * min(small.size):
+        raise ImageRefused(
+            marked(
+                "This picture is too long and narrow (%(width)s by %(height)s points). One side may be at most "
+                "%(times)s times the other."
+            ),
+            width=small.width, height=small.height, times=LONGEST,
+        )  # fmt: skip
+    if min(small.size) < use.least:
+        raise ImageRefused(
+            marked(
+                "This picture is too small (%(width)s by %(height)s points). Each side needs at least %(least)s points."
+            ),
+            width=small.width, height=small.height, least=use.least,
+        )  # fmt: skip
     small.thumbnail(use.largest)
     small.info = {}  # what cameras note beside the points: where, when, whose
     written = io.BytesIO()

@@ -38,6 +38,10 @@ class Moved(TermsRefused):
     """A change of a version that is not the newest any more."""
 
 
+class Unchanged(TermsRefused):
+    """A change by which nothing would be another: it makes no version."""
+
+
 class Terms(Model):
     """One version. Amounts in minor units of `currency`; spans in days of 24 hours; `None` means: no such limit."""
 

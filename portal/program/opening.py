@@ -22,7 +22,7 @@ from portal.rewards.corrections import Correction
 from portal.rewards.rewards import Reward
 from portal.rewards.rules import Rule
 from portal.sharing import links
-from portal.terms import Terms, TermsRefused
+from portal.terms import Terms, TermsRefused, Unchanged
 
 
 def open_program(
@@ -48,11 +48,16 @@ def change_program(
     """Publishes a version of the terms with something changed: settings, a rule put into the offer (see
     `rules.with_it`), or by `rule_key` one dropped.
 
-    Raises Moved if that version is not in force any more, RuleRefused, TermsRefused.
+    Raises Moved if that version is not in force any more, Unchanged if it would stay as it is, RuleRefused,
+    TermsRefused.
     """
     terms_.must_be_newest(of)
     last = terms_.in_force()
-    offer = [rule for rule in rules.of_terms(last.id) if rule.rule_key != drop]
+    offered = rules.of_terms(last.id)
+    offer = [rule for rule in offered if rule.rule_key != drop]
+    stays = len(offer) == len(offered) and all(getattr(last, name) == wanted for name, wanted in settings.items())
+    if stays and (put is None or any(put.rule_key == rule.rule_key and rules.same(put, rule) for rule in offer)):
+        raise Unchanged(marked("Nothing was changed."))
     offer = rules.in_currency(offer, last.currency, settings.get("currency", last.currency))
     return open_program(rules.with_it(offer, put) if put else offer, by=by, at=at, after=of, **settings)
 

@@ -31,6 +31,11 @@ class Cohort:
     joined: int
     reached: list[Reached]
 
+    @property
+    def final_days(self) -> int:
+        """Of which span, and the shorter ones, the number is final; 0 while each may still grow."""
+        return max((WITHIN_DAYS[one.measure] for one in self.reached if one.final), default=0)
+
 
 def cohorts(seen: View, within: Range, step: Step) -> list[Cohort]:
     """A range's cohorts, the oldest first, those without a friend left out."""

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from portal.core import clock, database, money
 from portal.core.database import Json, Model, session
 from portal.core.text import Refusal, marked, random_code
+from portal.rewards import goals
 from portal.terms import Terms
 
 
@@ -40,7 +41,11 @@ class Often(StrEnum):
 
 
 class RuleRefused(Refusal):
-    """A rule that cannot be published."""
+    """A rule that cannot be published. `column`: which of its columns says so; empty for the whole."""
+
+    def __init__(self, message: str, column: str = "") -> None:
+        super().__init__(message)
+        self.column = column
 
 
 def new_key() -> str:
@@ -244,10 +249,16 @@ def set_rules(terms: Terms, rules: Sequence[Rule]) -> None:
 def with_it(offer: Sequence[Rule], rule: Rule) -> list[Rule]:
     """An offer with a rule put into it: in the place of the one whose `rule_key` it has, or at the end.
 
-    Raises RuleRefused where it cannot be meant, or is there already.
+    Raises RuleRefused where it cannot be meant, or is there already as another.
     """
     check(rule)
-    if any(same(rule, other) for other in offer):
+    if rule.goal == goals.SIGNUP and rule.minimum_order_minor:
+        told = marked("A sign-up is no order with an amount: leave this empty, or choose something else under For.")
+        raise RuleRefused(told, "minimum_order_minor")
+    if rule.goal == goals.SIGNUP and rule.kind == Kind.SHARE:
+        told = marked("A sign-up is no order with an amount: take a fixed amount, or choose something else under For.")
+        raise RuleRefused(told, "kind")
+    if any(same(rule, other) for other in offer if other.rule_key != rule.rule_key):
         raise RuleRefused(marked("This rule is in the offer already."))
     if rule.rule_key not in {other.rule_key for other in offer}:
         return [*offer, rule]
@@ -257,25 +268,30 @@ def with_it(offer: Sequence[Rule], rule: Rule) -> list[Rule]:
 def check(rule: Rule) -> None:
     """Raises RuleRefused for a rule that cannot be published."""
     if rule.kind == Kind.FIXED and not 0 < (rule.amount_minor or 0) <= money.LARGEST_MINOR:
-        raise RuleRefused(marked("A fixed reward needs an amount above zero."))
+        raise RuleRefused(marked("A fixed amount is above zero."), "amount_minor")
     if rule.kind == Kind.SHARE and not 0 < (rule.share_bp or 0) <= 10_000:
-        raise RuleRefused(marked("A share is more than 0 % and at most 100 %."))
+        raise RuleRefused(marked("A share is more than 0 % and at most 100 %."), "share_bp")
     if rule.threshold is not None and (rule.threshold < 1 or rule.beneficiary != Beneficiary.REFERRER):
-        raise RuleRefused(marked("A milestone counts at least one friend, and is the referrer's."))
+        raise RuleRefused(
+            marked(
+                "A bonus for so many friends is for the referrer, and for at least one friend. Else leave this empty."
+            ),
+            "threshold",
+        )
     if not 0 <= rule.hold_days <= 365:
-        raise RuleRefused(marked("A hold lasts from 0 to 365 days."))
+        raise RuleRefused(marked("A hold lasts from 0 to 365 days."), "hold_days")
     if rule.starts_on and rule.ends_on and rule.ends_on < rule.starts_on:
-        raise RuleRefused(marked("The last day of a rule does not come before its first."))
+        raise RuleRefused(marked("The last day does not come before the first."), "ends_on")
     wanted = "amount_minor" if rule.kind == Kind.FIXED else "share_bp"
     if len({tier.get("from") for tier in rule.tiers or []}) < len(rule.tiers or []):
-        raise RuleRefused(marked("Two tiers begin at the same reward."))
+        raise RuleRefused(marked("Two steps begin at the same reward."), "tiers")
     for tier in rule.tiers or []:
         if (
             set(tier) != {"from", wanted}
             or tier["from"] < 2
             or not 0 < tier[wanted] <= (money.LARGEST_MINOR if rule.kind == Kind.FIXED else 10_000)
         ):
-            raise RuleRefused(marked("A tier begins at the 2nd reward or later and gives more than nothing."))
+            raise RuleRefused(marked("A step begins at the 2nd reward or later and gives more than nothing."), "tiers")
 
 
 def same(one: Rule, other: Rule) -> bool:

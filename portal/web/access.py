@@ -167,6 +167,11 @@ def proved_lately() -> bool:
     return 0 <= clock.now().timestamp() - int(session.get(PROVED, 0)) <= PROOF_LASTS_SECONDS
 
 
+def thank() -> None:
+    """Says that what was asked for once more is given, and that nothing else has happened by it."""
+    flash(gettext("Thank you. Nothing was done yet: now press what you wanted to do."), "ok")
+
+
 def lately(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
     """For what a browser left open is not enough for (ASVS 5.0, 7.5.2): whose sign-in is older is asked once more."""
 
@@ -202,6 +207,7 @@ class OnceMoreForm(NoEndlessPassword, VerifyForm):
             return False
         attempts.worked(me(), By.ONCE_MORE)
         renew_sign_in()
+        thank()
         return True
 
 

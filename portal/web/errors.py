@@ -71,7 +71,8 @@ def _csrf(_error: CSRFError) -> ResponseReturnValue:
 
 def _too_many(error: RateLimitExceeded) -> ResponseReturnValue:
     seconds = limits.seconds_left(limits.limiter.current_limit)
-    response = make_response(page(429, seconds=seconds))
+    anew = error.limit is not None and error.limit.scope == limits.WRONG_CODES
+    response = make_response(page(429, seconds=seconds, anew=anew))
     response.headers["Retry-After"] = str(seconds)
     return response
 

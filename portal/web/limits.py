@@ -121,7 +121,7 @@ own_forms = limiter.shared_limit("60 per minute", scope="own-forms", key_func=wh
 """What signed-in people send about themselves; one of them locks nobody else out."""
 own_password = limiter.shared_limit(
     "10 per 5 minutes", scope="own-password", key_func=whoever, methods=["POST"],
-    deduct_when=lambda response: response.status_code == 422 or g.get("wrong_password", False),
+    deduct_when=lambda _response: g.get("wrong_password", False),
 )  # fmt: skip
 """Wrong passwords on pages of one's own account: a browser left open is no place to guess."""
 
@@ -139,8 +139,9 @@ def half_of_anywhere() -> str:
 
 
 codes = limiter.shared_limit("10 per 5 minutes", scope="codes", key_func=half, methods=["POST"])
+WRONG_CODES = "wrong-codes"
 wrong_codes = limiter.shared_limit(
-    "20 per hour", scope="wrong-codes", key_func=half_of_anywhere, methods=["POST"],
+    "20 per hour", scope=WRONG_CODES, key_func=half_of_anywhere, methods=["POST"],
     deduct_when=lambda response: response.status_code == 422,
 )  # fmt: skip
 """Wrong codes of one account over all networks: many networks are no way round."""

@@ -128,6 +128,7 @@ def passkey() -> ResponseReturnValue:
         attempts.worked(access.me(), By.PASSKEY)
         access.renew_sign_in()
         access.note_passkey()
+        access.thank()
         session.setdefault("wanted", url_for("safety.page", _anchor="sign-ins"))
     return redirect(url_for("public.start"))
 

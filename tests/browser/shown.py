@@ -125,6 +125,7 @@ def _of_the_program() -> Iterator[Shown]:
             if world == "suspended" or page == "home":
                 yield Shown(f"dashboard.{page}", world, READ[f"dashboard.{page}"][1], "referrer", world)
         yield Shown("public.sign_up", world, "/signup?ref={code}", world=world)
+    yield Shown("admin.program_history", "wide logo", "/admin/program/history", "owner", "wide logo")
     yield Shown("poster.poster", "paused", "/links/{code}/poster", "referrer", "paused")
     yield Shown("public.home", "not set up", "/", world="not set up")
     yield Shown("public.set_up", "not set up", "/setup/{set_up}", world="not set up")

@@ -124,6 +124,15 @@ def test_axe_finds_nothing_in_any_look(shown: Shown, window: Window, record_prop
     assert not found, "\n".join([str(shown), *found])
 
 
+def test_the_table_of_cohorts_is_not_cut_in_german_either(window: Window) -> None:
+    page = window.context("owner", "full", "de-DE").new_page()
+    page.goto("/admin/reports/cohorts?range=90")
+    wrap = page.locator(".table-wrap")
+    expect(wrap).to_contain_text("Innerhalb von 60 Tagen")
+    assert wrap.evaluate("one => one.scrollWidth - one.clientWidth") == 0
+    page.close()
+
+
 def test_a_page_bends_and_does_not_break(shown: Shown, window: Window) -> None:
     """The first tab stop leads past the header; nothing scrolls sideways; large letters and calm people are served."""
     page = window.page

@@ -4,6 +4,7 @@ All of them live at one moment, at which the tests that look at them stand as we
 test does in one must leave it as it was.
 """
 
+import io
 import shutil
 import socket
 import threading
@@ -15,9 +16,10 @@ from pathlib import Path
 import time_machine
 from flask import Flask
 from jinja2 import FileSystemBytecodeCache
+from PIL import Image
 from werkzeug.serving import make_server
 
-from portal import create_app, program, terms
+from portal import create_app, images, program, terms
 from portal.accounts import one_time, sign_ins
 from portal.accounts.one_time import Purpose
 from portal.accounts.users import NOWHERE, User, find_by_email
@@ -199,6 +201,15 @@ def _capped(app: Flask, things: Things) -> None:
         program.change_program(terms.in_force().version, by=owner, at=things.at, referrer_year_cap_minor=1)
 
 
+def _wide_logo(app: Flask, things: Things) -> None:
+    """A logo from before too long ones were refused: a line, 480 points long."""
+    owner, line = things.person("owner").id, io.BytesIO()
+    Image.new("RGB", (480, 1), "#0a7d5a").save(line, "PNG")
+    with database.writing():
+        logo = images.keep(images.Drawn("png", 480, 1, line.getvalue()), at=things.at)
+        program.change_program(terms.in_force().version, by=owner, at=things.at, logo=logo)
+
+
 def _suspended(app: Flask, things: Things) -> None:
     owner = things.person("owner").id
     with database.writing():
@@ -232,6 +243,7 @@ CHANGES: dict[str, Callable[[Flask, Things], None]] = {
     "ended": _in_state("ended"),
     "suspended": _suspended,
     "capped": _capped,
+    "wide logo": _wide_logo,
 }
 FROM_NOTHING: dict[str, Callable[[Flask, Things], None]] = {
     "empty": _empty,

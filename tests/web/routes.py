@@ -38,9 +38,10 @@ from portal.web import uploads
 from tests.factories import PASSWORD, Scene, fixed
 
 PICTURE = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    "iVBORw0KGgoAAAANSUhEUgAAAHgAAABkAQAAAABlC8mfAAAAHElEQVR42mP8z4ACmBhG+aP8Uf4of5Q/yifMBwCweQHHAQTcqAAA"
+    "AABJRU5ErkJggg=="
 )
-"""The smallest PNG there is."""
+"""A white PNG of 120 by 100 points."""
 
 EVERYBODY = ("anonymous", "referrer", "viewer", "reviewer", "finance", "owner")
 COLLEAGUES = {"read": {"viewer", "reviewer", "finance"}, "decide": {"reviewer"}, "pay": {"finance"}, "own": set()}

@@ -142,11 +142,15 @@ def test_cohorts_say_how_soon_friends_reached_the_goal_and_which_figures_may_sti
     september, october = rows(owner, "/admin/reports/cohorts.csv?from=2026-09-01&to=2026-10-04&by=month")
     assert list(september) == [
         "From", "To", "Friends joined", "Within 1 day", "Within 7 days", "Within 30 days", "Within 60 days", "By now",
+        "Final up to (days)",
     ]  # fmt: skip
-    assert list(september.values()) == ["2026-09-01", "2026-09-30", "3", "1", "1", "2", "2", "2"]
-    assert list(october.values())[2:] == ["1", "0", "0", "0", "0", "0"]
+    assert list(september.values()) == ["2026-09-01", "2026-09-30", "3", "1", "1", "2", "2", "2", "1"]
+    assert list(october.values())[2:] == ["1", "0", "0", "0", "0", "0", "0"]
     assert "Joined in" in owner.get("/admin/reports/cohorts?by=day").main, "cohorts of a day are not asked for"
     assert "No data between" in owner.get("/admin/reports/cohorts?from=2020-01-01&to=2020-02-01").main
+    scene.later(days=90)
+    later = rows(tab_of(scene.olivia), "/admin/reports/cohorts.csv?from=2026-09-01&to=2026-10-04&by=month")
+    assert [row["Final up to (days)"] for row in later] == ["60", "60"]
 
 
 def test_the_file_of_money_says_what_the_page_says(things, owner):

@@ -1,6 +1,7 @@
 """Twenty fast attempts are stopped, and whoever is honest still gets in: by account and network, never by account alone."""
 
 import dataclasses
+import re
 
 import pytest
 from passlib.totp import TOTP
@@ -179,14 +180,46 @@ def test_wrong_passwords_in_a_browser_left_open_are_counted(app, scene):
     Tab(app).sign_in(scene.alice.email)
 
 
-def test_codes_of_the_second_step_are_not_guessed(app, scene):
+def test_a_box_that_was_not_ticked_is_no_wrong_password(app, scene):
+    tab = Tab(app)
+    tab.sign_in(scene.alice.email)
+    form = tab.get("/account/data").form("/account/deletion")
+    for _ in range(12):
+        page = tab.submit(form, follow=False, current=PASSWORD)
+        assert page.status == 422 and page.error("sure")
+    for number in range(11):
+        page = tab.submit(form, follow=False, current=f"guess {number}", sure=True)
+    assert page.status == 429, "wrong ones are counted here too"
+
+
+def with_two_step(app, scene):
+    """Alice turns two-step on."""
     number, box = scene.alice.id, Box(app.extensions["settings"].details_key, "two-step")
     scene.do(lambda: two_step.begin(number, called="Alice", issuer="Friends", keep=box, at=scene.at))
     offered = two_step.offered(number, called="Alice", issuer="Friends", keep=box)
     first = TOTP(key=offered.secret.replace(" ", "")).generate(scene.at).token
     codes = two_step.make_codes(number)
     scene.do(lambda: two_step.turn_on(number, first, codes=codes, keep=box, at=scene.at))
+
+
+def test_codes_of_the_second_step_are_not_guessed(app, scene):
+    with_two_step(app, scene)
     tab = Tab(app)
     tab.try_to_sign_in(scene.alice.email)
     form = tab.get("/login/code").form()
     assert limited([tab.submit(form, follow=False, code=f"{number:06}") for number in range(12)]) == 10
+    assert re.search(r"Try again in [45] minutes", tab.page.main), "and not in hundreds of seconds"
+    assert not tab.page.has_form("/reset") and "/reset" not in tab.page.html, "a new password would not help"
+
+
+def test_who_is_stopped_by_somebody_elses_codes_is_told_the_way_out(app, scene):
+    with_two_step(app, scene)
+    tab = Tab(app)
+    tab.try_to_sign_in(scene.alice.email)
+    form, pages = tab.get("/login/code").form(), []
+    for number in range(22):
+        tab.address = f"203.0.{number}.1"
+        pages.append(tab.submit(form, follow=False, code=f"{number:06}"))
+    assert limited(pages) == 20
+    assert re.search(r"Try again in (59|60) minutes", tab.page.main)
+    assert "choose a new password, and codes are counted anew" in tab.page.main and "/reset" in tab.page.html

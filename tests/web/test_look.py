@@ -82,6 +82,34 @@ def test_a_picture_of_more_points_than_a_screen_is_refused_before_it_is_drawn():
         images.drawn(picture("PNG", (5000, 4000)), images.LOGO)
 
 
+def test_a_picture_that_is_too_small_or_too_narrow_is_refused_with_its_size_and_one_at_the_limit_is_not(scene, tab_of):
+    olivia = tab_of(scene.olivia)
+    small, narrow = (
+        "This picture is too small ({} by {} points).",
+        "This picture is too long and narrow ({} by {} points).",
+    )
+    wrong = {
+        (1, 1): small,
+        (23, 24): small,
+        (4000, 10): narrow,
+        (1200, 100): narrow,
+        (100, 1200): narrow,
+        (193, 24): narrow,
+    }
+    with Unchanged(*SEEN):
+        for size, said in wrong.items():
+            for page, field in (
+                (save(olivia, "", picture("PNG", size)), "logo"),
+                (show(olivia, picture("PNG", size)), "image"),
+            ):
+                assert page.status == 422 and said.format(*size) in page.error(field), (size, field)
+        assert "at least 100 points" in show(olivia, picture("PNG", (99, 100))).error("image")
+    for size, kept in (((24, 24), (24, 24)), ((192, 24), (192, 24)), ((1600, 200), (480, 60))):
+        made = images.drawn(picture("PNG", size), images.LOGO)
+        assert (made.width, made.height) == kept
+    assert images.drawn(picture("PNG", (800, 100)), images.PRODUCT).height == 100
+
+
 def test_a_colour_that_is_none_is_said(scene, tab_of):
     for wrong in ("red", "#12345", "#gggggg", "4538cf;}", "url(x)", "#f", "##fff", "#fffffff"):
         page = save(tab_of(scene.olivia), wrong)
@@ -172,6 +200,20 @@ def test_a_picture_of_the_product_is_on_the_friends_page_with_its_words_and_goes
     assert shown(tab.get(friends)) == []
     history = olivia.get("/admin/program/history")
     assert "Picture of the product" in history.text and lies in history.html
+
+
+def test_the_same_look_and_the_same_picture_once_more_make_no_version(scene, tab_of):
+    olivia = tab_of(scene.olivia)
+    save(olivia, "#c02080", picture("PNG"))
+    show(olivia, picture("PNG"))
+    with Unchanged(*SEEN):
+        for page in (
+            save(olivia, "#c02080"),
+            save(olivia, "c02080", picture("PNG")),
+            show(olivia),
+            show(olivia, picture("PNG"), " A tin of coffee "),
+        ):
+            assert page.status == 200 and "Nothing was changed." in page.text and "saved" not in page.main.lower()
 
 
 def test_of_a_photograph_nothing_is_kept_but_the_points_upright():

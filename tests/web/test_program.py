@@ -132,8 +132,6 @@ def test_a_rule_is_changed_under_its_key_and_what_it_gave_goes_on(scene, tab_of)
     scene.order(scene.friend("Nina", of=scene.alice))
     assert [reward.amount_minor for reward in scene.rewards(scene.alice)] == [1000, 750], "the second by this rule"
     assert "Changed The referrer: €10.00" in tab.get("/admin/program/history").text
-    nothing = tab.submit(tab.get(f"/admin/program/rules/{key}").form(f"{key}$"))
-    assert nothing.status == 422 and "This rule is in the offer already." in nothing.text
     assert tab.get("/admin/program/rules/nothing").status == 404
 
 
@@ -196,9 +194,31 @@ def test_what_cannot_be_meant_is_said_when_looking_as_when_publishing(scene, tab
         form = tab.get("/admin/program").form("/admin/program/rules$")
         assert form.fields["goal"] == ["purchase"], "the goal that the program asks for is chosen"
         page = tab.submit(form, only=only, **RULE, starts_on="2026-12-01", ends_on="2026-01-01")
-        assert page.status == 422 and "does not come before its first" in page.text
+        assert page.status == 422 and "does not come before the first" in page.text
         page = tab.submit(form, only=only, **RULE)
         assert page.status == 422 and "This rule is in the offer already." in page.text
+
+
+def test_what_cannot_be_meant_is_said_at_its_field_in_the_words_of_the_form(scene, tab_of):
+    tab, key = tab_of(scene.olivia), rules.of_terms(terms.in_force().id)[0].rule_key
+    wrong = (
+        ("amount", {"amount": ""}, "A fixed amount is above zero."),
+        ("tiers", {"tiers": "1: 5.00"}, "A step begins at the 2nd reward or later"),
+        ("tiers", {"tiers": "2: 5.00\n2: 6.00"}, "Two steps begin at the same reward."),
+        ("threshold", {"threshold": "5"}, "is for the referrer"),
+        ("ends_on", {"starts_on": "2026-12-01", "ends_on": "2026-01-01"}, "The last day does not come before"),
+        ("minimum_order", {"goal": "signup", "minimum_order": "30.00"}, "is no order with an amount: leave this empty"),
+        ("kind", {"goal": "signup", "kind": "share", "share": "10"}, "is no order with an amount: take a fixed amount"),
+    )
+    with Unchanged(*SEEN):
+        for path, action in (("", "/admin/program/rules$"), (f"/rules/{key}", f"{key}$")):
+            form = tab.get(f"/admin/program{path}").form(action)
+            for field, given, said in wrong:
+                page = tab.submit(form, **RULE | given)
+                assert page.status == 422 and said in page.error(field), (field, given)
+                assert not {"tier", "milestone"} & set(page.error(field).lower().split())
+    page = tab.submit(tab.get("/admin/program").form("/admin/program/rules$"), **RULE | {"goal": "signup"})
+    assert page.status == 200 and "Saved." in page.text, "without a minimum it is a rule like others"
 
 
 def test_one_wrong_field_of_a_long_page_is_listed_at_the_top_of_its_form(scene, tab_of):
@@ -231,7 +251,7 @@ def test_the_picture_follows_rules_and_look_shows_a_closed_program_and_says_why_
         assert wrong.status == 200 and "still the picture of before. Days that a click counts: " in wrong.text
         assert "Acme" not in wrong.text
         wrong = picture(tab, "/program/rules$", **RULE | {"amount": ""})
-        assert wrong.status == 200 and "needs an amount above zero" in wrong.text
+        assert wrong.status == 200 and "A fixed amount is above zero." in wrong.text
         looked = tab.submit(tab.get("/admin/program").form("/look$"), only="preview", accent="#ffd400")
         assert looked.kept("accent") == ["#ffd400"] and "the nearest that is fine is #" in looked.text
 
@@ -268,7 +288,7 @@ def test_settings_are_looked_at_too_and_a_script_gets_only_how_it_will_look(scen
         twice = tab.submit(
             tab.get("/admin/program").form("/admin/program/rules$"), only="preview", **RULE | {"amount": "0"}
         )
-        assert twice.status == 422 and "needs an amount above zero" in twice.text
+        assert twice.status == 422 and "A fixed amount is above zero." in twice.text
     assert terms.in_force().program_name == "Friends"
 
 
@@ -462,3 +482,17 @@ def test_each_section_of_the_form_is_led_to_and_has_a_button_that_saves_all_of_i
         if inside is not None:
             assert {one.get("name") for one in card.all("button")} == {"", "only"}
     assert "Sections of this page" not in tab_of(scene.rita).get("/admin/program").html
+
+
+def test_what_is_sent_as_it_is_in_force_makes_no_version_and_is_said_so(scene, tab_of):
+    scene.publish(allowed_hosts=["blog.example.com"], legal_text="Ours.\nAnd more.", budget_month_minor=100_000)
+    tab, paths = tab_of(scene.olivia), {"/admin/program$": "", "/admin/program/look$": ""}
+    key = rules.of_terms(terms.in_force().id)[0].rule_key
+    with Unchanged(*SEEN):
+        for action, path in (paths | {f"/admin/program/rules/{key}$": f"/rules/{key}"}).items():
+            page = tab.submit(tab.get(f"/admin/program{path}").form(action))
+            assert page.status == 200 and "Nothing was changed." in page.text, action
+            assert "Saved" not in page.text and page.path == "/admin/program", action
+    before = version()
+    page = tab.submit(tab.get("/admin/program").form("/admin/program$"), goal_days=31)
+    assert "Saved. New sign-ups use this from now on." in page.text and version() == before + 1

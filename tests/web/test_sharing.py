@@ -11,6 +11,7 @@ from portal.reports import referrer
 from portal.sharing.clicks import Click
 from portal.sharing.invites import Invite
 from portal.sharing.links import Link
+from tests.factories import REFEREE, fixed
 from tests.web.client import Tab
 from tests.web.tables import SEEN, Unchanged
 
@@ -141,8 +142,6 @@ def test_another_approved_reward_or_a_refund_ends_the_first_one(scene, tab_of):
 
 
 def test_who_was_brought_sees_their_own_gift_first(scene, tab_of):
-    from tests.factories import REFEREE, fixed
-
     scene.publish(fixed(2000), fixed(1000, to=REFEREE))
     page = tab_of(scene.bob).get("/dashboard")
     assert page.main.index("Your gift from Alice") < page.main.index("Your link")
@@ -320,3 +319,16 @@ def test_a_page_asks_no_more_of_the_database_with_many_friends_than_with_few(pat
     assert few < 60
     assert asked(scene.carol, 1000) <= few
     assert referrer.counts(scene.carol.id, at=scene.at)[referrer.Group.ALL] == 1000
+
+
+def test_a_friend_whom_no_rule_gives_anything_is_shown_no_gift_and_still_the_way_to_the_shop(scene, tab_of):
+    scene.publish(fixed(1000), shop_url="https://shop.example.com")
+    nina = tab_of(scene.friend("Nina", of=scene.alice))
+    for path in ("/welcome", "/dashboard"):
+        assert "Your gift" not in nina.get(path).main
+    assert "Go to the shop" in nina.get("/welcome").main
+    scene.publish(fixed(1000), fixed(500, to=REFEREE))
+    otto = tab_of(scene.friend("Otto", of=scene.alice))
+    for path in ("/welcome", "/dashboard"):
+        assert "Your gift from Alice" in otto.get(path).main and "€5.00" in otto.get(path).main
+    assert otto.get("/welcome").main.count("Go to the shop") == 1

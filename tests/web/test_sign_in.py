@@ -150,13 +150,14 @@ def test_other_devices_are_signed_out_only_by_who_has_just_shown_who_they_are(ap
     with Unchanged(*SEEN):
         for late in (quick.form("/account/sign-outs$"), one_of_them):
             page = tab.submit(late)
-            assert page.path == "/verify" and "Your password once more" in page.text
+            assert page.path == "/verify" and "before other devices are signed out" in page.text
         assert tab.submit(page.form("/verify"), password="not her password").error("password")
         page = tab.get("/account/security")
         assert not [form for form in page.forms if "/account/sign-outs" in form.action]
         assert "Sign other devices out" in page.text
     assert other.is_signed_in()
-    tab.submit(tab.get("/verify").form("/verify"), password=PASSWORD)
+    page = tab.submit(tab.get("/verify").form("/verify"), password=PASSWORD)
+    assert page.path == "/account/security" and "Thank you. Nothing was done yet" in page.text and other.is_signed_in()
     assert "Every other device" in tab.press("/account/security", "/account/sign-outs$").text
     assert tab.is_signed_in() and not other.is_signed_in()
 

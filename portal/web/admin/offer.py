@@ -9,7 +9,7 @@ from portal import terms
 from portal.core import clock, database, money
 from portal.core.text import Refusal
 from portal.rewards import rules
-from portal.rewards.rules import Kind, Rule
+from portal.rewards.rules import Kind, Rule, RuleRefused
 from portal.web import access, inputs, words
 from portal.web.admin import program
 from portal.web.admin.room import blueprint
@@ -79,6 +79,15 @@ def _put(known: Rule | None) -> ResponseReturnValue:
             story.change_program(form.of, put=put, by=access.me().id, at=clock.now())
     except inputs.program.NotAMeasure as wrong:
         form[wrong.field].errors = [str(wrong)]
+        return again(422)
+    except terms.Unchanged as unchanged:
+        return program.as_it_was(unchanged)
+    except RuleRefused as wrong_rule:
+        field = wrong_rule.column.removesuffix("_minor").removesuffix("_bp")
+        if field not in form:
+            program.refused(form, wrong_rule)
+        else:
+            form[field].errors = [words.say(wrong_rule)]
         return again(422)
     except Refusal as refusal:
         program.refused(form, refusal)

@@ -17,7 +17,7 @@ from portal.images import Drawn, Use
 from portal.referrals import referrals
 from portal.reports import versions
 from portal.rewards import goals, rules
-from portal.terms import Moved, State, Terms
+from portal.terms import Moved, State, Terms, Unchanged
 from portal.web import access, inputs, words
 from portal.web.admin.room import blueprint, name_of
 from portal.web.admin.trial import (
@@ -117,6 +117,8 @@ def publish() -> ResponseReturnValue:
             return trial(draft(changed), offer, action=url_for(".publish"))
         with database.writing():
             story.change_program(form.of, by=access.me().id, at=clock.now(), **changed)
+    except Unchanged as unchanged:
+        return as_it_was(unchanged)
     except Refusal as refusal:
         refused(form, refusal)
         return page(form), 409
@@ -128,6 +130,12 @@ def look_at_the_newest(form: inputs.program.Change) -> None:
     """Raises Moved where a form was opened with an older version; a script's picture is of the newest anyway."""
     if not by_script():
         terms.must_be_newest(form.of)
+
+
+def as_it_was(unchanged: Unchanged) -> ResponseReturnValue:
+    """The way on where nothing was changed."""
+    flash(words.say(unchanged), "info")
+    return redirect(url_for(".program"))
 
 
 def saved(before: Terms) -> str:
@@ -199,10 +207,8 @@ def choose_look() -> ResponseReturnValue:
         kept = images.keep(logo, at=at) if logo else "" if gone else current.logo
         return {"accent": accent, "logo": kept}
 
-    if not _published(form, changed):
-        return _look_again(form, 409)
-    flash(_said_of(accent, current.accent, new_logo=logo is not None, gone=gone), "ok")
-    return redirect(url_for(".program"))
+    done = _said_of(accent, current.accent, new_logo=logo is not None, gone=gone)
+    return _published(form, changed, done=done) or _look_again(form, 409)
 
 
 def _look_again(form: inputs.program.Look, status: int, **more: Any) -> ResponseReturnValue:
@@ -236,10 +242,8 @@ def show_product() -> ResponseReturnValue:
         kept = images.keep(image, at=at) if image else current.product_image if there else ""
         return {"product_image": kept, "product_image_text": text if kept else ""}
 
-    if not _published(form, changed):
-        return _product_again(form, 409)
-    flash(gettext("The picture is taken away.") if gone and not image else gettext("The picture is saved."), "ok")
-    return redirect(url_for(".program"))
+    done = gettext("The picture is taken away.") if gone and not image else gettext("The picture is saved.")
+    return _published(form, changed, done=done) or _product_again(form, 409)
 
 
 def _product_again(form: inputs.program.Product, status: int, **more: Any) -> ResponseReturnValue:
@@ -282,16 +286,21 @@ def _tell_that_it_can_be_used(field: Any, made: Drawn | None) -> None:
         )
 
 
-def _published(form: inputs.program.Change, changed: Callable[[datetime], dict[str, Any]]) -> bool:
-    """Publishes a version with something changed; False, with the reason in the form, if it is refused."""
+def _published(
+    form: inputs.program.Change, changed: Callable[[datetime], dict[str, Any]], *, done: str
+) -> ResponseReturnValue | None:
+    """Publishes a version with something changed; None, with the reason in the form, if it is refused."""
     at = clock.now()
     try:
         with database.writing():
             story.change_program(form.of, by=access.me().id, at=at, **changed(at))
+    except Unchanged as unchanged:
+        return as_it_was(unchanged)
     except Refusal as refusal:
         refused(form, refusal)
-        return False
-    return True
+        return None
+    flash(done, "ok")
+    return redirect(url_for(".program"))
 
 
 def _said_of(accent: str, before: str, *, new_logo: bool, gone: bool) -> str:

@@ -282,12 +282,13 @@ def report_file(report: str, kind: str) -> ResponseReturnValue:
 
 
 def _cohorts_file(seen: View, within: Range, kind: str) -> ResponseReturnValue:
-    """Each cohort on a line: how many of its friends had reached the goal by when."""
+    """Each cohort on a line: how many of its friends reached the goal by when, and what of that is final."""
     spans = (ngettext("Within %(num)s day", "Within %(num)s days", days) for days in facts.WITHIN_DAYS.values())
-    columns = [gettext("From"), gettext("To"), gettext("Friends joined"), *spans, gettext("By now")]
+    first, last = (gettext("From"), gettext("To"), gettext("Friends joined")), gettext("Final up to (days)")
+    columns = [*first, *spans, gettext("By now"), last]
     found = cohorts.cohorts(seen, within, _step_of_cohorts(within))
     rows: Iterator[Sequence[Cell]] = (
-        [one.days.first, one.days.last, one.joined, *(by.many for by in one.reached)] for one in found
+        [one.days.first, one.days.last, one.joined, *(by.many for by in one.reached), one.final_days] for one in found
     )
     return _file("cohorts", within, kind, columns, rows)
 

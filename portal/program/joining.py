@@ -137,11 +137,14 @@ def confirm(secret: str, *, password: str | None = None, name: str | None = None
     one. Nothing that was set up before stays, whoever did it. What waited for the address happens now: orders of
     theirs, and the goal `signup`.
     """
-    key = one_time.use(Purpose.CONFIRM, secret, at=at)
+    key = one_time.find(Purpose.CONFIRM, secret)
     if key is None or key.user_id is None:
         return None
     user = User.by_id(key.user_id)
+    # Before the key is used: who confirms ends the keys of the other sign-ups, and would wait for who has used one.
     conversions.lock_customer(Customer(external_id=user.external_id, email=user.email))
+    if one_time.use(Purpose.CONFIRM, secret, at=at) is None:
+        return None
     session.refresh(user)
     if not user.active or not user.has_address:
         return None

@@ -10,7 +10,7 @@ from passlib.totp import TOTP
 from portal import program, terms
 from portal.accounts import one_time, two_step
 from portal.accounts.one_time import Purpose
-from portal.accounts.users import NOWHERE, User
+from portal.accounts.users import NOWHERE, Surroundings, User, find_by_email
 from portal.core.database import session
 from portal.core.sealed import Box
 from portal.delivery.outbox import Message
@@ -33,6 +33,7 @@ from tests.domain.racing import (
     count,
     expect,
     granted,
+    lingering,
     newcomer,
     report,
     rewards_for,
@@ -91,6 +92,38 @@ def the_same_reset_link(scene: Scene, clients: int) -> tuple[Acts, Question]:
         yield from expect("mails that say so", count(Message, *told), 1)
 
     return [lambda word=f"hash {n}": act(word) for n in range(clients)], question
+
+
+def the_confirmations_of_two_sign_ups(scene: Scene, clients: int) -> tuple[Acts, Question]:
+    """Somebody signed up with an address before its owner did, from elsewhere: the mails of both are pressed at once."""
+    email, codes = f"twice{next(scene._numbers)}@example.com", (scene.code(scene.carol), scene.code(scene.alice))
+    secrets = []
+    for place, code in enumerate(codes):
+        seen = Surroundings(visitor=f"visitor-{place}", network=f"198.51.{place}.0/24", browser="b")
+        scene.do(
+            lambda place=place, code=code, seen=seen: program.sign_up(
+                email=email, name=f"Bob {place}", password=f"hashed {place}", seen=seen, typed=code, at=scene.at
+            )
+        )
+        made = find_by_email(email)
+        assert made is not None
+        secrets.append(scene.secret_for(made))
+
+    mine = sa.select(Referral.code)
+
+    def question(outcomes: list[Any]) -> Iterator[str]:
+        yield from expect("confirmations", granted(outcomes).count(True), 1)
+        session.expire_all()
+        made = find_by_email(email)
+        assert made is not None
+        with_it = (made.name, made.password, session.scalar(mine.where(Referral.referee_id == made.id)))
+        told = [(f"Bob {place}", f"hashed {place}", code) for place, code in enumerate(codes)]
+        yield from expect("all of one sign-up", with_it in told, True)
+
+    def press(secret: str) -> Callable[[], bool]:
+        return lambda: program.confirm(secret, at=scene.at) is not None
+
+    return [lingering(press(secrets[number % 2])) for number in range(clients)], question
 
 
 def a_move_against_the_confirmation_of_who_sits_there(scene: Scene, clients: int) -> tuple[Acts, Question]:
@@ -323,6 +356,7 @@ RACES = [
     Race(the_same_claim, locks=(PEOPLE,), drop=("DROP INDEX uq_claims_open",)),
     Race(a_claim_granted_against_refused, locks=(PEOPLE,)),
     Race(the_same_sign_up, clients=16, drop=("DROP INDEX uq_users_email_lower",)),
+    Race(the_confirmations_of_two_sign_ups, locks=(NAMES,)),
     Race(the_same_confirmation, locks=(NAMES,),
          drop=("CREATE OR REPLACE FUNCTION forgets() RETURNS trigger LANGUAGE plpgsql AS "
                "$$ BEGIN NEW.used_at = NULL; NEW.ended_at = NULL; RETURN NEW; END $$",
